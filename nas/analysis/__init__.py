@@ -1,0 +1,1 @@
+"""Reading a study: the winner, and what mattered."""

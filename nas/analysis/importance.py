@@ -1,0 +1,106 @@
+"""Which parameters mattered: two of Optuna's evaluators, with what each rests on."""
+
+from dataclasses import dataclass
+
+import optuna
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+
+from nas.errors import NasError
+from nas.study import StudyRecord, study_record
+
+MIN_COMPLETE_TRIALS = 5
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Shares of importance, by evaluator and parameter.
+
+    Attributes:
+        study: Name of the study.
+        shares: `{evaluator: {parameter: share}}`; an evaluator's shares sum to 1.
+        left_out: Parameters that an evaluator does not assess, with the reason.
+        n_complete: Complete trials, on which both rest.
+        n_left_out: Pruned and failed trials, which neither sees.
+    """
+
+    study: str
+    shares: dict[str, dict[str, float]]
+    left_out: dict[str, dict[str, str]]
+    n_complete: int
+    n_left_out: int
+
+
+def importance(study: optuna.Study, seed: int = 0) -> Importance:
+    """Assesses every searched parameter with fANOVA and PED-ANOVA.
+
+    fANOVA (Hutter et al. 2014, ICML) fits a forest and decomposes its variance over the whole
+    space; PED-ANOVA (Watanabe et al. 2023, IJCAI) compares the best tenth of the trials with the
+    rest, and so says what mattered among good ones.
+
+    Raises:
+        NasError: When there are too few complete trials, or nothing varies.
+    """
+    record = study_record(study)
+    n_complete = len(record.complete)
+    if n_complete < MIN_COMPLETE_TRIALS:
+        raise NasError(
+            record.name,
+            f"{n_complete} complete trials",
+            f"at least {MIN_COMPLETE_TRIALS} to tell importance",
+            "Run 'nas search' for more trials, or with --pruner none.",
+        )
+    searched = _searched_parameters(record)
+    everywhere = [
+        name for name in searched if all(name in trial.params for trial in record.complete)
+    ]
+    values = {trial.value for trial in record.complete}
+    if not searched or len(values) == 1:
+        raise NasError(
+            record.name,
+            "nothing differs between the trials",
+            "trials with different parameters and scores",
+        )
+    shares: dict[str, dict[str, float]] = {}
+    left_out: dict[str, dict[str, str]] = {}
+    for name, evaluator, parameters in (
+        ("fanova", FanovaImportanceEvaluator(seed=seed), everywhere),
+        ("ped_anova", PedAnovaImportanceEvaluator(), searched),
+    ):
+        found = optuna.importance.get_param_importances(
+            study, evaluator=evaluator, params=parameters
+        )
+        shares[name] = {key: float(share) for key, share in found.items()}
+        left_out[name] = {
+            key: "conditional: not in every complete trial"
+            for key in searched
+            if key not in shares[name]
+        }
+    return Importance(
+        record.name, shares, left_out, n_complete, len(record.counted) - n_complete
+    )
+
+
+def ranked_parameters(importance: Importance) -> list[str]:
+    """All assessed parameters, the most important by any evaluator first."""
+    top: dict[str, float] = {}
+    for shares in importance.shares.values():
+        for name, share in shares.items():
+            top[name] = max(share, top.get(name, 0.0))
+    return sorted(top, key=lambda name: -top[name])
+
+
+def rests_on(importance: Importance) -> str:
+    """What the shares rest on, in a sentence."""
+    return (
+        f"From {importance.n_complete} complete trials; "
+        f"{importance.n_left_out} pruned or failed ones are left out."
+    )
+
+
+def _searched_parameters(record: StudyRecord) -> list[str]:
+    """Parameters that took more than one value, in the order of their first appearance."""
+    seen: dict[str, set[object]] = {}
+    for trial in record.complete:
+        for name, value in trial.params.items():
+            seen.setdefault(name, set()).add(value)
+    return [name for name, values in seen.items() if len(values) > 1]

@@ -1,0 +1,56 @@
+"""The winner of a study, and the simplest network that is as good."""
+
+from typing import Any
+
+from nas.study import StudyRecord, TrialRecord
+
+
+def simplest_equal(study: StudyRecord) -> TrialRecord:
+    """The complete trial with the fewest weights within one standard error of the best.
+
+    The one-standard-error rule (Breiman et al. 1984, section 3.4.3), with the standard error of
+    the best trial. With one fold there is no standard error, and the best trial itself is it.
+    """
+    best = study.best()
+    margin = best.stderr or 0.0
+    equal = [
+        trial
+        for trial in study.complete
+        if abs(_value(trial) - _value(best)) <= margin and trial.n_weights is not None
+    ]
+    return min(
+        equal, key=lambda t: (t.n_weights, abs(_value(t) - _value(best)), t.number), default=best
+    )
+
+
+def _value(trial: TrialRecord) -> float:
+    return trial.value if trial.value is not None else float("nan")
+
+
+def summarize(study: StudyRecord) -> dict[str, Any]:
+    """The winner as plain data; the keys of `nas best --json`."""
+    best = study.best()
+    simplest = simplest_equal(study)
+    # The test part is scored for the winner only; an older winner's score says nothing of it.
+    tested = study.winner if study.winner.get("trial") == best.number else {}
+    return {
+        "study": study.name,
+        "trial": best.number,
+        "metric": study.metric,
+        "direction": study.direction,
+        "value": best.value,
+        "stderr": best.stderr,
+        "fold_values": list(best.fold_values),
+        "test_value": tested.get("test_value"),
+        "test_interval": tested.get("test_interval"),
+        "n_weights": best.n_weights,
+        "params": best.params,
+        "spec": best.spec.to_dict() if best.spec else None,
+        "simplest": {
+            "trial": simplest.number,
+            "value": simplest.value,
+            "stderr": simplest.stderr,
+            "n_weights": simplest.n_weights,
+            "params": simplest.params,
+        },
+    }

@@ -1,0 +1,70 @@
+"""The `nas` command. Each module adds a group of commands: parse, call one function, print."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+import nas
+from nas.cli import dashboard, importance, model, search, space, study
+from nas.errors import NasError
+
+app = typer.Typer(
+    name="nas",
+    help="Find the network that fits your data: depth, width, activation, learning rate, "
+    "regularization and optimizer, cross-validated, with an honest test score.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("search")(search.search)
+app.command("best")(study.best)
+app.command("trials")(study.trials)
+app.command("importance")(importance.importance)
+app.command("dashboard")(dashboard.dashboard)
+app.command("export")(model.export)
+app.command("predict")(model.predict)
+app.add_typer(space.app, name="space")
+app.add_typer(study.app, name="study")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nas {nas.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command line; errors become one line on stderr and an exit code."""
+    # What libraries warn of is for their developers; what concerns the user, nas says itself.
+    warnings.filterwarnings("ignore")
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except NasError as error:
+        print(f"nas: {error}", file=sys.stderr)
+        code = 1
+    except TyperException as error:
+        message = " ".join(error.format_message().split()).rstrip(".")
+        print(f"nas: {message}. See 'nas --help'.", file=sys.stderr)
+        code = error.exit_code
+    except typer.Abort:
+        print("nas: nothing done", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:  # the reader, such as 'head', has seen enough
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,66 @@
+"""`nas importance`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.output import (
+    DEFAULT_STORAGE,
+    JsonOption,
+    StorageOption,
+    StudyOption,
+    console,
+    plain_table,
+    print_json,
+    working,
+)
+
+BAR_WIDTH = 20
+
+
+def importance(
+    study: StudyOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    as_json: JsonOption = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Draw it too: an .html, .png, .svg or .pdf file.")
+    ] = None,
+) -> None:
+    """Which parameters mattered: fANOVA and PED-ANOVA side by side."""
+    with working("Assessing the parameters"):
+        from nas.analysis.importance import importance as assess
+        from nas.storage import open_optuna_study, open_storage
+
+        result = assess(open_optuna_study(open_storage(storage), study, storage))
+    if output is not None:
+        from nas.report.figures import importance_figure, save_figure
+
+        save_figure(importance_figure(result), output)
+    if as_json:
+        print_json(result.shares)
+        return
+    from nas.analysis.importance import ranked_parameters, rests_on
+
+    console.print(f"[bold]{result.study}[/]")
+    table = plain_table("parameter", "fANOVA", "PED-ANOVA")
+    for name in ranked_parameters(result):
+        cells = [
+            _bar(shares.get(name), result.left_out[evaluator].get(name, ""))
+            for evaluator, shares in result.shares.items()
+        ]
+        table.add_row(name, *cells)
+    console.print(table)
+    console.print(rests_on(result))
+    console.print(
+        "fANOVA: what moves the score over the whole space. "
+        "PED-ANOVA: what sets the best tenth of the trials apart from the rest."
+    )
+    if output is not None:
+        console.print(f"Picture: {output}")
+
+
+def _bar(share: float | None, why_not: str) -> str:
+    if share is None:
+        return f"[dim]{why_not}[/]"
+    return f"{share:4.0%} " + "█" * round(share * BAR_WIDTH)

@@ -1,0 +1,100 @@
+"""What all commands share: options, tables, JSON, and TensorFlow kept quiet."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=False)
+
+StudyOption = Annotated[
+    str | None, typer.Option("--study", help="Name of the study. [default: the latest]")
+]
+StorageOption = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        envvar="NAS_STORAGE",
+        help="Study database, as an SQLAlchemy URL.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DEFAULT_STORAGE = "sqlite:///studies/nas.db"
+
+
+def print_json(data: Any) -> None:
+    """Prints JSON, and nothing else, on stdout."""
+    typer.echo(json.dumps(data, indent=2, allow_nan=False))
+
+
+def score(value: float | None, stderr: float | None = None) -> str:
+    """A score, with its standard error where there is one; a dash for none."""
+    if value is None:
+        return "–"
+    text = f"{value:.4f}" if abs(value) < 100 else f"{value:,.2f}"
+    if stderr is None:
+        return text
+    return f"{text} ± {stderr:.4f}" if abs(value) < 100 else f"{text} ± {stderr:,.2f}"
+
+
+def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without vertical lines; columns named in `right` are flush right."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", min_width=4
+        )
+    return table
+
+
+def show_params(params: dict[str, Any]) -> str:
+    """Parameters in one line, numbers with three digits."""
+    return ", ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in params.items()
+    )
+
+
+@contextmanager
+def working(message: str) -> Iterator[None]:
+    """Shows a message with a spinner on a terminal, and prints it elsewhere, on stderr."""
+    stderr = Console(stderr=True, highlight=False)
+    if stderr.is_terminal:
+        with stderr.status(message):
+            yield
+    else:
+        print(message, file=sys.stderr, flush=True)
+        yield
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow without the log lines that its C++ code prints on the way.
+
+    They go to file descriptor 2 directly, before any log level is in force.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+            tf.get_logger().setLevel("ERROR")
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def default_model_path(storage: str, study: str) -> Path:
+    """Where a search saves its winner: beside an SQLite database, otherwise in `studies`."""
+    prefix = "sqlite:///"
+    folder = Path(storage.removeprefix(prefix)).parent if storage.startswith(prefix) else None
+    return (folder if folder is not None and folder.is_dir() else Path("studies")) / f"{study}.keras"

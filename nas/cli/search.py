@@ -1,0 +1,375 @@
+"""`nas search`."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.cli.output import (
+    DEFAULT_STORAGE,
+    StorageOption,
+    console,
+    default_model_path,
+    score,
+    show_params,
+    start_tensorflow,
+    working,
+)
+from nas.errors import NasError
+from nas.space import load_space
+from nas.spec import Task
+
+if TYPE_CHECKING:
+    from nas.search import Progress
+    from nas.study import TrialRecord
+
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
+
+
+def search(
+    space: Annotated[
+        str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
+    ] = "mlp_depth",
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials that the study has in the end.")
+    ] = 100,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
+            "or a .csv, .parquet or .npz file. [default: what the space names]"
+        ),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Target column of a table.")] = None,
+    task: Annotated[
+        Task | None, typer.Option(help="What is predicted. [default: inferred from the target]")
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="Columns to leave out, separated by commas.")
+    ] = None,
+    categorical: Annotated[
+        str | None, typer.Option(help="Columns of numbers that are categories, with commas.")
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="accuracy, balanced_accuracy, f1, auc, log_loss; r2, rmse, mae. "
+            "[default: accuracy or r2]"
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Times the folds are drawn anew.")] = 1,
+    groups: Annotated[
+        str | None, typer.Option(help="Column whose equal values stay in one fold.")
+    ] = None,
+    val_size: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Share that validates, with --folds 1.")
+    ] = 0.2,
+    test_size: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share set aside for the winner; 0 is none.")
+    ] = 0.2,
+    sampler: Annotated[
+        Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"],
+        typer.Option(help="Who proposes the trials."),
+    ] = "tpe",
+    startup_trials: Annotated[
+        int | None,
+        typer.Option(min=0, help="Random trials first. [default: a tenth, at least 10]"),
+    ] = None,
+    pruner: Annotated[
+        Literal["halving", "median", "none"], typer.Option(help="Who ends hopeless trials.")
+    ] = "halving",
+    seed: Annotated[int, typer.Option(min=0, help="Seeds everything random.")] = 0,
+    timeout: Annotated[
+        str | None, typer.Option(help="Time after which to stop, such as 90, 10m or 2h.")
+    ] = None,
+    max_params: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of weights of a network.")
+    ] = None,
+    allow_duplicates: Annotated[
+        bool, typer.Option("--allow-duplicates", help="Train the same network again.")
+    ] = False,
+    engine: Annotated[
+        Literal["auto", "keras"], typer.Option(help="What trains the networks.")
+    ] = "auto",
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study. [default: the space's name]")
+    ] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+) -> None:
+    """Search a space for the best network, test it once, and save it.
+
+    The same command goes on where an earlier one stopped. Ctrl-C ends after the running epoch.
+    """
+    seconds = _seconds(timeout)
+    the_space = load_space(space)
+    source = data or the_space.data
+    if source is None:
+        raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
+    name = study or the_space.name
+    if "/" in name or name.startswith("."):
+        raise NasError("--study", f"got '{name}'", "a name without a slash or leading dot")
+
+    with working("Reading the data"):
+        from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+        from nas.metrics import get_metric
+        from nas.search import SearchOptions, make_sampler, open_study, run_search, study_settings
+        from nas.storage import open_storage, storage_errors
+        from nas.study import study_record
+
+        if source in ("mnist", "fashion_mnist", "cifar10"):
+            start_tensorflow()
+        options = SearchOptions(
+            n_trials=trials,
+            sampler=sampler,
+            startup_trials=startup_trials,
+            pruner=pruner,
+            seed=seed,
+            timeout=seconds,
+            max_params=max_params,
+            allow_duplicates=allow_duplicates,
+        )
+        make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
+        data_options = DataOptions(
+            source,
+            target or (the_space.target if data is None else None),
+            task,
+            groups,
+            _names(drop),
+            _names(categorical),
+        )
+        split_options = SplitOptions(folds, repeats, val_size, test_size, seed)
+        dataset = load_dataset(data_options)
+        split = split_dataset(dataset, split_options)
+        the_metric = get_metric(metric, dataset.task)
+        settings = study_settings(
+            the_space, data_options, dataset, split_options, split, the_metric
+        )
+        database = open_storage(storage, create=True)
+        optuna_study = open_study(database, storage, name, settings, the_metric)
+
+    print_line = console.print
+    print_line(f"[bold]Data[/]    {dataset.describe()}")
+    for column, reason in (dataset.dropped or {}).items():
+        print_line(f"        column '{column}' is left out: {reason}")
+    test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
+    print_line(f"[bold]Split[/]   {_describe_folds(folds, repeats)} on {len(split.development):,} rows; {test}")
+    print_line(f"[bold]Search[/]  {the_space.name}: {len(the_space.parameters)} parameters, {sampler}, pruner {pruner}, by {the_metric.name}")
+    print_line(f"[bold]Study[/]   {name} in {storage.removeprefix('sqlite:///')}")
+
+    with working("Starting TensorFlow"):
+        start_tensorflow()
+        from nas.engines.keras_engine import KerasEngine
+        from nas.export import export_winner, winner_entry
+        from nas.models.preprocessing import encode_folds
+        from nas.spec import Problem
+
+        encoded = encode_folds(dataset, split.folds)
+    problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
+    steps = run_search(
+        optuna_study, storage, the_space, problem, KerasEngine(encoded, the_metric), options
+    )
+    interrupted = _follow(steps)
+
+    record = study_record(optuna_study)
+    best = record.best()
+    if interrupted:
+        console.print(f"Stopped. Best so far: {score(best.value, best.stderr)} (trial {best.number}).")
+        console.print("The same command goes on from here.")
+        raise typer.Exit(INTERRUPTED)
+    path = default_model_path(storage, name)
+    if record.winner.get("trial") != best.number or not path.exists():
+        with working(f"Training the winner (trial {best.number}) on all folds together"):
+            card = export_winner(record, dataset, split, KerasEngine, path, seed)
+        with storage_errors(storage):
+            optuna_study.set_user_attr("winner", winner_entry(card))
+        record = study_record(optuna_study)
+    _show_winner(record, path)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+
+
+def _seconds(text: str | None) -> float | None:
+    """Seconds of a time such as `90`, `90s`, `10m` or `2h`."""
+    if text is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise typer.BadParameter(
+            f"got '{text}'; expected a time such as 90, 10m or 2h", param_hint="--timeout"
+        )
+    return seconds
+
+
+def _describe_folds(folds: int, repeats: int) -> str:
+    if folds == 1:
+        return "a single split" if repeats == 1 else f"{repeats} random splits"
+    return f"{folds} folds" + (f", {repeats} times" if repeats > 1 else "")
+
+
+# Following the search
+
+
+@dataclass
+class _Stop:
+    requested: bool = False
+
+
+@contextmanager
+def _graceful_interrupt() -> Iterator[_Stop]:
+    """Turns the first Ctrl-C into a request; a second one ends the program at once."""
+    stop = _Stop()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _follow(steps: "Iterator[Progress]") -> bool:
+    """Shows a search until it ends; returns whether the user ended it."""
+    show = _follow_live if console.is_terminal else _follow_plain
+    with _graceful_interrupt() as stop:
+        show(steps, stop)
+    return stop.requested
+
+
+def _follow_plain(steps: "Iterator[Progress]", stop: _Stop) -> None:
+    for progress in steps:
+        if progress.finished is not None:
+            done = f"[{progress.done:>{len(str(progress.n_trials))}}/{progress.n_trials}]"
+            best = ""
+            if progress.best is not None:
+                best = f"  best {score(progress.best.value, progress.best.stderr)}"
+            print(f"{done} {_describe_trial(progress.finished)}{best}", flush=True)
+        if progress.note:
+            print(progress.note, flush=True)
+        if stop.requested:
+            _close(steps)
+            return
+
+
+def _follow_live(steps: "Iterator[Progress]", stop: _Stop) -> None:
+    started = time.monotonic()
+    done_before: int | None = None
+    note = ""
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        for progress in steps:
+            if done_before is None:
+                done_before = progress.done
+            note = progress.note or note
+            elapsed = time.monotonic() - started
+            live.update(_status(progress, progress.done - done_before, elapsed, stop.requested))
+            if stop.requested:
+                _close(steps)
+                break
+    if note:
+        console.print(note)
+
+
+def _close(steps: "Iterator[Progress]") -> None:
+    close: Any = getattr(steps, "close", None)
+    if close is not None:
+        close()
+
+
+def _status(progress: "Progress", done_now: int, elapsed: float, stopping: bool) -> Group:
+    rate = 60.0 * done_now / elapsed if done_now else None
+    timing = "estimating"
+    if rate:
+        left = 60.0 * (progress.n_trials - progress.done) / rate
+        timing = f"{rate:.1f} a minute, {_clock(left)} left"
+    top = Table.grid(padding=(0, 2))
+    top.add_row(
+        Text(f"{progress.done}/{progress.n_trials} trials", style="bold"),
+        ProgressBar(total=progress.n_trials, completed=progress.done, width=24),
+        timing,
+    )
+    counts = f"{progress.complete} complete, {progress.pruned} pruned, {progress.failed} failed"
+    if progress.rejected:
+        counts += f", {progress.rejected} not trained"
+    best = "none yet"
+    if progress.best is not None:
+        best = f"{score(progress.best.value, progress.best.stderr)} (trial {progress.best.number})"
+    lines: list[Any] = [top, Text(f"{counts};  best {best}")]
+    if progress.running is not None:
+        now = f"trial {progress.number}: {progress.running.describe()}"
+        if progress.score is not None:
+            now += f"; epoch {progress.epoch}/{progress.running.training.epochs}: {score(progress.score)}"
+        lines.append(Text(now, style="dim", overflow="ellipsis", no_wrap=True))
+    if stopping:
+        lines.append(Text("Stopping after this epoch (Ctrl-C again ends at once)", style="bold"))
+    return Group(*lines)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _describe_trial(trial: "TrialRecord") -> str:
+    value = trial.value
+    if value is None and trial.epoch_values:
+        value = trial.epoch_values[max(trial.epoch_values)]
+    text = f"trial {trial.number} {trial.outcome}"
+    if value is not None:
+        text += f" {score(value, trial.stderr)}"
+    if trial.spec is not None:
+        text += f"  {trial.spec.describe()}"
+    return text + (f"  ({trial.reason})" if trial.reason else "")
+
+
+def _show_winner(record: Any, path: Path) -> None:
+    from nas.analysis.winner import summarize
+
+    summary = summarize(record)
+    best, simplest = record.best(), summary["simplest"]
+    console.print()
+    console.print(f"[bold]Winner[/]  trial {best.number}: {best.spec.describe()}")
+    console.print(f"        {show_params(best.params)}")
+    console.print(
+        f"        {record.metric} {score(best.value, best.stderr)} over folds, "
+        f"{best.n_weights:,} weights"
+    )
+    if summary["test_value"] is not None:
+        low, high = summary["test_interval"]
+        console.print(
+            f"[bold]Test[/]    {score(summary['test_value'])} on rows never seen before "
+            f"(95 % interval {score(low)} to {score(high)})"
+        )
+    if simplest["trial"] != best.number:
+        console.print(
+            f"[bold]Simple[/]  trial {simplest['trial']} is within one standard error: "
+            f"{score(simplest['value'])} with {simplest['n_weights']:,} weights"
+        )
+    console.print(f"[bold]Model[/]   {path}")
+    console.print(
+        f"Next: nas best --study {record.name}, nas importance --study {record.name}, nas dashboard"
+    )
+    sys.stdout.flush()

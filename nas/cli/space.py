@@ -1,0 +1,250 @@
+"""`nas space`: writing, checking and showing search spaces."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli.output import JsonOption, console, plain_table, print_json
+from nas.errors import NasError
+from nas.space import (
+    Choice,
+    Constant,
+    Parameter,
+    Range,
+    SearchSpace,
+    SpaceError,
+    dump_space,
+    load_space,
+    parse_space,
+    shipped_spaces,
+)
+from nas.space.vocabulary import MLP, Value, Word
+
+app = typer.Typer(
+    help="Write, check and show search spaces.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+SpaceArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped space.")]
+
+
+@app.command("list")
+def list_spaces(as_json: JsonOption = False) -> None:
+    """List the spaces that come with nas."""
+    spaces = {name: load_space(path) for name, path in shipped_spaces().items()}
+    about = {
+        name: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        for name, path in shipped_spaces().items()
+    }
+    if as_json:
+        print_json(
+            [
+                {"name": name, "parameters": list(spaces[name].parameters), "about": about[name]}
+                for name in spaces
+            ]
+        )
+        return
+    table = plain_table("name", "parameters", "about", right=("parameters",))
+    for name, space in spaces.items():
+        table.add_row(name, str(len(space.parameters)), about[name])
+    console.print(table)
+
+
+@app.command()
+def show(space: SpaceArgument, as_json: JsonOption = False) -> None:
+    """Show what each parameter of a space can be."""
+    the_space = load_space(space)
+    rows = [
+        (key, _describe(entry), _condition(key, entry), MLP[key].help)
+        for key, entry in the_space.parameters.items()
+    ]
+    if as_json:
+        print_json(
+            {
+                "name": the_space.name,
+                "network": the_space.network,
+                "data": the_space.data,
+                "target": the_space.target,
+                "parameters": {
+                    key: {"values": values, "only_with": condition, "about": about}
+                    for key, values, condition, about in rows
+                },
+            }
+        )
+        return
+    console.print(f"[bold]{the_space.name}[/]: {the_space.network} on {the_space.data or 'any data'}")
+    table = plain_table("parameter", "values", "only with", "meaning")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command()
+def check(space: SpaceArgument) -> None:
+    """Check a space; say what is wrong with file, line and key."""
+    the_space = load_space(space)
+    searched = sum(not isinstance(e.domain, Constant) for e in the_space.parameters.values())
+    console.print(
+        f"{space}: right. {searched} parameters are searched, "
+        f"{len(the_space.parameters) - searched} are constant."
+    )
+
+
+def _describe(entry: Parameter) -> str:
+    match entry.domain:
+        case Constant(value):
+            return _plain(value)
+        case Choice(values):
+            text = ", ".join(map(_plain, values))
+        case Range(low, high, log, step):
+            text = f"{low:g} to {high:g}"
+            if log:
+                text += ", log scale"
+            if step is not None:
+                text += f", steps of {step:g}"
+    return text + (", each layer its own" if entry.per_layer else "")
+
+
+def _condition(key: str, entry: Parameter) -> str:
+    conditions: dict[str, tuple[Any, ...]] = dict(MLP[key].used_with)
+    conditions.update(entry.when)
+    texts = [f"{other} {' or '.join(map(_plain, values))}" for other, values in conditions.items()]
+    if MLP[key].min_depth > 1:
+        texts.append(f"depth {MLP[key].min_depth} or more")
+    return ", ".join(texts)
+
+
+def _plain(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _new(file: Path, force: bool, data: str | None, target: str | None, **given: str | None) -> None:
+    if file.exists() and not force:
+        raise NasError(str(file), "exists already", fix="Give another name, or --force.")
+    if not file.parent.is_dir():
+        raise NasError(str(file), f"no folder '{file.parent}'", "a folder that exists")
+    if file.suffix not in (".yaml", ".yml"):
+        raise NasError(str(file), f"the ending '{file.suffix}'", ".yaml")
+    entries = {
+        key: parse_option(key, MLP[key], text) for key, text in given.items() if text is not None
+    }
+    if not entries:
+        raise typer.BadParameter("got no parameter; expected at least one, such as --depth 1:8")
+    try:
+        space = SearchSpace(entries, name=file.stem, data=data, target=target)
+    except SpaceError as error:
+        option = "--" + error.key.replace("_", "-")
+        raise NasError(option, error.received, error.expected, error.fix) from None
+    text = dump_space(space)
+    if parse_space(text, name=space.name) != space:
+        raise RuntimeError(f"a space changed on its way through YAML: {text}")
+    file.write_text(text, encoding="utf-8")
+    console.print(f"{file}:")
+    console.print(text, end="", markup=False)
+    console.print(f"Next: nas search --space {file}" + ("" if data else " --data digits"))
+
+
+def parse_option(key: str, word: Word, text: str) -> Parameter:
+    """A parameter from a command line word: `3`, `relu,gelu`, `1:8`, `16:512:log:per_layer`.
+
+    Raises:
+        NasError: When it cannot be read.
+    """
+    option = "--" + key.replace("_", "-")
+    if ":" not in text:
+        values = [_option_value(option, word, item.strip()) for item in text.split(",")]
+        return Parameter(Constant(values[0]) if len(values) == 1 else Choice(values))
+    low, high, *flags = text.split(":")
+    step: float | None = None
+    for flag in flags:
+        if flag.startswith("step="):
+            step = _option_number(option, flag.removeprefix("step="))
+        elif flag not in ("log", "per_layer"):
+            raise NasError(option, f"got '{flag}'", "log, step=NUMBER or per_layer after low:high")
+    return Parameter(
+        Range(_option_number(option, low), _option_number(option, high), "log" in flags, step),
+        per_layer="per_layer" in flags,
+    )
+
+
+def _option_value(option: str, word: Word, text: str) -> Value:
+    if word.kind == "str":
+        return text
+    if word.kind == "bool":
+        if text not in ("true", "false"):
+            raise NasError(option, f"got '{text}'", "true or false")
+        return text == "true"
+    return _option_number(option, text)
+
+
+def _option_number(option: str, text: str) -> int | float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise NasError(option, f"got '{text}'", "a number") from None
+    return int(number) if number.is_integer() and "." not in text and "e" not in text else number
+
+
+def _with_vocabulary_options() -> Any:
+    """`_new` with one option for every word of the vocabulary, so that none can be forgotten."""
+
+    def new(**values: Any) -> None:
+        _new(**values)
+
+    new.__doc__ = (
+        "Write a space. Values: 3, or relu,gelu (choices), or 1:8 (range), "
+        "with :log, :step=2 or :per_layer behind it."
+    )
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter(
+            "file",
+            keyword,
+            annotation=Annotated[Path, typer.Argument(help="The YAML file to write.")],
+        ),
+        inspect.Parameter(
+            "force",
+            keyword,
+            default=False,
+            annotation=Annotated[bool, typer.Option("--force", help="Replace the file.")],
+        ),
+        inspect.Parameter(
+            "data",
+            keyword,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(help="Data set to search by default.")],
+        ),
+        inspect.Parameter(
+            "target",
+            keyword,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(help="Target column of that data.")],
+        ),
+    ]
+    for key, word in MLP.items():
+        limits = ", ".join(word.choices) if word.choices else word.allowed()
+        parameters.append(
+            inspect.Parameter(
+                key,
+                keyword,
+                default=None,
+                annotation=Annotated[
+                    str | None,
+                    typer.Option(
+                        "--" + key.replace("_", "-"),
+                        metavar="VALUES",
+                        help=f"{word.help} ({limits})",
+                        rich_help_panel="Parameters",
+                    ),
+                ],
+            )
+        )
+    new.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    new.__annotations__ = {p.name: p.annotation for p in parameters}
+    return new
+
+
+app.command("new")(_with_vocabulary_options())

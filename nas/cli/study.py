@@ -1,0 +1,189 @@
+"""`nas best`, `nas trials` and `nas study`: reading studies."""
+
+import csv
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.cli.output import (
+    DEFAULT_STORAGE,
+    JsonOption,
+    StorageOption,
+    StudyOption,
+    console,
+    plain_table,
+    print_json,
+    score,
+    show_params,
+)
+
+if TYPE_CHECKING:
+    from nas.study import TrialRecord
+
+app = typer.Typer(
+    help="List, show and delete studies.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+
+def best(
+    study: StudyOption = None, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False
+) -> None:
+    """Show the winner, how sure its score is, and the simplest network that is as good."""
+    from nas.analysis.winner import summarize
+    from nas.study import load_study
+
+    record = load_study(study, storage)
+    summary = summarize(record)
+    if as_json:
+        print_json(summary)
+        return
+    winner, simplest = record.best(), summary["simplest"]
+    console.print(f"[bold]{record.name}[/]: {record.metric}, {record.direction}")
+    table = plain_table("", "winner", "simplest within one standard error")
+    rows: list[tuple[str, Any, Any]] = [
+        ("trial", winner.number, simplest["trial"]),
+        ("mean over folds", score(winner.value, winner.stderr), score(simplest["value"])),
+        ("weights", f"{winner.n_weights:,}", f"{simplest['n_weights']:,}"),
+    ]
+    for name in dict.fromkeys([*winner.params, *simplest["params"]]):
+        rows.append((name, *(_cell(p.get(name)) for p in (winner.params, simplest["params"]))))
+    for name, left, right in rows:
+        table.add_row(name, str(left), str(right))
+    console.print(table)
+    console.print("folds  " + "  ".join(score(value) for value in winner.fold_values))
+    if summary["test_value"] is not None:
+        low, high = summary["test_interval"]
+        console.print(
+            f"test   {score(summary['test_value'])} (95 % interval {score(low)} to {score(high)})"
+        )
+    elif record.settings["split"]["test_size"]:
+        console.print("test   not scored yet: 'nas search' and 'nas export' do it, once")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def trials(
+    study: StudyOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+) -> None:
+    """List every trial with its score, or why it has none."""
+    from nas.study import load_study
+
+    record = load_study(study, storage)
+    if as_json:
+        print_json([trial.to_dict() for trial in record.trials])
+    elif as_csv:
+        _print_csv(record.trials)
+    else:
+        right = ("trial", "score", "train", "weights", "seconds")
+        table = plain_table("trial", "outcome", "score", "train", "weights", "seconds", "network", right=right)
+        for trial in record.trials:
+            table.add_row(
+                str(trial.number),
+                trial.outcome,
+                score(trial.value, trial.stderr),
+                score(trial.train_value),
+                f"{trial.n_weights:,}" if trial.n_weights is not None else "–",
+                f"{trial.seconds:.1f}" if trial.seconds is not None else "–",
+                trial.reason
+                if trial.reason
+                else (trial.spec.describe() if trial.spec else show_params(trial.params)),
+            )
+        console.print(table)
+
+
+def _print_csv(records: "tuple[TrialRecord, ...]") -> None:
+    names = list(dict.fromkeys(name for record in records for name in record.params))
+    n_folds = max((len(record.fold_values) for record in records), default=0)
+    columns = ("trial", "outcome", "value", "stderr", "train_value", "n_weights", "seconds")
+    columns = (*columns, "engine", "reason")
+    writer = csv.writer(sys.stdout)
+    writer.writerow([*columns, *(f"fold_{k + 1}" for k in range(n_folds)), *names])
+    for record in records:
+        row = record.to_dict()
+        folds = [*row["fold_values"], *[None] * (n_folds - len(record.fold_values))]
+        writer.writerow([row[c] for c in columns] + folds + [record.params.get(n) for n in names])
+
+
+@app.command("list")
+def list_studies(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:
+    """List the studies of the database, the latest last."""
+    from nas.storage import open_storage, storage_errors, study_names
+    from nas.study import load_study
+
+    database = open_storage(storage)
+    with storage_errors(storage):
+        names = study_names(database)
+    rows = []
+    for name in names:
+        record = load_study(name, storage)
+        value = record.best().value if record.complete else None
+        rows.append((name, len(record.counted), len(record.complete), record.metric, value))
+    keys = ("study", "n_trials", "n_complete", "metric", "best")
+    if as_json:
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
+        return
+    table = plain_table("study", "trials", "complete", "metric", "best", right=("trials", "complete", "best"))
+    for name, n_trials, n_complete, metric, value in rows:
+        table.add_row(name, str(n_trials), str(n_complete), metric, score(value))
+    console.print(table)
+
+
+@app.command()
+def show(
+    study: Annotated[str | None, typer.Argument(help="[default: the latest]")] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a study rests on: data, folds, space, versions, and how its trials ended."""
+    from nas.study import load_study
+
+    record = load_study(study, storage)
+    outcomes = [trial.outcome for trial in record.trials]
+    counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
+    if as_json:
+        settings = {k: v for k, v in record.settings.items() if k not in ("winner", "metric")}
+        print_json(
+            {
+                "study": record.name,
+                "metric": record.metric,
+                "direction": record.direction,
+                "outcomes": counts,
+                "winner": record.winner or None,
+                **settings,
+            }
+        )
+        return
+    settings = record.settings
+    console.print(f"[bold]{record.name}[/]: {record.metric}, {record.direction}")
+    table = plain_table("", "")
+    table.add_row("trials", ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) or "none")
+    table.add_row("data", f"{settings['data']['source']} ({settings['task']}, hash {settings['data_hash'][:12]})")
+    table.add_row("split", ", ".join(f"{k} {v}" for k, v in settings["split"].items()))
+    table.add_row("versions", ", ".join(f"{k} {v}" for k, v in settings["versions"].items()))
+    table.add_row("searched", settings.get("searched_at", "")[:19].replace("T", " ") + " UTC")
+    console.print(table)
+    console.print(settings["space"], end="", markup=False)
+
+
+@app.command()
+def delete(
+    study: Annotated[str, typer.Argument(help="Name of the study.")],
+    storage: StorageOption = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a study and its trials. A saved model stays."""
+    from nas.study import delete_study, load_study
+
+    record = load_study(study, storage)
+    if not yes:
+        typer.confirm(f"Delete study '{study}' with {len(record.trials)} trials?", abort=True)
+    delete_study(study, storage)
+    console.print(f"Deleted study '{study}'.")

@@ -1,0 +1,25 @@
+"""Data sets: reading, checking, inferring types, holding the test part out, folds."""
+
+from nas.data.dataset import Column, Dataset, Features, Schema, n_rows, take_rows
+from nas.data.load import DataOptions, load_dataset, load_features
+from nas.data.split import Fold, Split, SplitOptions, split_dataset
+from nas.data.statistics import FoldData, Statistics, fit_statistics
+
+__all__ = [
+    "Column",
+    "DataOptions",
+    "Dataset",
+    "Features",
+    "Fold",
+    "FoldData",
+    "Schema",
+    "Split",
+    "SplitOptions",
+    "Statistics",
+    "fit_statistics",
+    "load_dataset",
+    "load_features",
+    "n_rows",
+    "split_dataset",
+    "take_rows",
+]

@@ -1,0 +1,208 @@
+"""What a data set is once it has been read: features, target, task and a hash of it all."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import NasError
+from nas.spec import Task
+
+# A numeric array of shape (n_rows, *row_shape), or where there are categories a mapping of
+# columns, each of shape (n_rows,): float64 for numbers (NaN is missing), object for text.
+Features = NDArray[Any] | Mapping[str, NDArray[Any]]
+
+MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One feature column."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a row of features looks like; the exported model takes exactly this.
+
+    Attributes:
+        columns: The columns of a table; empty for an array without names.
+        row_shape: Shape of a row of an array, such as (64,) or (28, 28).
+    """
+
+    columns: tuple[Column, ...]
+    row_shape: tuple[int, ...]
+
+    @property
+    def is_table(self) -> bool:
+        """Whether features are a mapping of columns rather than one numeric array."""
+        return any(column.kind == "categorical" for column in self.columns)
+
+    def describe(self) -> str:
+        """The feature types in a few words."""
+        if self.is_table:
+            categorical = sum(column.kind == "categorical" for column in self.columns)
+            return f"{len(self.columns) - categorical} numeric and {categorical} categorical"
+        if len(self.row_shape) > 1:
+            return " x ".join(map(str, self.row_shape)) + " pixel"
+        return f"{self.row_shape[0]} numeric"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Schema":
+        """The inverse of `to_dict`, also after a way through JSON."""
+        columns = tuple(Column(**column) for column in data["columns"])
+        return cls(columns, tuple(data["row_shape"]))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory.
+
+    Attributes:
+        name: Short name for people.
+        features: All rows, those of a given test part last.
+        y: Target, shape (n_rows,): class numbers (int64) or values (float64).
+        schema: What a row of features looks like.
+        task: What is to be predicted.
+        classes: The class labels, by class number; empty for regression.
+        groups: Group of each row, shape (n_rows,), or None.
+        test_rows: Rows of the test part that the data set brings, or None.
+        dropped: Columns left out, with the reason.
+    """
+
+    name: str
+    features: Features
+    y: NDArray[Any]
+    schema: Schema
+    task: Task
+    classes: tuple[Any, ...]
+    groups: NDArray[Any] | None = None
+    test_rows: NDArray[np.int64] | None = None
+    dropped: Mapping[str, str] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows, those of a given test part included."""
+        return len(self.y)
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of the output layer that the task needs."""
+        return len(self.classes) if self.task == "multiclass" else 1
+
+    def describe(self) -> str:
+        """One line: rows, feature types and task."""
+        task = f"{self.task} ({len(self.classes)} classes)" if self.classes else self.task
+        return f"{self.name}: {self.n_rows:,} rows, {self.schema.describe()} features, {task}"
+
+    def hash(self) -> str:
+        """Hash of everything a search learns from: features, target, task, groups, test part."""
+        digest = hashlib.sha256(repr((self.schema, self.task, self.classes)).encode())
+        columns = (
+            [self.features[column.name] for column in self.schema.columns]
+            if isinstance(self.features, Mapping)
+            else [self.features]
+        )
+        for values in (*columns, self.y, self.groups, self.test_rows):
+            if values is None:
+                digest.update(b"none")
+            elif values.dtype == object:
+                digest.update("\0".join(map(str, values)).encode())
+            else:
+                digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+
+def n_rows(features: Features) -> int:
+    """Rows of an array or of a mapping of columns."""
+    if isinstance(features, Mapping):
+        return len(next(iter(features.values())))
+    return len(features)
+
+
+def take_rows(features: Features, rows: NDArray[np.int64]) -> Features:
+    """The given rows, in the given order."""
+    if isinstance(features, Mapping):
+        return {name: values[rows] for name, values in features.items()}
+    taken: NDArray[Any] = features[rows]
+    return taken
+
+
+def infer_task(target: NDArray[Any]) -> Task:
+    """The task that a target column suggests.
+
+    Text and booleans are classes. Whole numbers are classes when they have few values
+    (`MAX_CLASSES_OF_NUMBERS`), each with several rows; other numbers are a regression target.
+    """
+    values = np.unique(target)
+    if target.dtype.kind in "fiu":
+        whole = bool(np.all(values == np.floor(values)))
+        few = len(values) <= MAX_CLASSES_OF_NUMBERS and len(values) * 5 <= len(target)
+        if len(values) > 2 and not (whole and few):
+            return "regression"
+        if not whole:
+            return "regression"
+    return "binary" if len(values) == 2 else "multiclass"
+
+
+def encode_target(
+    target: NDArray[Any], task: Task | None, where: str
+) -> tuple[NDArray[Any], Task, tuple[Any, ...]]:
+    """Checks a target column and numbers its classes.
+
+    Args:
+        target: Shape (n_rows,), numbers or text; no missing values.
+        task: The task, or None to infer it.
+        where: What an error message begins with.
+
+    Returns:
+        Class numbers (int64) or values (float64), the task, and the class labels.
+
+    Raises:
+        NasError: When the target doesn't fit the task, or has one value only.
+    """
+    values = np.unique(target)
+    if len(values) == 1:
+        raise NasError(
+            where,
+            f"the target has one value only ({values[0]})",
+            "at least two classes, or numbers that differ",
+        )
+    task = task or infer_task(target)
+    if task == "regression":
+        if target.dtype.kind not in "fiub":
+            raise NasError(
+                where,
+                f"the target is text (such as '{target[0]}')",
+                "numbers for regression",
+                "Leave --task out, or choose another --target.",
+            )
+        return target.astype(np.float64), task, ()
+    if task == "binary" and len(values) != 2:
+        raise NasError(
+            where,
+            f"the target has {len(values)} values",
+            "2 for a binary task",
+            "Use --task multiclass or regression, or leave --task out.",
+        )
+    if len(values) > max(100, len(target) // 10):
+        raise NasError(
+            where,
+            f"the target has {len(values)} different values in {len(target)} rows",
+            "classes with several rows each",
+            "Use --task regression, or choose another --target.",
+        )
+    codes = np.searchsorted(values, target).astype(np.int64)
+    labels = values.tolist()
+    if all(isinstance(label, float) and label.is_integer() for label in labels):
+        labels = [int(label) for label in labels]
+    return codes, task, tuple(labels)

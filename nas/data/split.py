@@ -1,0 +1,162 @@
+"""Which rows are for testing, and which train and validate in each fold."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    RepeatedKFold,
+    RepeatedStratifiedKFold,
+    StratifiedGroupKFold,
+    train_test_split,
+)
+
+from nas.data.dataset import Dataset
+from nas.errors import NasError
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How rows are divided.
+
+    Attributes:
+        folds: Folds of the cross-validation; 1 is a single split.
+        repeats: Times that the folds are drawn anew.
+        val_size: Share of the rows that validates, with one fold.
+        test_size: Share of the rows that is set aside for the winner; 0 for none. A data set
+            that brings a test part of its own keeps that, unless this is 0.
+        seed: Seeds every draw.
+    """
+
+    folds: int = 5
+    repeats: int = 1
+    val_size: float = 0.2
+    test_size: float = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of one fold: `train` learns, `val` scores."""
+
+    train: Rows
+    val: Rows
+
+
+@dataclass(frozen=True)
+class Split:
+    """All rows, each in the test part or in the development part, and the folds of the latter."""
+
+    development: Rows
+    test: Rows
+    folds: tuple[Fold, ...]
+
+    def hash(self) -> str:
+        """Hash of every row number."""
+        digest = hashlib.sha256()
+        for rows in (self.test, *(part for fold in self.folds for part in (fold.train, fold.val))):
+            digest.update(rows.astype(np.int64).tobytes() + b"|")
+        return digest.hexdigest()
+
+
+def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
+    """Sets the test part aside, then draws the folds from the rest.
+
+    Classes keep their shares in every part; rows of one group stay together.
+
+    Raises:
+        NasError: When a class or the data set has too few rows for that.
+    """
+    rows = np.arange(dataset.n_rows)
+    stratify = dataset.task != "regression"
+    _check_class_sizes(dataset, rows, options.folds + (options.test_size > 0))
+    if dataset.test_rows is not None:
+        test = dataset.test_rows if options.test_size > 0 else rows[:0]
+        development = np.setdiff1d(rows, dataset.test_rows)
+    elif options.test_size > 0:
+        development, test = _cut(dataset, rows, options.test_size, options.seed)
+    else:
+        development, test = rows, rows[:0]
+    _check_class_sizes(dataset, development, options.folds)
+
+    if options.folds == 1:
+        folds = [
+            Fold(*_cut(dataset, development, options.val_size, options.seed + 1 + repeat))
+            for repeat in range(options.repeats)
+        ]
+        return Split(development, test, tuple(folds))
+    if len(development) < 2 * options.folds:
+        raise NasError(
+            "--folds",
+            f"got {options.folds} for {len(development)} rows",
+            f"at most {len(development) // 2}",
+        )
+    y = dataset.y[development]
+    if dataset.groups is not None:
+        groups = dataset.groups[development]
+        if len(np.unique(groups)) < options.folds:
+            raise NasError(
+                "--groups",
+                f"{len(np.unique(groups))} groups for {options.folds} folds",
+                "at least one group a fold",
+                "Use fewer --folds.",
+            )
+        cut = StratifiedGroupKFold if stratify else GroupKFold
+        indices = [
+            pair
+            for repeat in range(options.repeats)
+            for pair in cut(
+                options.folds, shuffle=True, random_state=options.seed + repeat
+            ).split(y, y, groups)
+        ]
+    else:
+        repeated = RepeatedStratifiedKFold if stratify else RepeatedKFold
+        splitter = repeated(
+            n_splits=options.folds, n_repeats=options.repeats, random_state=options.seed
+        )
+        indices = list(splitter.split(y, y))
+    folds = [Fold(development[train], development[val]) for train, val in indices]
+    return Split(development, test, tuple(folds))
+
+
+def _cut(dataset: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
+    """Divides rows in two; the second part has the given share."""
+    if dataset.groups is not None:
+        groups = dataset.groups[rows]
+        if len(np.unique(groups)) < 2:
+            raise NasError("--groups", "one group only", "at least two")
+        splitter = GroupShuffleSplit(n_splits=1, test_size=size, random_state=seed)
+        first, second = next(splitter.split(rows, groups=groups))
+        return rows[first], rows[second]
+    y = dataset.y[rows]
+    try:
+        first, second = train_test_split(
+            rows,
+            test_size=size,
+            random_state=seed,
+            stratify=None if dataset.task == "regression" else y,
+        )
+    except ValueError as error:
+        raise NasError(
+            dataset.name, f"{len(rows)} rows cannot be divided with a share of {size:g} ({error})"
+        ) from error
+    return np.sort(first), np.sort(second)
+
+
+def _check_class_sizes(dataset: Dataset, rows: Rows, needed: int) -> None:
+    if dataset.task == "regression":
+        return
+    counts = np.bincount(dataset.y[rows], minlength=len(dataset.classes))
+    rarest = int(counts.argmin())
+    if counts[rarest] < needed:
+        raise NasError(
+            dataset.name,
+            f"class '{dataset.classes[rarest]}' has {counts[rarest]} rows",
+            f"at least {needed}: one for each fold, and one for the test part",
+            "Use fewer --folds, or remove the class.",
+        )

@@ -1,0 +1,111 @@
+"""What preprocessing learns, from the training part of one fold and nothing else."""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.data.dataset import Dataset, Features, Schema, take_rows
+from nas.spec import Task
+
+MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the preprocessing layers of one model hold.
+
+    Attributes:
+        mean: Mean of each numeric column, or of all pixels of an image, shape (n_numeric,) or ().
+        scale: Standard deviation, or 1 where it is 0; same shape.
+        missing: Numeric columns that have missing values, as positions; each gets a column of
+            its own that says so.
+        categories: The known texts of each categorical column, most frequent first.
+        target_mean: Mean of the target; 0 unless regression.
+        target_scale: Standard deviation of the target; 1 unless regression.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    missing: tuple[int, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    target_mean: float
+    target_scale: float
+
+    def n_columns(self, schema: Schema) -> int:
+        """Columns of the encoded matrix."""
+        numeric = (
+            sum(column.kind == "numeric" for column in schema.columns)
+            if schema.is_table
+            else int(np.prod(schema.row_shape))
+        )
+        return numeric + len(self.missing) + sum(map(len, self.categories.values()))
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """One fold, encoded: what an engine trains and scores on.
+
+    Attributes:
+        task: What is to be predicted.
+        x_train: Shape (n_train, n_inputs), float32.
+        y_train: Shape (n_train,): class numbers, or values in their own unit.
+        x_val: Shape (n_val, n_inputs), float32; n_val may be 0.
+        y_val: Shape (n_val,).
+        target_mean: A regression network predicts `(y - target_mean) / target_scale`.
+        target_scale: See `target_mean`; 1 for classes.
+    """
+
+    task: Task
+    x_train: NDArray[np.float32]
+    y_train: NDArray[Any]
+    x_val: NDArray[np.float32]
+    y_val: NDArray[Any]
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+
+
+def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
+    """Learns means, deviations and categories from the given rows."""
+    features = take_rows(dataset.features, rows)
+    mean, scale, missing = _numeric_statistics(features, dataset.schema)
+    categories: dict[str, tuple[str, ...]] = {}
+    if isinstance(features, Mapping):
+        for column in dataset.schema.columns:
+            if column.kind == "categorical":
+                counts = Counter(features[column.name].tolist())
+                ranked = sorted(counts, key=lambda text: (-counts[text], text))
+                categories[column.name] = tuple(ranked[:MAX_CATEGORIES])
+    target_mean, target_scale = 0.0, 1.0
+    if dataset.task == "regression":
+        y = dataset.y[rows]
+        target_mean, target_scale = float(y.mean()), float(y.std()) or 1.0
+    return Statistics(mean, scale, missing, categories, target_mean, target_scale)
+
+
+def _numeric_statistics(
+    features: Features, schema: Schema
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
+    if isinstance(features, Mapping):
+        names = [column.name for column in schema.columns if column.kind == "numeric"]
+        if not names:
+            return np.zeros(0), np.ones(0), ()
+        values = np.stack([features[name] for name in names], axis=1)
+    else:
+        values = features
+    # Pixels share one scale: a pixel that is nearly constant must not be blown up.
+    axis = 0 if len(schema.row_shape) == 1 else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
+        mean = np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
+        scale = np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))
+    mean = np.nan_to_num(mean, nan=0.0)
+    scale = np.where(np.nan_to_num(scale, nan=0.0) > 0, scale, 1.0)
+    missing: tuple[int, ...] = ()
+    if values.ndim == 2 and values.dtype.kind == "f":
+        missing = tuple(np.flatnonzero(np.isnan(values).any(axis=0)).tolist())
+    return mean, scale, missing

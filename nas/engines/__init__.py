@@ -1,0 +1,1 @@
+"""Engines train the trials; every engine keeps the contract of `nas.engines.base`."""

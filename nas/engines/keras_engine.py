@@ -1,0 +1,238 @@
+"""The plain engine: one Keras model for each trial, traced once, its folds in turn.
+
+All folds of a trial share one model, one optimizer and one traced program; a fold's weights,
+optimizer state and random state are put in before its epoch and taken out after it. A whole epoch
+is one call of that program. Any network that Keras can build runs here.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from nas.data import FoldData
+from nas.engines.base import Cohort, Engine, batch_order, lane_seed
+from nas.metrics import Metric, predictions_of
+from nas.models.network import build_model, initial_weights
+from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
+from nas.spec import TrialResult, TrialSpec
+
+PREDICT_BATCH = 8192  # rows that are predicted at once
+
+
+class KerasEngine(Engine):
+    """Trains one trial after the other, all folds of a trial epoch by epoch."""
+
+    name = "keras"
+
+    def __init__(self, folds: Sequence[FoldData], metric: Metric) -> None:
+        super().__init__(folds, metric)
+        # Converted once for the whole search.
+        self._x = [(tf.constant(fold.x_train), tf.constant(fold.x_val)) for fold in folds]
+
+    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> "KerasCohort":
+        # Without this, Keras keeps the graphs of all earlier trials.
+        keras.backend.clear_session()
+        trials = [
+            _Trial(spec, seed, self.folds, self._x, self.metric)
+            for spec, seed in zip(specs, seeds, strict=True)
+        ]
+        return KerasCohort(trials)
+
+
+class KerasCohort(Cohort):
+    """Trials of the plain engine; see `Cohort`."""
+
+    def __init__(self, trials: list["_Trial"]) -> None:
+        self._trials = trials
+        self._kept = np.ones(len(trials), dtype=bool)
+
+    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
+        for trial, kept in zip(self._trials, self._kept, strict=True):
+            for _ in range(epochs if kept else 0):
+                trial.run_epoch()
+        return np.array([trial.scores for trial in self._trials])
+
+    def running(self) -> NDArray[np.bool_]:
+        return self._kept & np.array([any(trial.active) for trial in self._trials])
+
+    def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
+        self._kept &= np.asarray(mask, dtype=bool)
+
+    def finish(self) -> list[TrialResult]:
+        return [trial.result() for trial in self._trials]
+
+    def weights(self, trial: int, fold: int) -> list[NDArray[np.float32]]:
+        return self._trials[trial].weights(fold)
+
+
+class _Trial:
+    """One model and the state of each of its lanes."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        seed: int,
+        folds: Sequence[FoldData],
+        x: Sequence[tuple[Any, Any]],
+        metric: Metric,
+    ) -> None:
+        started = time.perf_counter()
+        self._spec, self._folds, self._x, self._metric = spec, folds, x, metric
+        self._seeds = [lane_seed(seed, fold) for fold in range(len(folds))]
+        self._y = [
+            tf.constant(encode_labels(spec.problem, f.y_train, f.target_mean, f.target_scale))
+            for f in folds
+        ]
+        self._model = build_model(spec)
+        optimizer = make_optimizer(spec.training)
+        # Compiled to XLA, a program of this kind takes longer to compile than it saves.
+        self._model.compile(optimizer, make_loss(spec.problem, spec.training), jit_compile=False)
+        optimizer.build(self._model.trainable_variables)
+        self._train = _epoch_program(self._model)
+        self._predict = _predict_program(self._model)
+
+        dropouts = [la for la in self._model.layers if isinstance(la, keras.layers.Dropout)]
+        generators = [layer.seed_generator.state for layer in dropouts]
+        self._variables = [*self._model.weights, *generators, *optimizer.variables]
+        self._n_weights = len(self._model.weights)
+        fresh_optimizer = [np.asarray(v) for v in optimizer.variables]
+        self._states = []
+        for lane in self._seeds:
+            layer_seeds = np.random.SeedSequence((lane, 1)).generate_state(len(generators))
+            random_states = [np.array([s, 0], dtype=np.uint32) for s in layer_seeds]
+            self._states.append([*initial_weights(spec, lane), *random_states, *fresh_optimizer])
+        self._loaded: int | None = None
+
+        self.scores = [float("nan")] * len(folds)
+        self.active = [spec.training.epochs > 0] * len(folds)
+        self._epochs = [0] * len(folds)
+        self._losses: list[list[float]] = []
+        self._best_loss = [float("inf")] * len(folds)
+        self._stale_epochs = [0] * len(folds)
+        self._seconds = time.perf_counter() - started
+
+    def run_epoch(self) -> None:
+        started = time.perf_counter()
+        if any(self.active):
+            self._losses.append([float("nan")] * len(self._folds))
+        for fold, active in enumerate(self.active):
+            if active:
+                self._run_lane(fold)
+        self._seconds += time.perf_counter() - started
+
+    def _run_lane(self, fold: int) -> None:
+        training = self._spec.training
+        epoch = self._epochs[fold]
+        n_rows = len(self._folds[fold].y_train)
+        steps = -(-n_rows // training.batch_size)
+        self._load(fold)
+        loss = float(
+            self._train(
+                self._x[fold][0],
+                self._y[fold],
+                tf.constant(batch_order(self._seeds[fold], epoch, n_rows)),
+                tf.constant(learning_rates(training, steps, epoch)),
+                tf.constant(training.batch_size),
+            )
+        )
+        self._epochs[fold] = epoch + 1
+        self._losses[-1][fold] = loss
+        score = self._score(self._x[fold][1], self._folds[fold].y_val, fold)
+        diverged = not np.isfinite(loss)
+        self.scores[fold] = float("nan") if diverged else score
+        if loss < self._best_loss[fold]:
+            self._best_loss[fold], self._stale_epochs[fold] = loss, 0
+        else:
+            self._stale_epochs[fold] += 1
+        stopped_early = 0 < training.early_stopping <= self._stale_epochs[fold]
+        self.active[fold] = epoch + 1 < training.epochs and not stopped_early and not diverged
+
+    def result(self) -> TrialResult:
+        started = time.perf_counter()
+        train_values = []
+        for fold, data in enumerate(self._folds):
+            self._load(fold)
+            train_values.append(self._score(self._x[fold][0], data.y_train, fold))
+        self._seconds += time.perf_counter() - started
+        return TrialResult(
+            fold_values=tuple(self.scores),
+            train_values=tuple(train_values),
+            losses=tuple(map(tuple, self._losses)),
+            epochs=tuple(self._epochs),
+            seconds=self._seconds,
+        )
+
+    def weights(self, fold: int) -> list[NDArray[np.float32]]:
+        self._load(fold)
+        return [np.array(weight) for weight in self._model.get_weights()]
+
+    def _score(self, x: Any, y: NDArray[Any], fold: int) -> float:
+        """Score of the loaded lane; NaN without rows, or when an output is not finite."""
+        if not len(y):
+            return float("nan")
+        outputs = np.concatenate(
+            [
+                self._predict(x[start : start + PREDICT_BATCH]).numpy()
+                for start in range(0, len(y), PREDICT_BATCH)
+            ]
+        )
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        data = self._folds[fold]
+        prediction = predictions_of(data.task, outputs, data.target_mean, data.target_scale)
+        return self._metric.score(y, prediction)
+
+    def _load(self, fold: int) -> None:
+        """Puts a lane's state into the model, and the state of the one before it away."""
+        if self._loaded == fold:
+            return
+        if self._loaded is not None:
+            self._states[self._loaded] = [np.asarray(v) for v in self._variables]
+        for variable, value in zip(self._variables, self._states[fold], strict=True):
+            variable.assign(value)
+        self._loaded = fold
+
+
+def _epoch_program(model: keras.Model) -> Any:
+    """One epoch of `model` as one program; the mean loss over its rows is returned."""
+    optimizer = model.optimizer
+    # Sizes are left open, so that folds of different length share one traced program.
+    signature = [
+        tf.TensorSpec((None, model.input_shape[-1]), tf.float32),
+        tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None,), tf.float32),
+        tf.TensorSpec((), tf.int32),
+    ]
+
+    @tf.function(input_signature=signature)
+    def run_epoch(x: Any, y: Any, order: Any, rates: Any, batch_size: Any) -> Any:
+        n_rows = tf.shape(order)[0]
+        total = tf.constant(0.0)
+        for step in tf.range(tf.shape(rates)[0]):
+            rows = order[step * batch_size : tf.minimum((step + 1) * batch_size, n_rows)]
+            optimizer.learning_rate.assign(rates[step])
+            with tf.GradientTape() as tape:
+                outputs = model(tf.gather(x, rows), training=True)
+                loss = model.compute_loss(y=tf.gather(y, rows), y_pred=outputs)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            total += loss * tf.cast(tf.shape(rows)[0], tf.float32)
+        return total / tf.cast(n_rows, tf.float32)
+
+    return run_epoch
+
+
+def _predict_program(model: keras.Model) -> Any:
+    """The outputs of `model` without dropout, for any number of rows."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, model.input_shape[-1]), tf.float32)])
+    def predict(x: Any) -> Any:
+        return model(x, training=False)
+
+    return predict

@@ -1,0 +1,283 @@
+"""The winner as a saved Keras model that takes raw data, and predictions from it."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import nas
+from nas.analysis.winner import summarize
+from nas.data import (
+    DataOptions,
+    Dataset,
+    Features,
+    Fold,
+    Schema,
+    Split,
+    SplitOptions,
+    fit_statistics,
+    load_dataset,
+    load_features,
+    n_rows,
+    split_dataset,
+    take_rows,
+)
+from nas.engines.base import Engine
+from nas.errors import NasError, first_line
+from nas.metrics import METRICS, bootstrap_interval, predicted_classes
+from nas.models.network import build_model
+from nas.models.preprocessing import build_preprocessor, encode_folds, model_inputs
+from nas.spec import TrialSpec
+from nas.study import StudyRecord
+
+PREDICT_BATCH = 4096
+
+
+def study_data(study: StudyRecord, source: str | None = None) -> tuple[Dataset, Split]:
+    """Reads the data of a study again, and divides it as its search did.
+
+    Args:
+        study: The study.
+        source: Where the data lies now, if it was moved.
+
+    Raises:
+        NasError: When the data has changed since.
+    """
+    settings = study.settings
+    saved = settings["data"]
+    options = DataOptions(
+        **{
+            **saved,
+            "drop": tuple(saved["drop"]),
+            "categorical": tuple(saved["categorical"]),
+            "source": source or saved["source"],
+        }
+    )
+    dataset = load_dataset(options)
+    if dataset.hash() != settings["data_hash"]:
+        raise NasError(
+            options.source,
+            f"not the data that study '{study.name}' was searched on",
+            f"data with the hash {settings['data_hash'][:12]}",
+            "Give the original with --data.",
+        )
+    return dataset, split_dataset(dataset, SplitOptions(**settings["split"]))
+
+
+def check_output(path: Path, suffix: str) -> None:
+    """Refuses a file that could not be written, before the work is done.
+
+    Raises:
+        NasError: When the folder does not exist or the ending is another.
+    """
+    if path.suffix.lower() != suffix:
+        raise NasError(str(path), f"the ending '{path.suffix}'", suffix)
+    if not path.parent.is_dir():
+        raise NasError(
+            str(path), f"no folder '{path.parent}'", "a folder that exists", "Make it first."
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise NasError(str(path), "its folder is not writable", "a folder to write to")
+
+
+def card_path(model_path: Path) -> Path:
+    """Where the model card of a saved model lies."""
+    return model_path.with_suffix(".json")
+
+
+def export_winner(
+    study: StudyRecord,
+    dataset: Dataset,
+    split: Split,
+    engine_class: type[Engine],
+    path: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Trains the winner on everything but the test part, scores it there, and saves it.
+
+    The model takes raw features (a numeric array, or a mapping of columns where there are
+    categories) and returns probabilities or values. It needs Keras alone to be loaded. Beside it
+    lies its card, a JSON file with the same name.
+
+    Args:
+        study: A study with a complete trial.
+        dataset: Its data.
+        split: How its search divided it.
+        engine_class: What trains the winner: a cohort of one trial and one fold.
+        path: A `.keras` file; an older one is replaced when the new one is whole.
+        seed: Seeds the training.
+
+    Returns:
+        The model card.
+    """
+    check_output(path, ".keras")
+    best = study.best()
+    if best.spec is None:
+        raise NasError(study.name, f"trial {best.number} has no specification")
+    metric = METRICS[study.metric]
+    everything = Fold(split.development, split.test)
+    (data,) = encode_folds(dataset, [everything])
+    # Categories that no fold's training part held may widen the input.
+    problem = replace(best.spec.problem, n_inputs=data.x_train.shape[1])
+    spec = replace(best.spec, problem=problem)
+    cohort = engine_class([data], metric).start([spec], [seed])
+    while cohort.running()[0]:
+        cohort.advance()
+    result = cohort.finish()[0]
+    if not np.isfinite(result.losses[-1][0]):
+        raise NasError(
+            study.name,
+            f"the winner (trial {best.number}) diverged when trained on all folds together",
+            fix="Search on, with a smaller highest learning rate.",
+        )
+    model = _whole_model(dataset, split, spec, cohort.weights(0, 0))
+
+    test_value, interval = None, None
+    if len(split.test):
+        prediction = predict(model, take_rows(dataset.features, split.test), dataset.task)
+        y = dataset.y[split.test]
+        test_value = metric.score(y, prediction)
+        interval = list(bootstrap_interval(metric, y, prediction))
+    summary = summarize(study)
+    card = {
+        "nas_version": nas.__version__,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **{key: summary[key] for key in ("study", "trial", "metric", "direction", "value")},
+        **{key: summary[key] for key in ("stderr", "fold_values")},
+        "test_value": test_value,
+        "test_interval": interval,
+        "n_weights": spec.n_weights,
+        "params": best.params,
+        "spec": spec.to_dict(),
+        "seed": seed,
+        "task": dataset.task,
+        "classes": list(dataset.classes),
+        "schema": dataset.schema.to_dict(),
+        "data": study.settings["data"],
+        "data_hash": study.settings["data_hash"],
+        "split": study.settings["split"],
+        "n_train_rows": len(split.development),
+        "n_test_rows": len(split.test),
+        "space": study.settings["space"],
+        "versions": study.settings["versions"],
+    }
+    _save(model, card, path)
+    return card
+
+
+def _whole_model(
+    dataset: Dataset, split: Split, spec: TrialSpec, weights: list[NDArray[np.float32]]
+) -> keras.Model:
+    """Preprocessing, network and output activation as one model."""
+    statistics = fit_statistics(dataset, split.development)
+    preprocessor = build_preprocessor(dataset.schema, statistics)
+    network = build_model(spec)
+    network.set_weights(weights)
+    outputs = network(preprocessor.output)
+    if dataset.task == "multiclass":
+        outputs = keras.layers.Softmax(name="probabilities")(outputs)
+    elif dataset.task == "binary":
+        outputs = keras.layers.Activation("sigmoid", name="probability")(outputs)
+    else:
+        outputs = keras.layers.Rescaling(
+            statistics.target_scale, statistics.target_mean, name="value"
+        )(outputs)
+    return keras.Model(preprocessor.input, outputs, name="nas_winner")
+
+
+def _save(model: keras.Model, card: dict[str, Any], path: Path) -> None:
+    """Writes model and card beside their places, then moves both there."""
+    partial = path.with_name(f".{path.stem}.partial.keras")
+    partial_card = path.with_name(f".{path.stem}.partial.json")
+    try:
+        model.save(partial)
+        partial_card.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+        partial_card.replace(card_path(path))
+    except OSError as error:
+        raise NasError(str(path), f"cannot be written ({first_line(error, 120)})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+        partial_card.unlink(missing_ok=True)
+
+
+def winner_entry(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the study keeps of its winner's test."""
+    return {key: card[key] for key in ("trial", "test_value", "test_interval")}
+
+
+def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
+    """A saved model and its card.
+
+    Raises:
+        NasError: When there is no such file, it is no Keras model, or its card is missing.
+    """
+    if not path.exists():
+        raise NasError(str(path), "no such file", "a model saved by 'nas export'")
+    try:
+        model = keras.models.load_model(path)
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise NasError(
+            str(path), "not a Keras model", "a .keras file saved by 'nas export'"
+        ) from error
+    card_file = card_path(path)
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+        Schema.from_dict(card["schema"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NasError(
+            str(card_file),
+            f"no model card ({first_line(error, 80)})",
+            "the JSON file that 'nas export' wrote beside the model",
+            "Copy it there.",
+        ) from error
+    return model, card
+
+
+def predict(model: keras.Model, features: Features, task: str) -> NDArray[Any]:
+    """Predictions of a saved model, as `nas.metrics.Metric.score` takes them."""
+    outputs = np.asarray(
+        model.predict(model_inputs(features), batch_size=PREDICT_BATCH, verbose=0), np.float64
+    )
+    return outputs if task == "multiclass" else outputs[:, 0]
+
+
+def predict_file(model_path: Path, source: str, output: Path) -> int:
+    """Predicts for each row of a file, and writes a CSV file.
+
+    The file has a column `prediction`, and for classes a column of probabilities each.
+
+    Returns:
+        The number of rows.
+    """
+    check_output(output, ".csv")
+    model, card = load_model(model_path)
+    features = load_features(source, Schema.from_dict(card["schema"]))
+    prediction = predict(model, features, card["task"])
+    table: dict[str, Any]
+    if card["task"] == "regression":
+        table = {"prediction": prediction}
+    else:
+        classes = card["classes"]
+        table = {"prediction": np.array(classes, dtype=object)[predicted_classes(prediction)]}
+        columns = prediction.T if prediction.ndim == 2 else (1.0 - prediction, prediction)
+        for label, column in zip(classes, columns, strict=True):
+            table[f"p_{label}"] = column
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        pd.DataFrame(table).to_csv(partial, index=False)
+        partial.replace(output)
+    except OSError as error:
+        raise NasError(str(output), f"cannot be written ({first_line(error, 120)})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return n_rows(features)

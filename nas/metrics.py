@@ -1,0 +1,175 @@
+"""What a network is scored by; every function is scikit-learn's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import NasError, did_you_mean
+from nas.spec import Task
+
+Array = NDArray[Any]
+CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score.
+
+    Attributes:
+        name: Its name on the command line and in the study.
+        direction: `maximize` or `minimize`.
+        tasks: Tasks that it can score.
+        score: From the target, shape (n,), and the predictions to the score. Predictions are
+            probabilities of shape (n, n_classes) for multiclass, probabilities of the second
+            class of shape (n,) for binary, and values of shape (n,) for regression.
+    """
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+    tasks: tuple[Task, ...]
+    score: Callable[[Array, Array], float]
+
+    def is_better(self, a: float, b: float) -> bool:
+        """Whether score `a` is better than score `b`."""
+        return a > b if self.direction == "maximize" else a < b
+
+
+def predictions_of(
+    task: Task, outputs: Array, target_mean: float = 0.0, target_scale: float = 1.0
+) -> Array:
+    """Turns a network's outputs (logits, or a standardized value) into predictions.
+
+    Args:
+        task: What is predicted.
+        outputs: Shape (n, n_outputs).
+        target_mean: Mean that the regression target was standardized with.
+        target_scale: Deviation that it was standardized with.
+    """
+    outputs = outputs.astype(np.float64)
+    if task == "regression":
+        return outputs[:, 0] * target_scale + target_mean
+    if task == "binary":
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs[:, 0])))
+    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def predicted_classes(prediction: Array) -> Array:
+    """The most probable class number of each row."""
+    if prediction.ndim == 2:
+        return prediction.argmax(axis=1)
+    return (prediction > 0.5).astype(np.int64)
+
+
+def _accuracy(y: Array, prediction: Array) -> float:
+    return float(np.mean(predicted_classes(prediction) == y))
+
+
+def _balanced_accuracy(y: Array, prediction: Array) -> float:
+    from sklearn.metrics import balanced_accuracy_score
+
+    return float(balanced_accuracy_score(y, predicted_classes(prediction)))
+
+
+def _f1(y: Array, prediction: Array) -> float:
+    from sklearn.metrics import f1_score
+
+    average = "binary" if prediction.ndim == 1 else "macro"
+    return float(f1_score(y, predicted_classes(prediction), average=average, zero_division=0))
+
+
+def _auc(y: Array, prediction: Array) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if prediction.ndim == 1:
+        return float(roc_auc_score(y, prediction))
+    labels = np.arange(prediction.shape[1])
+    return float(roc_auc_score(y, prediction, multi_class="ovr", labels=labels))
+
+
+def _log_loss(y: Array, prediction: Array) -> float:
+    from sklearn.metrics import log_loss
+
+    n_classes = prediction.shape[1] if prediction.ndim == 2 else 2
+    return float(log_loss(y, prediction, labels=np.arange(n_classes)))
+
+
+def _r2(y: Array, prediction: Array) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(y, prediction))
+
+
+def _rmse(y: Array, prediction: Array) -> float:
+    from sklearn.metrics import root_mean_squared_error
+
+    return float(root_mean_squared_error(y, prediction))
+
+
+def _mae(y: Array, prediction: Array) -> float:
+    from sklearn.metrics import mean_absolute_error
+
+    return float(mean_absolute_error(y, prediction))
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "maximize", CLASSIFICATION, _accuracy),
+        Metric("balanced_accuracy", "maximize", CLASSIFICATION, _balanced_accuracy),
+        Metric("f1", "maximize", CLASSIFICATION, _f1),
+        Metric("auc", "maximize", CLASSIFICATION, _auc),
+        Metric("log_loss", "minimize", CLASSIFICATION, _log_loss),
+        Metric("r2", "maximize", ("regression",), _r2),
+        Metric("rmse", "minimize", ("regression",), _rmse),
+        Metric("mae", "minimize", ("regression",), _mae),
+    )
+}
+
+
+def get_metric(name: str | None, task: Task) -> Metric:
+    """The metric of that name, or the task's default (accuracy, R²) for None.
+
+    Raises:
+        NasError: When there is none, or it does not fit the task.
+    """
+    if name is None:
+        name = "r2" if task == "regression" else "accuracy"
+    fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
+    if name not in fitting:
+        raise NasError(
+            "--metric",
+            f"got '{name}' for a {task} task",
+            "one of " + ", ".join(fitting),
+            did_you_mean(name, fitting),
+        )
+    return METRICS[name]
+
+
+def standard_error(fold_values: tuple[float, ...]) -> float | None:
+    """Standard error of the mean over folds; None with one fold.
+
+    Folds share training rows, so this understates the spread over new data sets
+    (Bengio and Grandvalet 2004, JMLR 5).
+    """
+    if len(fold_values) < 2:
+        return None
+    return float(np.std(fold_values, ddof=1) / np.sqrt(len(fold_values)))
+
+
+def bootstrap_interval(
+    metric: Metric, y: Array, prediction: Array, seed: int = 0, n_resamples: int = 1000
+) -> tuple[float, float]:
+    """95 % percentile interval of a score over resampled rows (Efron 1979)."""
+    generator = np.random.default_rng(seed)
+    scores = []
+    for _ in range(n_resamples):
+        rows = generator.integers(0, len(y), len(y))
+        if metric.name == "auc" and len(np.unique(y[rows])) < len(np.unique(y)):
+            continue  # undefined without every class
+        scores.append(metric.score(y[rows], prediction[rows]))
+    low, high = np.percentile(scores, [2.5, 97.5])
+    return float(low), float(high)

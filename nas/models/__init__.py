@@ -1,0 +1,1 @@
+"""From a specification to Keras: network, optimizer, loss, schedule, preprocessing."""

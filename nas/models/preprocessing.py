@@ -1,0 +1,135 @@
+"""Preprocessing as Keras layers: the same ones encode the folds and go into the saved model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from nas.data import (
+    Dataset,
+    Features,
+    Fold,
+    FoldData,
+    Schema,
+    Statistics,
+    fit_statistics,
+    n_rows,
+    take_rows,
+)
+
+ENCODE_BATCH = 8192  # rows that are encoded at once
+
+
+def build_preprocessor(
+    schema: Schema, statistics: Statistics, n_columns: int | None = None
+) -> keras.Model:
+    """Raw features to the encoded matrix.
+
+    Numbers are standardized; a missing one becomes the mean, and where the training rows had
+    missing ones a further column says so. A category becomes one column among its peers, an
+    unknown one none of them.
+
+    Args:
+        schema: What a row of raw features looks like.
+        statistics: What was learned from the training rows.
+        n_columns: Width to fill up to with zeros, so that folds that saw different categories
+            are equally wide.
+    """
+    if schema.is_table:
+        inputs: Any = {
+            column.name: keras.Input(
+                (1,),
+                dtype="string" if column.kind == "categorical" else "float32",
+                name=column.name,
+            )
+            for column in schema.columns
+        }
+        numeric = [inputs[c.name] for c in schema.columns if c.kind == "numeric"]
+        parts = []
+        if numeric:
+            x = layers.Concatenate(name="numbers")(numeric) if len(numeric) > 1 else numeric[0]
+            parts += _standardized(x, schema, statistics)
+        for name, categories in statistics.categories.items():
+            lookup = layers.StringLookup(vocabulary=list(categories), name=f"{name} lookup")
+            # The lookup numbers unknown texts 0, and one-hot encodes -1 as zeros.
+            number = ops.squeeze(lookup(inputs[name]), axis=-1) - 1
+            parts.append(ops.one_hot(number, len(categories)))
+    else:
+        inputs = keras.Input(schema.row_shape, name="features")
+        x = layers.Flatten(name="flat")(inputs) if len(schema.row_shape) > 1 else inputs
+        parts = _standardized(x, schema, statistics)
+    encoded = layers.Concatenate(name="encoded")(parts) if len(parts) > 1 else parts[0]
+    padding = (n_columns or 0) - statistics.n_columns(schema)
+    if padding > 0:
+        encoded = ops.pad(encoded, [[0, 0], [0, padding]])
+    return keras.Model(inputs, encoded, name="preprocessing")
+
+
+def _standardized(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
+    standardize = layers.Normalization(
+        axis=-1 if statistics.mean.ndim else None,
+        mean=statistics.mean.astype(np.float32),
+        variance=np.square(statistics.scale).astype(np.float32),
+        name="standardize",
+    )
+    if not schema.columns:
+        return [standardize(x)]
+    is_missing = ops.isnan(x)
+    parts = [ops.where(is_missing, 0.0, standardize(x))]
+    for column in statistics.missing:
+        parts.append(ops.cast(is_missing[:, column : column + 1], "float32"))
+    return parts
+
+
+def model_inputs(features: Features) -> Any:
+    """Features as a Keras model with these preprocessing layers takes them."""
+    if isinstance(features, Mapping):
+        # Keras takes one-dimensional arrays of Python strings, and no other text.
+        return {name: np.asarray(values) for name, values in features.items()}
+    return features
+
+
+def encode(preprocessor: keras.Model, features: Features) -> NDArray[np.float32]:
+    """The encoded matrix, shape (n_rows, n_columns)."""
+    total = n_rows(features)
+    if not total:
+        return np.zeros((0, preprocessor.output_shape[-1]), np.float32)
+    parts = []
+    for start in range(0, total, ENCODE_BATCH):
+        rows = np.arange(start, min(start + ENCODE_BATCH, total))
+        batch = take_rows(features, rows)
+        if isinstance(batch, Mapping):
+            tensors: Any = {
+                name: ops.convert_to_tensor(
+                    values[:, None], dtype="string" if values.dtype == object else "float32"
+                )
+                for name, values in batch.items()
+            }
+        else:
+            tensors = ops.convert_to_tensor(batch, dtype="float32")
+        parts.append(np.asarray(preprocessor(tensors), np.float32))
+    return np.concatenate(parts)
+
+
+def encode_folds(dataset: Dataset, folds: Sequence[Fold]) -> tuple[FoldData, ...]:
+    """Encodes each fold with what its own training rows teach; all folds are equally wide."""
+    learned = [fit_statistics(dataset, fold.train) for fold in folds]
+    width = max(statistics.n_columns(dataset.schema) for statistics in learned)
+    encoded = []
+    for fold, statistics in zip(folds, learned, strict=True):
+        preprocessor = build_preprocessor(dataset.schema, statistics, width)
+        encoded.append(
+            FoldData(
+                task=dataset.task,
+                x_train=encode(preprocessor, take_rows(dataset.features, fold.train)),
+                y_train=dataset.y[fold.train],
+                x_val=encode(preprocessor, take_rows(dataset.features, fold.val)),
+                y_val=dataset.y[fold.val],
+                target_mean=statistics.target_mean,
+                target_scale=statistics.target_scale,
+            )
+        )
+    return tuple(encoded)

@@ -1,0 +1,86 @@
+"""Which trials go on: pure functions from the scores known at an epoch to a mask.
+
+All trials report the mean over their folds after the same epoch, so a comparison is between
+equals. Unlike Optuna's pruners, which judge one arriving trial at a time, these look at a whole
+cohort at once: the answer does not depend on the order in which its trials were asked for.
+
+Notation: `values` has the scores of the trials that wait for a verdict, shape (n_trials,);
+`known` the scores that all other trials had at the same epoch, shape (n_known,). A score that is
+NaN is worse than any other.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Direction = Literal["maximize", "minimize"]
+
+REDUCTION_FACTOR = 3  # one trial of three goes on beyond a rung (Li et al. 2018, section 3.3)
+MEDIAN_STARTUP_TRIALS = 5
+
+
+def rungs(max_epochs: int, reduction_factor: int = REDUCTION_FACTOR) -> tuple[int, ...]:
+    """Epochs after which halving decides: `max_epochs` over powers of the reduction factor.
+
+    The first epoch is left out: after one epoch a small learning rate looks worse than it is.
+    """
+    epochs: list[int] = []
+    epoch = max_epochs / reduction_factor
+    while round(epoch) >= 2:
+        epochs.append(round(epoch))
+        epoch /= reduction_factor
+    return tuple(reversed(epochs))
+
+
+def halving(
+    values: Sequence[float] | NDArray[np.float64],
+    known: Sequence[float] | NDArray[np.float64],
+    direction: Direction,
+    reduction_factor: int = REDUCTION_FACTOR,
+) -> NDArray[np.bool_]:
+    """Keeps the trials among the best `1 / reduction_factor` of all that reached this rung.
+
+    Asynchronous successive halving (Li et al. 2020, MLSys, algorithm 2) for cohorts. Nothing is
+    pruned before `reduction_factor` trials have reached the rung, and ties go on together.
+
+    Returns:
+        Mask of the trials to keep, shape (n_trials,).
+    """
+    own = _losses(values, direction)
+    everyone = np.sort(np.concatenate([own, _losses(known, direction)]))
+    if len(everyone) < reduction_factor:
+        return np.isfinite(own)
+    last_kept = everyone[-(-len(everyone) // reduction_factor) - 1]
+    return np.isfinite(own) & (own <= last_kept)
+
+
+def median(
+    values: Sequence[float] | NDArray[np.float64],
+    known: Sequence[float] | NDArray[np.float64],
+    direction: Direction,
+    n_startup_trials: int = MEDIAN_STARTUP_TRIALS,
+) -> NDArray[np.bool_]:
+    """Keeps the trials that are not worse than the median of the others at this epoch.
+
+    The median stopping rule (Golovin et al. 2017, section 3.2.2). Nothing is pruned before
+    `n_startup_trials` other trials are known.
+
+    Returns:
+        Mask of the trials to keep, shape (n_trials,).
+    """
+    own = _losses(values, direction)
+    if len(known) < n_startup_trials:
+        return np.isfinite(own)
+    return np.isfinite(own) & (own <= np.median(_losses(known, direction)))
+
+
+def _losses(
+    values: Sequence[float] | NDArray[np.float64], direction: Direction
+) -> NDArray[np.float64]:
+    losses = np.array(values, dtype=np.float64)
+    if direction == "maximize":
+        losses = -losses
+    losses[np.isnan(losses)] = np.inf
+    return losses

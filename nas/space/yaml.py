@@ -1,0 +1,287 @@
+"""Search spaces as YAML files, and the shipped ones by name.
+
+The file is read as a tree of nodes rather than as plain values, so that every message can name
+the line of the entry that is at fault, and a key given twice is noticed.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.errors import NasError, did_you_mean
+from nas.space.space import Choice, Constant, Parameter, Range, SearchSpace, SpaceError
+from nas.space.vocabulary import HEADER_KEYS, MLP, Value
+
+RANGE_KEYS = ("low", "high", "log", "step")
+ENTRY_KEYS = (*RANGE_KEYS, "choices", "value", "when", "per_layer")
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """The spaces that come with nas, by name."""
+    installed = Path(str(resources.files("nas"))) / "search_spaces"
+    # In a checkout the files lie beside the package.
+    folder = installed if installed.is_dir() else Path(__file__).parents[2] / "search_spaces"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_space(path_or_name: str | Path) -> SearchSpace:
+    """Reads a space from a file, or a shipped one by its name with or without `.yaml`.
+
+    Raises:
+        NasError: When there is no such file, it isn't YAML, or an entry is wrong; the message
+            names file, line and key.
+    """
+    path = Path(path_or_name)
+    shipped = shipped_spaces()
+    if path.is_dir():
+        raise NasError(str(path), "is a folder", "a YAML file")
+    if not path.exists():
+        name = path.name.removesuffix(".yaml")
+        if str(path_or_name) not in (name, f"{name}.yaml") or name not in shipped:
+            raise NasError(
+                str(path_or_name),
+                "no such file, and no shipped space of that name",
+                "a YAML file or one of " + ", ".join(shipped),
+                did_you_mean(name, shipped),
+            )
+        path = shipped[name]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NasError(str(path), f"cannot be read ({error})", "a YAML file") from error
+    return parse_space(text, where=str(path), name=path.stem)
+
+
+def parse_space(text: str, where: str = "space", name: str = "space") -> SearchSpace:
+    """Reads a space from YAML text; `where` begins each error message."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise NasError(f"{where}{line}", f"not valid YAML ({problem})") from error
+    if root is None:
+        raise NasError(where, "the file is empty", "a mapping such as 'depth: {low: 1, high: 8}'")
+    if not isinstance(root, yaml.MappingNode):
+        raise NasError(
+            f"{where}:{root.start_mark.line + 1}",
+            "not a mapping",
+            "lines such as 'depth: {low: 1, high: 8}'",
+        )
+    lines: dict[str, int] = {}
+    try:
+        header, parameters = _read_root(root, lines)
+        return SearchSpace(
+            parameters,
+            name=name,
+            network=str(header.get("network", "mlp")),
+            data=header.get("data"),
+            target=header.get("target"),
+        )
+    except SpaceError as error:
+        line = f":{lines[error.key]}" if error.key in lines else ""
+        raise NasError(
+            f"{where}{line}: {error.key}", error.received, error.expected, error.fix
+        ) from None
+
+
+def _read_root(
+    root: yaml.MappingNode, lines: dict[str, int]
+) -> tuple[dict[str, Any], dict[str, Parameter]]:
+    header: dict[str, Any] = {}
+    parameters: dict[str, Parameter] = {}
+    for key, node in _items(root, lines):
+        if key in HEADER_KEYS:
+            value = _plain(node)
+            if not isinstance(value, str):
+                raise SpaceError(key, f"got {value!r}", "a word")
+            header[key] = value
+        elif key in MLP:
+            parameters[key] = _read_entry(key, node)
+        else:
+            allowed = (*HEADER_KEYS, *MLP)
+            raise SpaceError(
+                key,
+                "unknown parameter",
+                "one of " + ", ".join(allowed),
+                did_you_mean(key, allowed),
+            )
+    return header, parameters
+
+
+def _items(node: yaml.MappingNode, lines: dict[str, int]) -> list[tuple[str, yaml.Node]]:
+    """Key and value nodes of the root mapping; fills in the line of each key."""
+    items = []
+    for key_node, value_node in node.value:
+        key = str(_plain(key_node))
+        if key in lines:
+            raise SpaceError(key, f"given twice, first in line {lines[key]}", "each key once")
+        lines[key] = key_node.start_mark.line + 1
+        items.append((key, value_node))
+    return items
+
+
+def _read_entry(key: str, node: yaml.Node) -> Parameter:
+    if isinstance(node, yaml.SequenceNode):
+        return Parameter(Choice([_value(key, item) for item in node.value]))
+    if not isinstance(node, yaml.MappingNode):
+        return Parameter(Constant(_value(key, node)))
+    parts: dict[str, yaml.Node] = {}
+    for part_node, value_node in node.value:
+        part = str(_plain(part_node))
+        if part not in ENTRY_KEYS:
+            raise SpaceError(
+                key,
+                f"got '{part}'",
+                "one of " + ", ".join(ENTRY_KEYS),
+                did_you_mean(part, ENTRY_KEYS),
+            )
+        if part in parts:
+            raise SpaceError(key, f"'{part}' given twice", "each key once")
+        parts[part] = value_node
+    forms = [
+        form
+        for form, given in (
+            ("low and high", any(part in RANGE_KEYS for part in parts)),
+            ("choices", "choices" in parts),
+            ("value", "value" in parts),
+        )
+        if given
+    ]
+    if len(forms) != 1:
+        raise SpaceError(
+            key,
+            "got " + (" together with ".join(forms) if forms else "neither a range nor values"),
+            "one of low and high, choices, or value",
+        )
+    return Parameter(
+        _read_domain(key, parts),
+        _read_when(key, parts.get("when")),
+        _bool(key, "per_layer", parts.get("per_layer")),
+    )
+
+
+def _read_domain(key: str, parts: dict[str, yaml.Node]) -> Constant | Choice | Range:
+    if "value" in parts:
+        return Constant(_value(key, parts["value"]))
+    if "choices" in parts:
+        choices = parts["choices"]
+        if not isinstance(choices, yaml.SequenceNode):
+            raise SpaceError(key, f"got choices {_plain(choices)!r}", "a list such as [16, 32]")
+        return Choice([_value(key, item) for item in choices.value])
+    for bound in ("low", "high"):
+        if bound not in parts:
+            raise SpaceError(key, f"a range without '{bound}'", "both low and high")
+    step = _number(key, "step", parts["step"]) if "step" in parts else None
+    return Range(
+        _number(key, "low", parts["low"]),
+        _number(key, "high", parts["high"]),
+        _bool(key, "log", parts.get("log")),
+        step,
+    )
+
+
+def _read_when(key: str, node: yaml.Node | None) -> dict[str, tuple[Value, ...]]:
+    if node is None:
+        return {}
+    if not isinstance(node, yaml.MappingNode):
+        raise SpaceError(key, "'when' is not a mapping", "when: {optimizer: sgd}")
+    conditions = {}
+    for other_node, values in node.value:
+        other = str(_plain(other_node))
+        nodes = values.value if isinstance(values, yaml.SequenceNode) else [values]
+        conditions[other] = tuple(_value(other, value) for value in nodes)
+    return conditions
+
+
+def _plain(node: yaml.Node) -> Any:
+    try:
+        return yaml.SafeLoader("").construct_object(node, deep=True)
+    except yaml.YAMLError as error:
+        raise SpaceError(str(getattr(node, "value", "")), f"cannot be read ({error})") from error
+
+
+def _value(key: str, node: yaml.Node) -> Value:
+    """A value of parameter `key`, given the type that the vocabulary states."""
+    value = _plain(node)
+    word = MLP.get(key)
+    if value is None and word is not None and "none" in word.choices:
+        return "none"
+    # YAML 1.1 reads 1e-4, without a point, as text.
+    if isinstance(value, str) and word is not None and word.kind in ("int", "float"):
+        value = _float_or(value)
+    if isinstance(value, float) and word is not None and word.kind == "int" and value.is_integer():
+        return int(value)
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise SpaceError(key, f"got {value!r}", word.allowed() if word else "a single value")
+
+
+def _float_or(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _number(key: str, part: str, node: yaml.Node) -> float:
+    value = _value(key, node)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpaceError(key, f"got {part} {value!r}", "a number")
+    return value
+
+
+def _bool(key: str, part: str, node: yaml.Node | None) -> bool:
+    value = False if node is None else _plain(node)
+    if not isinstance(value, bool):
+        raise SpaceError(key, f"got {part} {value!r}", "true or false")
+    return value
+
+
+def dump_space(space: SearchSpace) -> str:
+    """A space as YAML text, one line an entry; `parse_space` reads the same space back."""
+    entries: dict[str, Any] = {"network": space.network}
+    for key, header in (("data", space.data), ("target", space.target)):
+        if header is not None:
+            entries[key] = header
+    entries.update((key, _dump_entry(entry)) for key, entry in space.parameters.items())
+    return "".join(
+        f"{key}: {_flow(value)}\n" for key, value in entries.items()
+    )
+
+
+def _dump_entry(entry: Parameter) -> Any:
+    plain: dict[str, Any]
+    match entry.domain:
+        case Constant(value):
+            if not entry.when:
+                return value
+            plain = {"value": value}
+        case Choice(values):
+            if not entry.when and not entry.per_layer:
+                return list(values)
+            plain = {"choices": list(values)}
+        case Range(low, high, log, step):
+            plain = {"low": low, "high": high}
+            if log:
+                plain["log"] = True
+            if step is not None:
+                plain["step"] = step
+    if entry.per_layer:
+        plain["per_layer"] = True
+    if entry.when:
+        plain["when"] = {
+            key: values[0] if len(values) == 1 else list(values)
+            for key, values in entry.when.items()
+        }
+    return plain
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
+    )
+    return text.removesuffix("...\n").strip()

@@ -1,0 +1,152 @@
+"""The study database: opening it, and saying in one line what is wrong with it."""
+
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+
+from nas.errors import NasError, did_you_mean, first_line
+
+DEFAULT_STORAGE = "sqlite:///studies/nas.db"
+LOCK_TIMEOUT = 20.0  # seconds to wait for another process's write
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turns a database's errors into a `NasError`."""
+    try:
+        yield
+    except (
+        optuna.exceptions.StorageInternalError,
+        sqlalchemy.exc.SQLAlchemyError,
+        sqlite3.Error,
+    ) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        cause = getattr(cause, "orig", None) or cause
+        text = str(cause)
+        fix = ""
+        if "locked" in text:
+            fix = "Another program holds it: end that one, and repeat the command."
+        elif "readonly" in text:
+            fix = "Make the file and its folder writable, or give another --storage."
+        raise NasError(
+            redacted(url), f"cannot be used ({first_line(cause, 160)})", "a study database", fix
+        ) from error
+    except ModuleNotFoundError as error:
+        raise NasError(
+            redacted(url),
+            f"needs the package '{error.name}'",
+            fix=f"Install the driver: pip install {error.name}.",
+        ) from error
+
+
+def open_storage(url: str, *, create: bool = False) -> RDBStorage:
+    """Opens the database at an SQLAlchemy URL.
+
+    SQLite is used with a write-ahead log, so that the dashboard can read while a search writes.
+
+    Args:
+        url: Such as `sqlite:///studies/nas.db`.
+        create: Whether to make a database that does not exist. SQLite's default folder is made
+            too, other folders are not.
+
+    Raises:
+        NasError: When the database does not exist, is locked, read-only or not a database.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        if create and url == DEFAULT_STORAGE:
+            path.parent.mkdir(exist_ok=True)
+        if create and not path.parent.is_dir():
+            raise NasError(str(path), f"no folder '{path.parent}'", "a folder that exists")
+        if not create and not path.exists():
+            raise NasError(
+                str(path), "no study database", fix="Run 'nas search' first, or give --storage."
+            )
+    with storage_errors(url):
+        try:
+            engine_kwargs: dict[str, Any] = (
+                {"connect_args": {"timeout": LOCK_TIMEOUT}} if url.startswith("sqlite") else {}
+            )
+            if path is not None:
+                connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
+                try:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                finally:
+                    connection.close()
+            storage = RDBStorage(url, engine_kwargs=engine_kwargs)
+        except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+            raise NasError(
+                "--storage",
+                f"got '{redacted(url)}'",
+                "an SQLAlchemy URL such as sqlite:///studies/nas.db",
+            ) from error
+        if url.startswith("sqlite"):
+            sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
+            storage.engine.dispose()  # connections made before the listener lack its settings
+    return storage
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    # With a write-ahead log this is safe against a killed process; only a power cut can lose
+    # the last trials.
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite URL; None for other databases and for special SQLite URLs."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or "?" in url or url == prefix + ":memory:":
+        return None
+    return Path(url.removeprefix(prefix))
+
+
+def redacted(url: str) -> str:
+    """The URL without its password; the path alone for an SQLite file."""
+    path = sqlite_path(url)
+    if path is not None:
+        return str(path)
+    try:
+        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return url
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """Names of all studies, the one searched last at the end."""
+    names = optuna.get_all_study_names(storage)
+
+    def last_search(name: str) -> str:
+        attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
+        return str(attributes.get("searched_at", ""))
+
+    return sorted(names, key=last_search)
+
+
+def open_optuna_study(storage: RDBStorage, name: str | None, url: str) -> optuna.Study:
+    """The Optuna study of that name, or the one searched last for None.
+
+    Raises:
+        NasError: When there is none.
+    """
+    with storage_errors(url):
+        names = study_names(storage)
+        if not names:
+            raise NasError(redacted(url), "holds no study", fix="Run 'nas search' first.")
+        if name is not None and name not in names:
+            raise NasError(
+                "--study",
+                f"no study '{name}' in {redacted(url)}",
+                "one of " + ", ".join(names),
+                did_you_mean(name, names),
+            )
+        return optuna.load_study(study_name=name or names[-1], storage=storage)

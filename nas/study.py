@@ -1,0 +1,192 @@
+"""A study as plain data: what a search left in the database, for everything that reads it."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.errors import NasError
+from nas.metrics import standard_error
+from nas.spec import TrialSpec
+from nas.storage import open_optuna_study, open_storage, storage_errors
+
+Direction = Literal["maximize", "minimize"]
+
+# How a trial ended. The last three were never trained to an end, and do not count as trials.
+Outcome = Literal[
+    "running", "complete", "pruned", "diverged", "failed", "duplicate", "too_large", "interrupted"
+]
+UNCOUNTED: tuple[Outcome, ...] = ("duplicate", "too_large", "interrupted")
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a study.
+
+    Attributes:
+        number: Optuna's number of the trial.
+        outcome: How it ended.
+        value: Mean over folds of the last epoch's validation score; None unless complete.
+        stderr: Standard error of `value` over the folds; None with one fold.
+        params: What Optuna suggested.
+        spec: The whole specification; None when the trial ended before it had one.
+        fold_values: Validation score of each fold after its last epoch.
+        train_value: Mean score of the training parts.
+        epoch_values: Mean validation score by epoch, counted from 1.
+        seconds: Wall time of the training.
+        n_weights: Weights of the network.
+        engine: Name of the engine that trained it.
+        reason: Why it was pruned or failed; empty for a complete trial.
+    """
+
+    number: int
+    outcome: Outcome
+    value: float | None
+    stderr: float | None
+    params: dict[str, Any]
+    spec: TrialSpec | None
+    fold_values: tuple[float, ...]
+    train_value: float | None
+    epoch_values: dict[int, float]
+    seconds: float | None
+    n_weights: int | None
+    engine: str | None
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "trial": self.number,
+            "outcome": self.outcome,
+            "value": self.value,
+            "stderr": self.stderr,
+            "fold_values": [value if math.isfinite(value) else None for value in self.fold_values],
+            "train_value": self.train_value,
+            "n_weights": self.n_weights,
+            "seconds": self.seconds,
+            "engine": self.engine,
+            "reason": self.reason,
+            "params": self.params,
+            "spec": self.spec.to_dict() if self.spec else None,
+            "epoch_values": {str(epoch): value for epoch, value in self.epoch_values.items()},
+        }
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A whole study.
+
+    Attributes:
+        name: Its name.
+        metric: What trials are scored by.
+        direction: Whether more or less of it is better.
+        settings: What the search was run with; see `nas.search.study_settings`.
+        trials: All trials, by number.
+        winner: Test score of the refitted winner; see `nas.export`. Empty until a search ended.
+    """
+
+    name: str
+    metric: str
+    direction: Direction
+    settings: dict[str, Any]
+    trials: tuple[TrialRecord, ...]
+    winner: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The trials that trained to their end."""
+        return tuple(trial for trial in self.trials if trial.outcome == "complete")
+
+    @property
+    def counted(self) -> tuple[TrialRecord, ...]:
+        """The trials that ended and count towards `--trials`."""
+        return tuple(
+            trial
+            for trial in self.trials
+            if trial.outcome not in UNCOUNTED and trial.outcome != "running"
+        )
+
+    def best(self) -> TrialRecord:
+        """The trial with the best mean score over its folds.
+
+        Raises:
+            NasError: When no trial is complete.
+        """
+        if not self.complete:
+            outcomes = [trial.outcome for trial in self.counted]
+            counts = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes)))
+            reason = next((t.reason for t in self.trials if t.outcome == "failed"), "")
+            raise NasError(
+                self.name,
+                f"no complete trial ({counts or 'no trials'})" + (f": {reason}" if reason else ""),
+                fix="Run 'nas search' for more trials.",
+            )
+        sign = 1.0 if self.direction == "maximize" else -1.0
+        return max(self.complete, key=lambda trial: sign * (trial.value or 0.0))
+
+
+def trial_record(trial: FrozenTrial) -> TrialRecord:
+    """One of Optuna's trials as plain data."""
+    attributes = trial.user_attrs
+    outcome: Outcome = attributes.get("outcome") or (
+        "complete" if trial.state == TrialState.COMPLETE else "running"
+    )
+    if trial.state in (TrialState.FAIL, TrialState.PRUNED) and "outcome" not in attributes:
+        outcome = "failed" if trial.state == TrialState.FAIL else "pruned"
+    # A diverged fold has no score, which the database keeps as null.
+    fold_values = tuple(
+        float("nan") if value is None else value for value in attributes.get("fold_values", ())
+    )
+    spec = attributes.get("spec")
+    return TrialRecord(
+        number=trial.number,
+        outcome=outcome,
+        value=trial.value if outcome == "complete" else None,
+        stderr=standard_error(fold_values) if outcome == "complete" else None,
+        params=dict(trial.params),
+        spec=TrialSpec.from_dict(spec) if spec else None,
+        fold_values=fold_values,
+        train_value=attributes.get("train_value"),
+        epoch_values=dict(trial.intermediate_values),
+        seconds=attributes.get("seconds"),
+        n_weights=attributes.get("n_weights"),
+        engine=attributes.get("engine"),
+        reason=attributes.get("reason", ""),
+    )
+
+
+def study_record(study: optuna.Study) -> StudyRecord:
+    """One of Optuna's studies as plain data."""
+    attributes = study.user_attrs
+    if "nas_version" not in attributes:
+        raise NasError(study.study_name, "was not made by nas", "a study of 'nas search'")
+    trials = study.get_trials(deepcopy=False)
+    return StudyRecord(
+        name=study.study_name,
+        metric=attributes["metric"],
+        direction="maximize" if study.direction.name == "MAXIMIZE" else "minimize",
+        settings=dict(attributes),
+        trials=tuple(trial_record(t) for t in trials if t.state != TrialState.WAITING),
+        winner=attributes.get("winner", {}),
+    )
+
+
+def load_study(name: str | None, url: str) -> StudyRecord:
+    """Reads a study; the one that was searched last where `name` is None.
+
+    Raises:
+        NasError: When there is no such study or database.
+    """
+    storage = open_storage(url)
+    with storage_errors(url):
+        return study_record(open_optuna_study(storage, name, url))
+
+
+def delete_study(name: str, url: str) -> None:
+    """Removes a study and its trials from the database."""
+    storage = open_storage(url)
+    study = open_optuna_study(storage, name, url)
+    with storage_errors(url):
+        optuna.delete_study(study_name=study.study_name, storage=storage)
