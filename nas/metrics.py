@@ -50,7 +50,7 @@ def predictions_of(
     """
     outputs = outputs.astype(np.float64)
     if task == "regression":
-        return outputs[:, 0] * target_scale + target_mean
+        return np.asarray(outputs[:, 0] * target_scale + target_mean)
     if task == "binary":
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs[:, 0])))
     shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
@@ -60,7 +60,7 @@ def predictions_of(
 def predicted_classes(prediction: Array) -> Array:
     """The most probable class number of each row."""
     if prediction.ndim == 2:
-        return prediction.argmax(axis=1)
+        return np.asarray(prediction.argmax(axis=1))
     return (prediction > 0.5).astype(np.int64)
 
 

@@ -53,7 +53,7 @@ def halving(
     if len(everyone) < reduction_factor:
         return np.isfinite(own)
     last_kept = everyone[-(-len(everyone) // reduction_factor) - 1]
-    return np.isfinite(own) & (own <= last_kept)
+    return np.asarray(np.isfinite(own) & (own <= last_kept))
 
 
 def median(

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -209,8 +210,8 @@ def _owner() -> dict[str, Any]:
 def _start_of(pid: int) -> str:
     """When a process started, where the system tells; guards against a reused process id."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return stat.rpartition(")")[2].split()[19]
     except OSError:
         return ""
 
@@ -227,7 +228,7 @@ def _is_alive(trial: FrozenTrial) -> bool:
         return False
     except PermissionError:
         pass
-    return owner["start"] == _start_of(owner["pid"])
+    return bool(owner["start"] == _start_of(owner["pid"]))
 
 
 def sweep(study: optuna.Study, storage: RDBStorage) -> None:
@@ -344,9 +345,7 @@ class _Proposer:
                 study.tell(trial, state=TrialState.FAIL)
             elif self._too_large(spec):
                 reason = f"{spec.n_weights:,} weights; --max-params is {options.max_params:,}"
-                _set_attributes(
-                    trial, outcome="too_large", reason=reason, n_weights=spec.n_weights
-                )
+                _set_attributes(trial, outcome="too_large", reason=reason, n_weights=spec.n_weights)
                 trial.set_constraint("max_params", spec.n_weights - (options.max_params or 0))
                 study.tell(trial, state=TrialState.PRUNED)
             else:
@@ -586,9 +585,10 @@ def _progress(study: optuna.Study, options: SearchOptions) -> Progress:
             continue
         outcome: Outcome = trial.user_attrs.get("outcome", "failed")
         outcomes[outcome] += 1
-        if outcome == "complete" and trial.value is not None:
-            if best is None or sign * trial.value > sign * (best.value or 0.0):
-                best = trial
+        if outcome != "complete" or trial.value is None:
+            continue
+        if best is None or sign * trial.value > sign * (best.value or 0.0):
+            best = trial
     return Progress(
         n_trials=options.n_trials,
         complete=outcomes["complete"],

@@ -75,9 +75,7 @@ def importance(study: optuna.Study, seed: int = 0) -> Importance:
             for key in searched
             if key not in shares[name]
         }
-    return Importance(
-        record.name, shares, left_out, n_complete, len(record.counted) - n_complete
-    )
+    return Importance(record.name, shares, left_out, n_complete, len(record.counted) - n_complete)
 
 
 def ranked_parameters(importance: Importance) -> list[str]:

@@ -81,7 +81,7 @@ def start_tensorflow() -> None:
     """
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
             import tensorflow as tf
@@ -97,4 +97,6 @@ def default_model_path(storage: str, study: str) -> Path:
     """Where a search saves its winner: beside an SQLite database, otherwise in `studies`."""
     prefix = "sqlite:///"
     folder = Path(storage.removeprefix(prefix)).parent if storage.startswith(prefix) else None
-    return (folder if folder is not None and folder.is_dir() else Path("studies")) / f"{study}.keras"
+    return (
+        folder if folder is not None and folder.is_dir() else Path("studies")
+    ) / f"{study}.keras"

@@ -42,9 +42,7 @@ def search(
     space: Annotated[
         str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
     ] = "mlp_depth",
-    trials: Annotated[
-        int, typer.Option(min=1, help="Trials that the study has in the end.")
-    ] = 100,
+    trials: Annotated[int, typer.Option(min=1, help="Trials that the study has in the end.")] = 100,
     data: Annotated[
         str | None,
         typer.Option(
@@ -160,14 +158,17 @@ def search(
         database = open_storage(storage, create=True)
         optuna_study = open_study(database, storage, name, settings, the_metric)
 
-    print_line = console.print
-    print_line(f"[bold]Data[/]    {dataset.describe()}")
+    console.print(f"[bold]Data[/]    {dataset.describe()}")
     for column, reason in (dataset.dropped or {}).items():
-        print_line(f"        column '{column}' is left out: {reason}")
+        console.print(f"        column '{column}' is left out: {reason}")
     test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
-    print_line(f"[bold]Split[/]   {_describe_folds(folds, repeats)} on {len(split.development):,} rows; {test}")
-    print_line(f"[bold]Search[/]  {the_space.name}: {len(the_space.parameters)} parameters, {sampler}, pruner {pruner}, by {the_metric.name}")
-    print_line(f"[bold]Study[/]   {name} in {storage.removeprefix('sqlite:///')}")
+    parts = _describe_folds(folds, repeats)
+    console.print(f"[bold]Split[/]   {parts} on {len(split.development):,} rows; {test}")
+    console.print(
+        f"[bold]Search[/]  {the_space.name}, {len(the_space.parameters)} parameters; "
+        f"sampler {sampler}, pruner {pruner}; by {the_metric.name}"
+    )
+    console.print(f"[bold]Study[/]   {name} in {storage.removeprefix('sqlite:///')}")
 
     with working("Starting TensorFlow"):
         start_tensorflow()
@@ -186,7 +187,9 @@ def search(
     record = study_record(optuna_study)
     best = record.best()
     if interrupted:
-        console.print(f"Stopped. Best so far: {score(best.value, best.stderr)} (trial {best.number}).")
+        console.print(
+            f"Stopped. Best so far: {score(best.value, best.stderr)} (trial {best.number})."
+        )
         console.print("The same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
     path = default_model_path(storage, name)
@@ -320,7 +323,8 @@ def _status(progress: "Progress", done_now: int, elapsed: float, stopping: bool)
     if progress.running is not None:
         now = f"trial {progress.number}: {progress.running.describe()}"
         if progress.score is not None:
-            now += f"; epoch {progress.epoch}/{progress.running.training.epochs}: {score(progress.score)}"
+            epochs = progress.running.training.epochs
+            now += f"; epoch {progress.epoch}/{epochs}: {score(progress.score)}"
         lines.append(Text(now, style="dim", overflow="ellipsis", no_wrap=True))
     if stopping:
         lines.append(Text("Stopping after this epoch (Ctrl-C again ends at once)", style="bold"))

@@ -73,10 +73,14 @@ def show(space: SpaceArgument, as_json: JsonOption = False) -> None:
             }
         )
         return
-    console.print(f"[bold]{the_space.name}[/]: {the_space.network} on {the_space.data or 'any data'}")
-    table = plain_table("parameter", "values", "only with", "meaning")
+    console.print(
+        f"[bold]{the_space.name}[/]: {the_space.network} on {the_space.data or 'any data'}"
+    )
+    # The meanings fit beside the values on a wide terminal only.
+    columns = ("parameter", "values", "only with", "meaning")[: 4 if console.width >= 110 else 3]
+    table = plain_table(*columns)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*row[: len(columns)])
     console.print(table)
 
 
@@ -121,7 +125,9 @@ def _plain(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _new(file: Path, force: bool, data: str | None, target: str | None, **given: str | None) -> None:
+def _new(
+    file: Path, force: bool, data: str | None, target: str | None, **given: str | None
+) -> None:
     if file.exists() and not force:
         raise NasError(str(file), "exists already", fix="Give another name, or --force.")
     if not file.parent.is_dir():

@@ -46,8 +46,10 @@ def best(
         ("mean over folds", score(winner.value, winner.stderr), score(simplest["value"])),
         ("weights", f"{winner.n_weights:,}", f"{simplest['n_weights']:,}"),
     ]
-    for name in dict.fromkeys([*winner.params, *simplest["params"]]):
-        rows.append((name, *(_cell(p.get(name)) for p in (winner.params, simplest["params"]))))
+    rows.extend(
+        (name, _cell(winner.params.get(name)), _cell(simplest["params"].get(name)))
+        for name in dict.fromkeys([*winner.params, *simplest["params"]])
+    )
     for name, left, right in rows:
         table.add_row(name, str(left), str(right))
     console.print(table)
@@ -82,19 +84,21 @@ def trials(
     elif as_csv:
         _print_csv(record.trials)
     else:
-        right = ("trial", "score", "train", "weights", "seconds")
-        table = plain_table("trial", "outcome", "score", "train", "weights", "seconds", "network", right=right)
+        table = plain_table(
+            "trial", "outcome", "score", "train", "weights", right=("trial", "score", "weights")
+        )
+        table.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
         for trial in record.trials:
+            outcome: str = trial.outcome
+            if outcome != "complete" and trial.epoch_values:
+                outcome = f"{outcome} (epoch {max(trial.epoch_values)})"
             table.add_row(
                 str(trial.number),
-                trial.outcome,
+                outcome,
                 score(trial.value, trial.stderr),
                 score(trial.train_value),
                 f"{trial.n_weights:,}" if trial.n_weights is not None else "–",
-                f"{trial.seconds:.1f}" if trial.seconds is not None else "–",
-                trial.reason
-                if trial.reason
-                else (trial.spec.describe() if trial.spec else show_params(trial.params)),
+                trial.spec.describe() if trial.spec else show_params(trial.params),
             )
         console.print(table)
 
@@ -102,8 +106,7 @@ def trials(
 def _print_csv(records: "tuple[TrialRecord, ...]") -> None:
     names = list(dict.fromkeys(name for record in records for name in record.params))
     n_folds = max((len(record.fold_values) for record in records), default=0)
-    columns = ("trial", "outcome", "value", "stderr", "train_value", "n_weights", "seconds")
-    columns = (*columns, "engine", "reason")
+    columns = ["trial", "outcome", "value", "stderr", "train_value", "n_weights", "seconds", "engine", "reason"]
     writer = csv.writer(sys.stdout)
     writer.writerow([*columns, *(f"fold_{k + 1}" for k in range(n_folds)), *names])
     for record in records:
@@ -130,7 +133,9 @@ def list_studies(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption =
     if as_json:
         print_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
-    table = plain_table("study", "trials", "complete", "metric", "best", right=("trials", "complete", "best"))
+    table = plain_table(
+        "study", "trials", "complete", "metric", "best", right=("trials", "complete", "best")
+    )
     for name, n_trials, n_complete, metric, value in rows:
         table.add_row(name, str(n_trials), str(n_complete), metric, score(value))
     console.print(table)
@@ -165,7 +170,10 @@ def show(
     console.print(f"[bold]{record.name}[/]: {record.metric}, {record.direction}")
     table = plain_table("", "")
     table.add_row("trials", ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) or "none")
-    table.add_row("data", f"{settings['data']['source']} ({settings['task']}, hash {settings['data_hash'][:12]})")
+    table.add_row(
+        "data",
+        f"{settings['data']['source']} ({settings['task']}, hash {settings['data_hash'][:12]})",
+    )
     table.add_row("split", ", ".join(f"{k} {v}" for k, v in settings["split"].items()))
     table.add_row("versions", ", ".join(f"{k} {v}" for k, v in settings["versions"].items()))
     table.add_row("searched", settings.get("searched_at", "")[:19].replace("T", " ") + " UTC")

@@ -122,10 +122,8 @@ def load_features(source: str, schema: Schema) -> Features:
 def _read_table(path: Path) -> pd.DataFrame:
     _check_file(path)
     try:
-        if path.suffix.lower() == ".csv":
-            frame = _read_csv(path)
-        else:
-            frame = pd.read_parquet(path)
+        is_csv = path.suffix.lower() == ".csv"
+        frame = _read_csv(path) if is_csv else pd.read_parquet(path)
     except pd.errors.EmptyDataError as error:
         raise NasError(str(path), "the file is empty", "a header line and rows") from error
     except (ValueError, OSError) as error:
@@ -163,10 +161,14 @@ def _dataset_of_table(frame: pd.DataFrame, options: DataOptions) -> Dataset:
             "one of " + ", ".join(names),
             f"Add --target, such as --target {names[-1]}.",
         )
-    wanted = {"--target": (options.target,), "--groups": (options.groups,) if options.groups else ()}
-    wanted |= {"--drop": options.drop, "--categorical": options.categorical}
-    for option, columns in wanted.items():
-        for name in columns:
+    wanted = {
+        "--target": [options.target],
+        "--groups": [options.groups] if options.groups else [],
+        "--drop": list(options.drop),
+        "--categorical": list(options.categorical),
+    }
+    for option, given in wanted.items():
+        for name in given:
             if name not in names:
                 raise NasError(
                     source,
@@ -345,9 +347,7 @@ def _check_array(x: NDArray[Any], key: str, source: str) -> None:
         _check_finite(x, f"{source}: {key}")
 
 
-def _check_finite(
-    values: NDArray[Any], where: str, allow_missing: bool = False
-) -> None:
+def _check_finite(values: NDArray[Any], where: str, allow_missing: bool = False) -> None:
     bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
     if bad.any():
         rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))

@@ -110,9 +110,9 @@ def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
         indices = [
             pair
             for repeat in range(options.repeats)
-            for pair in cut(
-                options.folds, shuffle=True, random_state=options.seed + repeat
-            ).split(y, y, groups)
+            for pair in cut(options.folds, shuffle=True, random_state=options.seed + repeat).split(
+                y, y, groups
+            )
         ]
     else:
         repeated = RepeatedStratifiedKFold if stratify else RepeatedKFold

@@ -58,7 +58,7 @@ class KerasCohort(Cohort):
         return np.array([trial.scores for trial in self._trials])
 
     def running(self) -> NDArray[np.bool_]:
-        return self._kept & np.array([any(trial.active) for trial in self._trials])
+        return np.asarray(self._kept & [any(trial.active) for trial in self._trials])
 
     def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
         self._kept &= np.asarray(mask, dtype=bool)
@@ -210,7 +210,7 @@ def _epoch_program(model: keras.Model) -> Any:
         tf.TensorSpec((), tf.int32),
     ]
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def run_epoch(x: Any, y: Any, order: Any, rates: Any, batch_size: Any) -> Any:
         n_rows = tf.shape(order)[0]
         total = tf.constant(0.0)
@@ -231,7 +231,9 @@ def _epoch_program(model: keras.Model) -> Any:
 def _predict_program(model: keras.Model) -> Any:
     """The outputs of `model` without dropout, for any number of rows."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None, model.input_shape[-1]), tf.float32)])
+    signature = [tf.TensorSpec((None, model.input_shape[-1]), tf.float32)]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def predict(x: Any) -> Any:
         return model(x, training=False)
 

@@ -79,8 +79,7 @@ def _standardized(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
         return [standardize(x)]
     is_missing = ops.isnan(x)
     parts = [ops.where(is_missing, 0.0, standardize(x))]
-    for column in statistics.missing:
-        parts.append(ops.cast(is_missing[:, column : column + 1], "float32"))
+    parts.extend(ops.cast(is_missing[:, k : k + 1], "float32") for k in statistics.missing)
     return parts
 
 

@@ -52,9 +52,7 @@ def save_figure(figure: go.Figure, path: Path) -> None:
         path.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
         return
     if suffix not in STATIC_FORMATS:
-        raise NasError(
-            str(path), f"the ending '{suffix}'", ".html, " + ", ".join(STATIC_FORMATS)
-        )
+        raise NasError(str(path), f"the ending '{suffix}'", ".html, " + ", ".join(STATIC_FORMATS))
     try:
         picture = figure.to_image(format=suffix[1:], width=900, scale=2)
     except Exception as error:  # Kaleido raises its own, plotly ValueError, the browser others

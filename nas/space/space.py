@@ -336,7 +336,7 @@ class _GridWalk:
 
 
 def _n_steps(low: float, high: float, step: float) -> int:
-    return int(math.floor((high - low) / step + 1e-9)) + 1
+    return math.floor((high - low) / step + 1e-9) + 1
 
 
 def _levels(low: float, high: float, *, log: bool) -> list[float]:

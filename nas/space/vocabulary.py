@@ -83,7 +83,9 @@ def _unit_interval(default: float, help: str, **more: Any) -> Word:
 # The order is the order of sampling, of `nas space show` and of the columns of `nas trials`.
 MLP: dict[str, Word] = {
     "depth": Word("int", 2, "number of hidden layers; 0 is a linear model", high=1000),
-    "width": Word("int", 64, "units of a hidden layer, of the widest one under a shape", low=1, min_depth=1),
+    "width": Word(
+        "int", 64, "units of a hidden layer, of the widest one under a shape", low=1, min_depth=1
+    ),
     "shape": Word(
         "str",
         "constant",
@@ -117,7 +119,9 @@ MLP: dict[str, Word] = {
         choices=("none", "batch", "layer"),
         min_depth=1,
     ),
-    "residual": Word("bool", False, "each hidden layer after the first adds its input", min_depth=2),
+    "residual": Word(
+        "bool", False, "each hidden layer after the first adds its input", min_depth=2
+    ),
     "initializer": Word(
         "str",
         "glorot_uniform",
@@ -172,9 +176,7 @@ MLP: dict[str, Word] = {
     "initial_accumulator": Word(
         "float", 0.1, "start of the squared gradients' sum", used_with={"optimizer": ("adagrad",)}
     ),
-    "weight_decay": Word(
-        "float", 0.0, "decoupled decay of the kernels (default 0.004 with adamw)"
-    ),
+    "weight_decay": Word("float", 0.0, "decoupled decay of the kernels (default 0.004 with adamw)"),
     "l1": Word("float", 0.0, "penalty on the kernels' absolute values"),
     "l2": Word("float", 0.0, "penalty on the kernels' squares"),
     "label_smoothing": _unit_interval(

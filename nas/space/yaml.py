@@ -244,13 +244,10 @@ def _bool(key: str, part: str, node: yaml.Node | None) -> bool:
 def dump_space(space: SearchSpace) -> str:
     """A space as YAML text, one line an entry; `parse_space` reads the same space back."""
     entries: dict[str, Any] = {"network": space.network}
-    for key, header in (("data", space.data), ("target", space.target)):
-        if header is not None:
-            entries[key] = header
+    headers = {"data": space.data, "target": space.target}
+    entries.update((key, text) for key, text in headers.items() if text is not None)
     entries.update((key, _dump_entry(entry)) for key, entry in space.parameters.items())
-    return "".join(
-        f"{key}: {_flow(value)}\n" for key, value in entries.items()
-    )
+    return "".join(f"{key}: {_flow(value)}\n" for key, value in entries.items())
 
 
 def _dump_entry(entry: Parameter) -> Any:

@@ -1,0 +1,39 @@
+PYTHON ?= python3
+TRIALS ?= 200
+BIN := .venv/bin
+
+.PHONY: search test test-all lint format clean
+
+# The main job: find a network for the digits, from a fresh clone.
+search: .venv/installed
+	$(BIN)/nas search --space mlp_depth.yaml --trials $(TRIALS)
+
+test: .venv/developing
+	$(BIN)/pytest -n 2 -m "not slow" --dist loadscope
+
+test-all: .venv/developing
+	$(BIN)/pytest -n 2 --dist loadscope
+
+lint: .venv/developing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/developing
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+.venv/developing: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
