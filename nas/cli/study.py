@@ -106,7 +106,8 @@ def trials(
 def _print_csv(records: "tuple[TrialRecord, ...]") -> None:
     names = list(dict.fromkeys(name for record in records for name in record.params))
     n_folds = max((len(record.fold_values) for record in records), default=0)
-    columns = ["trial", "outcome", "value", "stderr", "train_value", "n_weights", "seconds", "engine", "reason"]
+    columns = ["trial", "outcome", "value", "stderr", "train_value"]
+    columns += ["n_weights", "seconds", "engine", "reason"]
     writer = csv.writer(sys.stdout)
     writer.writerow([*columns, *(f"fold_{k + 1}" for k in range(n_folds)), *names])
     for record in records:
