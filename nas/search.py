@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -320,11 +320,16 @@ class _Proposer:
             max(MIN_STARTUP_TRIALS, options.n_trials // 10) if startup is None else startup
         )
 
-    def ask(self, index: int) -> tuple[Trial, TrialSpec] | None:
-        """The next trial and its specification; None when the space holds no other."""
+    def ask(self, index: int, trials: list[FrozenTrial]) -> tuple[Trial, TrialSpec] | None:
+        """The next trial and its specification; None when the space holds no other.
+
+        Args:
+            index: Trials before it, which seeds the proposal.
+            trials: All trials of the study so far.
+        """
         study, options = self._study, self._options
-        seen = self._seen()
-        waiting = bool(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        seen = _seen(trials)
+        waiting = any(trial.state == TrialState.WAITING for trial in trials)
         use_sampler = options.sampler != "grid" or waiting
         attempt = 0
         while True:
@@ -357,15 +362,6 @@ class _Proposer:
         limit = self._options.max_params
         return limit is not None and spec.n_weights > limit
 
-    def _seen(self) -> dict[str, int]:
-        """Number of the trial that has or had each specification."""
-        return {
-            _key(spec): trial.number
-            for trial in self._study.get_trials(deepcopy=False)
-            if (spec := trial.user_attrs.get("spec")) is not None
-            and trial.user_attrs.get("outcome") not in UNCOUNTED
-        }
-
     def _acceptable_params(self, seen: dict[str, int], seed: int) -> dict[str, Any] | None:
         """Parameters of a network that was not trained yet and is not too large."""
         duplicates = self._options.allow_duplicates
@@ -391,6 +387,16 @@ class _Proposer:
         if not left:
             return None
         return left[np.random.default_rng(seed).integers(len(left))]
+
+
+def _seen(trials: list[FrozenTrial]) -> dict[str, int]:
+    """Number of the trial that has or had each specification."""
+    return {
+        _key(spec): trial.number
+        for trial in trials
+        if (spec := trial.user_attrs.get("spec")) is not None
+        and trial.user_attrs.get("outcome") not in UNCOUNTED
+    }
 
 
 class _Replay:
@@ -443,27 +449,34 @@ def run_search(
     """
     deadline = time.monotonic() + options.timeout if options.timeout is not None else None
     proposer = _Proposer(study, space, problem, options)
+    finished: FrozenTrial | None = None
     with storage_errors(url):
         while True:
-            state = _progress(study, options)
-            running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            trials = study.get_trials(deepcopy=False)
+            state = _progress(study, trials, options)
+            if finished is not None:
+                yield replace(state, finished=trial_record(finished))
             # Trials that another process has in training count as done, or N becomes more.
-            if state.done + len(running) >= options.n_trials:
+            index = state.done + sum(trial.state == TrialState.RUNNING for trial in trials)
+            if index >= options.n_trials:
                 return
             if deadline is not None and time.monotonic() >= deadline:
                 yield replace(state, note="The time is up.")
                 return
-            asked = proposer.ask(state.done + len(running))
+            asked = proposer.ask(index, trials)
             if asked is None:
                 note = (
                     "No other network of this space is within --max-params."
                     if options.max_params is not None
                     else "Every network of this space has been trained."
                 )
-                yield replace(_progress(study, options), note=note)
+                yield replace(state, note=note)
                 return
             trial, spec = asked
-            yield from _train(study, trial, spec, engine, options, space, deadline)
+            state = replace(state, running=spec, number=trial.number)
+            finished = yield from _train(
+                study, trial, spec, engine, options, space, deadline, state
+            )
 
 
 def _train(
@@ -474,10 +487,8 @@ def _train(
     options: SearchOptions,
     space: SearchSpace,
     deadline: float | None,
-) -> Iterator[Progress]:
-    # Seeded by the count of trials rather than Optuna's number, which interruptions push on.
-    state = replace(_progress(study, options), running=spec, number=trial.number)
-    yield state
+    state: Progress,
+) -> Generator[Progress, None, FrozenTrial]:
     cohort: Cohort | None = None
     outcome: Outcome = "complete"
     reason = ""
@@ -486,7 +497,9 @@ def _train(
     rungs = pruning.rungs(space.max_epochs)
     epoch = 0
     try:
+        yield state
         try:
+            # Seeded by the count of trials, not by Optuna's number: interruptions push that on.
             cohort = engine.start([spec], [_seed(options.seed, state.done)])
             while outcome == "complete" and cohort.running()[0]:
                 scores = cohort.advance(1)[0]
@@ -514,8 +527,7 @@ def _train(
     except GeneratorExit:
         _end(study, trial, spec, engine, "interrupted", "stopped by the user", value, None)
         raise
-    finished = _end(study, trial, spec, engine, outcome, reason, value, result)
-    yield replace(_progress(study, options), finished=trial_record(finished))
+    return _end(study, trial, spec, engine, outcome, reason, value, result)
 
 
 def _keeps(
@@ -576,11 +588,11 @@ def _finite_mean(values: tuple[float, ...]) -> float | None:
     return mean if np.isfinite(mean) else None
 
 
-def _progress(study: optuna.Study, options: SearchOptions) -> Progress:
+def _progress(study: optuna.Study, trials: list[FrozenTrial], options: SearchOptions) -> Progress:
     outcomes: dict[Outcome, int] = dict.fromkeys(get_args(Outcome), 0)
     best: FrozenTrial | None = None
     sign = 1.0 if study.direction.name == "MAXIMIZE" else -1.0
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials:
         if trial.state in (TrialState.RUNNING, TrialState.WAITING):
             continue
         outcome: Outcome = trial.user_attrs.get("outcome", "failed")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import DEFAULT_STORAGE, StorageOption, console
+from nas.cli.output import DEFAULT_STORAGE, StorageOption, say
 
 
 def dashboard(
@@ -15,5 +15,5 @@ def dashboard(
     from nas.dashboard import run_dashboard
 
     run_dashboard(
-        storage, port, lambda address: console.print(f"optuna-dashboard on {address} (Ctrl-C ends)")
+        storage, port, lambda address: say(f"optuna-dashboard on {address} (Ctrl-C ends)")
     )

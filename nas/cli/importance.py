@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from nas.cli.output import (
     DEFAULT_STORAGE,
@@ -13,6 +14,7 @@ from nas.cli.output import (
     console,
     plain_table,
     print_json,
+    say,
     working,
 )
 
@@ -42,7 +44,7 @@ def importance(
         return
     from nas.analysis.importance import ranked_parameters, rests_on
 
-    console.print(f"[bold]{result.study}[/]")
+    say(f"{result.study}")
     table = plain_table("parameter", "fANOVA", "PED-ANOVA")
     for name in ranked_parameters(result):
         cells = [
@@ -52,15 +54,15 @@ def importance(
         table.add_row(name, *cells)
     console.print(table)
     console.print(rests_on(result))
-    console.print(
+    say(
         "fANOVA: what moves the score over the whole space. "
         "PED-ANOVA: what sets the best tenth of the trials apart from the rest."
     )
     if output is not None:
-        console.print(f"Picture: {output}")
+        say(f"Picture: {output}")
 
 
-def _bar(share: float | None, why_not: str) -> str:
+def _bar(share: float | None, why_not: str) -> Text:
     if share is None:
-        return f"[dim]{why_not}[/]"
-    return f"{share:4.0%} " + "█" * round(share * BAR_WIDTH)
+        return Text(why_not, style="dim")
+    return Text(f"{share:4.0%} " + "█" * round(share * BAR_WIDTH))

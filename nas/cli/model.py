@@ -9,7 +9,7 @@ from nas.cli.output import (
     DEFAULT_STORAGE,
     StorageOption,
     StudyOption,
-    console,
+    say,
     score,
     start_tensorflow,
     working,
@@ -52,10 +52,10 @@ def export(
     with storage_errors(storage):
         optuna_study = open_optuna_study(open_storage(storage), record.name, storage)
         optuna_study.set_user_attr("winner", winner_entry(card))
-    console.print(f"Saved {output} and its card {card_path(output)}.")
+    say(f"Saved {output} and its card {card_path(output)}.")
     if card["test_value"] is not None:
         low, high = card["test_interval"]
-        console.print(
+        say(
             f"Test {card['metric']} {score(card['test_value'])} "
             f"(95 % interval {score(low)} to {score(high)})"
         )
@@ -71,4 +71,4 @@ def predict(
         start_tensorflow()
         from nas.export import predict_file
     count = predict_file(model, data, output)
-    console.print(f"Wrote {count:,} predictions to {output}.")
+    say(f"Wrote {count:,} predictions to {output}.")

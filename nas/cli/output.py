@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=False)
+# Names come from users: nothing in them is markup.
+console = Console(highlight=False, markup=False, emoji=False)
 
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="Name of the study. [default: the latest]")
@@ -27,6 +29,18 @@ StorageOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DEFAULT_STORAGE = "sqlite:///studies/nas.db"
+
+
+def say(text: str, label: str = "") -> None:
+    """Prints prose: wrapped between words on a terminal, in whole lines elsewhere.
+
+    Args:
+        text: What to print.
+        label: A bold word in front, in a column of its own; a space for an empty column.
+    """
+    column = f"{label:<8}" if label else ""
+    line = Text.assemble((column, "bold"), text)
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def print_json(data: Any) -> None:
@@ -65,7 +79,7 @@ def show_params(params: dict[str, Any]) -> str:
 @contextmanager
 def working(message: str) -> Iterator[None]:
     """Shows a message with a spinner on a terminal, and prints it elsewhere, on stderr."""
-    stderr = Console(stderr=True, highlight=False)
+    stderr = Console(stderr=True, highlight=False, markup=False)
     if stderr.is_terminal:
         with stderr.status(message):
             yield

@@ -22,6 +22,7 @@ from nas.cli.output import (
     StorageOption,
     console,
     default_model_path,
+    say,
     score,
     show_params,
     start_tensorflow,
@@ -158,17 +159,18 @@ def search(
         database = open_storage(storage, create=True)
         optuna_study = open_study(database, storage, name, settings, the_metric)
 
-    console.print(f"[bold]Data[/]    {dataset.describe()}")
+    say(f"{dataset.describe()}", "Data")
     for column, reason in (dataset.dropped or {}).items():
-        console.print(f"        column '{column}' is left out: {reason}")
+        say(f"column '{column}' is left out: {reason}", " ")
     test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
     parts = _describe_folds(folds, repeats)
-    console.print(f"[bold]Split[/]   {parts} on {len(split.development):,} rows; {test}")
-    console.print(
-        f"[bold]Search[/]  {the_space.name}, {len(the_space.parameters)} parameters; "
-        f"sampler {sampler}, pruner {pruner}; by {the_metric.name}"
+    say(f"{parts} on {len(split.development):,} rows; {test}", "Split")
+    say(
+        f"{the_space.name}, {len(the_space.parameters)} parameters; "
+        f"sampler {sampler}, pruner {pruner}; by {the_metric.name}",
+        "Search",
     )
-    console.print(f"[bold]Study[/]   {name} in {storage.removeprefix('sqlite:///')}")
+    say(f"{name} in {storage.removeprefix('sqlite:///')}", "Study")
 
     with working("Starting TensorFlow"):
         start_tensorflow()
@@ -187,10 +189,8 @@ def search(
     record = study_record(optuna_study)
     best = record.best()
     if interrupted:
-        console.print(
-            f"Stopped. Best so far: {score(best.value, best.stderr)} (trial {best.number})."
-        )
-        console.print("The same command goes on from here.")
+        say(f"Stopped. Best so far: {score(best.value, best.stderr)} (trial {best.number}).")
+        say("The same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
     path = default_model_path(storage, name)
     if record.winner.get("trial") != best.number or not path.exists():
@@ -355,25 +355,28 @@ def _show_winner(record: Any, path: Path) -> None:
     summary = summarize(record)
     best, simplest = record.best(), summary["simplest"]
     console.print()
-    console.print(f"[bold]Winner[/]  trial {best.number}: {best.spec.describe()}")
-    console.print(f"        {show_params(best.params)}")
-    console.print(
-        f"        {record.metric} {score(best.value, best.stderr)} over folds, "
-        f"{best.n_weights:,} weights"
+    say(f"trial {best.number}: {best.spec.describe()}", "Winner")
+    say(show_params(best.params), " ")
+    say(
+        f"{record.metric} {score(best.value, best.stderr)} over folds, {best.n_weights:,} weights",
+        " ",
     )
     if summary["test_value"] is not None:
         low, high = summary["test_interval"]
-        console.print(
-            f"[bold]Test[/]    {score(summary['test_value'])} on rows never seen before "
-            f"(95 % interval {score(low)} to {score(high)})"
+        say(
+            f"{score(summary['test_value'])} on rows never seen before "
+            f"(95 % interval {score(low)} to {score(high)})",
+            "Test",
         )
     if simplest["trial"] != best.number:
-        console.print(
-            f"[bold]Simple[/]  trial {simplest['trial']} is within one standard error: "
-            f"{score(simplest['value'])} with {simplest['n_weights']:,} weights"
+        say(
+            f"trial {simplest['trial']} is within one standard error: "
+            f"{score(simplest['value'])} with {simplest['n_weights']:,} weights",
+            "Simple",
         )
-    console.print(f"[bold]Model[/]   {path}")
-    console.print(
-        f"Next: nas best --study {record.name}, nas importance --study {record.name}, nas dashboard"
+    say(str(path), "Model")
+    say(
+        f"nas best --study {record.name}, nas importance --study {record.name}, nas dashboard",
+        "Next",
     )
     sys.stdout.flush()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.output import JsonOption, console, plain_table, print_json
+from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.errors import NasError
 from nas.space import (
     Choice,
@@ -73,9 +73,7 @@ def show(space: SpaceArgument, as_json: JsonOption = False) -> None:
             }
         )
         return
-    console.print(
-        f"[bold]{the_space.name}[/]: {the_space.network} on {the_space.data or 'any data'}"
-    )
+    say(f"{the_space.name}: {the_space.network} on {the_space.data or 'any data'}")
     # The meanings fit beside the values on a wide terminal only.
     columns = ("parameter", "values", "only with", "meaning")[: 4 if console.width >= 110 else 3]
     table = plain_table(*columns)
@@ -89,7 +87,7 @@ def check(space: SpaceArgument) -> None:
     """Check a space; say what is wrong with file, line and key."""
     the_space = load_space(space)
     searched = sum(not isinstance(e.domain, Constant) for e in the_space.parameters.values())
-    console.print(
+    say(
         f"{space}: right. {searched} parameters are searched, "
         f"{len(the_space.parameters) - searched} are constant."
     )
@@ -148,9 +146,9 @@ def _new(
     if parse_space(text, name=space.name) != space:
         raise RuntimeError(f"a space changed on its way through YAML: {text}")
     file.write_text(text, encoding="utf-8")
-    console.print(f"{file}:")
-    console.print(text, end="", markup=False)
-    console.print(f"Next: nas search --space {file}" + ("" if data else " --data digits"))
+    say(f"{file}:")
+    console.print(text, end="")
+    say(f"Next: nas search --space {file}" + ("" if data else " --data digits"))
 
 
 def parse_option(key: str, word: Word, text: str) -> Parameter:

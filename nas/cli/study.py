@@ -14,6 +14,7 @@ from nas.cli.output import (
     console,
     plain_table,
     print_json,
+    say,
     score,
     show_params,
 )
@@ -39,7 +40,7 @@ def best(
         print_json(summary)
         return
     winner, simplest = record.best(), summary["simplest"]
-    console.print(f"[bold]{record.name}[/]: {record.metric}, {record.direction}")
+    say(f"{record.name}: {record.metric}, {record.direction}")
     table = plain_table("", "winner", "simplest within one standard error")
     rows: list[tuple[str, Any, Any]] = [
         ("trial", winner.number, simplest["trial"]),
@@ -53,14 +54,12 @@ def best(
     for name, left, right in rows:
         table.add_row(name, str(left), str(right))
     console.print(table)
-    console.print("folds  " + "  ".join(score(value) for value in winner.fold_values))
+    say("folds  " + "  ".join(score(value) for value in winner.fold_values))
     if summary["test_value"] is not None:
         low, high = summary["test_interval"]
-        console.print(
-            f"test   {score(summary['test_value'])} (95 % interval {score(low)} to {score(high)})"
-        )
+        say(f"test   {score(summary['test_value'])} (95 % interval {score(low)} to {score(high)})")
     elif record.settings["split"]["test_size"]:
-        console.print("test   not scored yet: 'nas search' and 'nas export' do it, once")
+        say("test   not scored yet: 'nas search' and 'nas export' do it, once")
 
 
 def _cell(value: Any) -> str:
@@ -168,7 +167,7 @@ def show(
         )
         return
     settings = record.settings
-    console.print(f"[bold]{record.name}[/]: {record.metric}, {record.direction}")
+    say(f"{record.name}: {record.metric}, {record.direction}")
     table = plain_table("", "")
     table.add_row("trials", ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) or "none")
     table.add_row(
@@ -179,7 +178,7 @@ def show(
     table.add_row("versions", ", ".join(f"{k} {v}" for k, v in settings["versions"].items()))
     table.add_row("searched", settings.get("searched_at", "")[:19].replace("T", " ") + " UTC")
     console.print(table)
-    console.print(settings["space"], end="", markup=False)
+    console.print(settings["space"], end="")
 
 
 @app.command()
@@ -195,4 +194,4 @@ def delete(
     if not yes:
         typer.confirm(f"Delete study '{study}' with {len(record.trials)} trials?", abort=True)
     delete_study(study, storage)
-    console.print(f"Deleted study '{study}'.")
+    say(f"Deleted study '{study}'.")

@@ -52,11 +52,11 @@ def build_preprocessor(
         if numeric:
             x = layers.Concatenate(name="numbers")(numeric) if len(numeric) > 1 else numeric[0]
             parts += _standardized(x, schema, statistics)
-        for name, categories in statistics.categories.items():
-            lookup = layers.StringLookup(vocabulary=list(categories), name=f"{name} lookup")
+        for number, (name, categories) in enumerate(statistics.categories.items(), start=1):
+            lookup = layers.StringLookup(vocabulary=list(categories), name=f"lookup_{number}")
             # The lookup numbers unknown texts 0, and one-hot encodes -1 as zeros.
-            number = ops.squeeze(lookup(inputs[name]), axis=-1) - 1
-            parts.append(ops.one_hot(number, len(categories)))
+            index = ops.squeeze(lookup(inputs[name]), axis=-1) - 1
+            parts.append(ops.one_hot(index, len(categories)))
     else:
         inputs = keras.Input(schema.row_shape, name="features")
         x = layers.Flatten(name="flat")(inputs) if len(schema.row_shape) > 1 else inputs

@@ -1,0 +1,708 @@
+"""What every engine guarantees (see `nas.engines.base`), as tests that any engine can be bound to.
+
+class TestMyEngine(EngineContract):
+    engine_class = MyEngine
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from sklearn import datasets
+from sklearn.metrics import log_loss, root_mean_squared_error
+
+from nas.data import FoldData
+from nas.engines.base import Cohort, Engine, batch_order, lane_seed
+from nas.metrics import METRICS
+from nas.models.network import build_model, initial_weights
+from nas.spec import Architecture, Problem, TrialResult, TrialSpec
+
+# What `Training` has by field where a test does not say otherwise.
+PLAIN: dict[str, Any] = {
+    "units": (8,),
+    "activation": "tanh",
+    "normalization": "none",
+    "residual": False,
+    "dropout": 0.0,
+    "initializer": "glorot_uniform",
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "schedule": "constant",
+    "warmup": 0.0,
+    "decay_to": 0.01,
+    "momentum": 0.0,
+    "nesterov": False,
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "rho": 0.9,
+    "epsilon": 1e-7,
+    "initial_accumulator": 0.1,
+    "weight_decay": 0.0,
+    "l1": 0.0,
+    "l2": 0.0,
+    "label_smoothing": 0.0,
+    "clip_norm": 0.0,
+    "batch_size": 32,
+    "epochs": 7,
+    "early_stopping": 0,
+}
+SOURCES = {"multiclass": "digits", "binary": "breast_cancer", "regression": "diabetes"}
+METRIC = {"multiclass": "log_loss", "binary": "log_loss", "regression": "rmse"}
+FOLD_ROWS = ((200, 60), (163, 71), (131, 83))  # training and validation rows
+
+
+@cache
+def folds_of(task: Any) -> tuple[FoldData, ...]:
+    """Three folds of real data, of different size."""
+    x, y = getattr(datasets, f"load_{SOURCES[task]}")(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(y))[:320]
+    x, y = x[rows], y[rows]
+    x = ((x - x.mean(axis=0)) / (x.std(axis=0) + 1e-3)).astype(np.float32)
+    folds = []
+    for number, (n_train, n_val) in enumerate(FOLD_ROWS):
+        train = np.arange(10 * number, 10 * number + n_train)
+        val = np.arange(220, 220 + n_val)
+        mean, scale = 0.0, 1.0
+        if task == "regression":
+            mean, scale = float(y[train].mean()), float(y[train].std())
+        folds.append(FoldData(task, x[train], y[train], x[val], y[val], mean, scale))
+    return tuple(folds)
+
+
+def without_val(fold: FoldData) -> FoldData:
+    return replace(fold, x_val=fold.x_val[:0], y_val=fold.y_val[:0])
+
+
+def make_spec(task: Any, **changes: Any) -> TrialSpec:
+    values = PLAIN | changes
+    assert len(values) == len(PLAIN), "a test named an unknown field"
+    architecture = {f.name: values[f.name] for f in fields(Architecture) if f.name != "network"}
+    n_outputs = 10 if task == "multiclass" else 1
+    problem = Problem(task, folds_of(task)[0].x_train.shape[1], n_outputs)
+    return TrialSpec.from_dict(
+        {
+            "problem": {f.name: getattr(problem, f.name) for f in fields(Problem)},
+            "architecture": {"network": "mlp", **architecture},
+            "training": {k: v for k, v in values.items() if k not in architecture},
+        }
+    )
+
+
+# Running
+
+
+@dataclass
+class Trained:
+    """Everything that a cohort tells."""
+
+    scores: list[np.ndarray]  # after each epoch, (n_trials, n_folds)
+    running: list[np.ndarray]
+    results: list[TrialResult]
+    weights: list[list[list[np.ndarray]]]  # by trial and fold
+
+
+def train(cohort: Cohort) -> Trained:
+    scores, running = [], []
+    while cohort.running().any():
+        scores.append(cohort.advance())
+        running.append(cohort.running())
+        assert len(scores) <= 100, "a cohort does not end"
+    return collect(cohort, scores, running)
+
+
+def collect(cohort: Cohort, scores: Any = (), running: Any = ()) -> Trained:
+    results = cohort.finish()
+    weights = [
+        [cohort.weights(trial, fold) for fold in range(len(result.epochs))]
+        for trial, result in enumerate(results)
+    ]
+    return Trained(list(scores), list(running), results, weights)
+
+
+def assert_same_weights(
+    actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float
+) -> None:
+    """Each array agrees within the tolerance, relative to its norm."""
+    assert [w.shape for w in actual] == [w.shape for w in expected]
+    for number, (a, e) in enumerate(zip(actual, expected, strict=True)):
+        # A bias before batch normalization has no gradient but noise, and stays near 0.
+        error = np.linalg.norm(a - e) / max(np.linalg.norm(e), 0.1)
+        assert error <= tolerance, f"weight {number}, shape {e.shape}: off by {error:.2g}"
+
+
+def weights_differ(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
+    return all(np.linalg.norm(v - w) > 1e-3 for v, w in zip(a, b, strict=True) if v.ndim == 2)
+
+
+def assert_same_trial(
+    actual: Trained, i: int, expected: Trained, j: int, tolerance: float, folds: Any = None
+) -> None:
+    """Trial `i` of one run is trial `j` of another, on the given folds."""
+    a, e = actual.results[i], expected.results[j]
+    for fold in range(len(a.epochs)) if folds is None else folds:
+        assert a.epochs[fold] == e.epochs[fold]
+        ran = e.epochs[fold]
+        for column in ("fold_values", "train_values"):
+            np.testing.assert_allclose(
+                getattr(a, column)[fold], getattr(e, column)[fold], rtol=tolerance
+            )
+        np.testing.assert_allclose(
+            np.array(a.losses)[:ran, fold], np.array(e.losses)[:ran, fold], rtol=tolerance
+        )
+        assert_same_weights(actual.weights[i][fold], expected.weights[j][fold], tolerance)
+
+
+# The oracle: plain Keras, written without a look at `nas.models`
+
+
+def reference_rate(t: Any, steps_per_epoch: int) -> Any:
+    total = t.epochs * steps_per_epoch
+    warm = round(t.warmup * total)
+    schedules = keras.optimizers.schedules
+    if t.schedule == "cosine" and warm:
+        return schedules.CosineDecay(
+            0.0,
+            total - warm,
+            alpha=t.decay_to,
+            warmup_target=t.learning_rate,
+            warmup_steps=warm,
+        )
+    if t.schedule == "cosine":
+        return schedules.CosineDecay(t.learning_rate, total, alpha=t.decay_to)
+    if t.schedule == "exponential" and not warm:
+        return schedules.ExponentialDecay(t.learning_rate, total, t.decay_to)
+    assert t.schedule == "constant", "Keras has no such schedule"
+    if warm:
+        return schedules.PolynomialDecay(0.0, warm, end_learning_rate=t.learning_rate)
+    return t.learning_rate
+
+
+def reference_optimizer(t: Any, rate: Any) -> keras.optimizers.Optimizer:
+    o = keras.optimizers
+    more: dict[str, Any] = {}
+    if t.weight_decay:
+        more["weight_decay"] = t.weight_decay
+    if t.clip_norm:
+        more["global_clipnorm"] = t.clip_norm
+    adam = {"beta_1": t.beta_1, "beta_2": t.beta_2, "epsilon": t.epsilon}
+    return {
+        "adam": lambda: o.Adam(rate, **adam, **more),
+        "adamw": lambda: o.AdamW(rate, **adam, **{"weight_decay": 0.0, **more}),
+        "nadam": lambda: o.Nadam(rate, **adam, **more),
+        "rmsprop": lambda: o.RMSprop(rate, t.rho, t.momentum, t.epsilon, **more),
+        "sgd": lambda: o.SGD(rate, t.momentum, t.nesterov, **more),
+        "adagrad": lambda: o.Adagrad(rate, t.initial_accumulator, t.epsilon, **more),
+    }[t.optimizer]()
+
+
+def reference_model(spec: TrialSpec) -> keras.Model:
+    a, t = spec.architecture, spec.training
+    penalty = {"kernel_regularizer": keras.regularizers.L1L2(t.l1, t.l2)}
+    first = x = keras.Input((spec.problem.n_inputs,))
+    before, n_before = None, 0
+    for units in a.units:
+        y = layers.Dense(units, **penalty)(x)
+        if a.normalization == "batch":
+            y = layers.BatchNormalization()(y)
+        if a.normalization == "layer":
+            y = layers.LayerNormalization()(y)
+        y = layers.Activation(a.activation)(y)
+        if a.residual and before is not None:
+            column = layers.Reshape((n_before, 1))(before)
+            if units > n_before:
+                column = layers.ZeroPadding1D((0, units - n_before))(column)
+            elif units < n_before:
+                column = layers.Cropping1D((0, n_before - units))(column)
+            y = layers.Add()([y, layers.Reshape((units,))(column)])
+        x, before, n_before = y, y, units
+    return keras.Model(first, layers.Dense(spec.problem.n_outputs, **penalty)(x))
+
+
+def keras_fit(
+    spec: TrialSpec, fold: FoldData, seed: int, weights: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[float]]:
+    """Weights after, and the loss of each epoch of, `fit` over the same batches."""
+    t, task = spec.training, spec.problem.task
+    n_rows = len(fold.y_train)
+    smoothing = {"label_smoothing": t.label_smoothing} if task != "regression" else {}
+    y = fold.y_train.astype(np.float32)[:, None]
+    if task == "multiclass":
+        y = keras.utils.to_categorical(fold.y_train, spec.problem.n_outputs)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, **smoothing)
+    elif task == "binary":
+        loss = keras.losses.BinaryCrossentropy(from_logits=True, **smoothing)
+    else:
+        y = (y - fold.target_mean) / fold.target_scale
+        loss = keras.losses.MeanSquaredError()
+    model = reference_model(spec)
+    optimizer = reference_optimizer(t, reference_rate(t, -(-n_rows // t.batch_size)))
+    if t.weight_decay:
+        kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Dense)]
+        others = [v for v in model.trainable_variables if all(v is not k for k in kernels)]
+        optimizer.exclude_from_weight_decay(var_list=others)
+    model.compile(optimizer, loss, jit_compile=False)
+    model.set_weights(weights)
+    losses = []
+    for epoch in range(t.epochs):
+        order = batch_order(seed, epoch, n_rows)
+        history = model.fit(
+            fold.x_train[order], y[order], batch_size=t.batch_size, shuffle=False, verbose=0
+        )
+        losses += history.history["loss"]
+    return model.get_weights(), losses
+
+
+ADAM = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4}
+SGD = {"optimizer": "sgd", "learning_rate": 0.05}
+AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
+    "adam": ("multiclass", {"optimizer": "adam", **ADAM}),
+    "adamw": ("multiclass", {"optimizer": "adamw", "weight_decay": 0.1, **ADAM}),
+    "adamw_without_decay": ("binary", {"optimizer": "adamw", **ADAM}),
+    "nadam": ("multiclass", {"optimizer": "nadam", **ADAM}),
+    "rmsprop": (
+        "multiclass",
+        {"optimizer": "rmsprop", "rho": 0.8, "momentum": 0.7, "epsilon": 1e-4},
+    ),
+    "sgd": ("regression", SGD),
+    "sgd_momentum": ("multiclass", {**SGD, "momentum": 0.8}),
+    "sgd_nesterov": ("regression", {**SGD, "momentum": 0.8, "nesterov": True}),
+    "adagrad": (
+        "multiclass",
+        {
+            "optimizer": "adagrad",
+            "learning_rate": 0.05,
+            "initial_accumulator": 0.02,
+            "epsilon": 1e-3,
+        },
+    ),
+    **{
+        name: ("binary", {"activation": name})
+        for name in (
+            *("relu", "gelu", "sigmoid", "elu", "selu"),
+            *("silu", "leaky_relu", "softplus", "linear"),
+        )
+    },
+    "l1": ("multiclass", {"l1": 0.003}),
+    "l2": ("regression", {"l2": 0.03}),
+    "l1_and_l2": ("binary", {"l1": 0.003, "l2": 0.01}),
+    "decay_of_adam": ("binary", {"weight_decay": 0.5, "normalization": "layer"}),
+    "decay_of_sgd": ("regression", {**SGD, "weight_decay": 0.2, "momentum": 0.5}),
+    "clip_norm": ("multiclass", {**SGD, "clip_norm": 0.5}),
+    "smoothing_multiclass": ("multiclass", {"label_smoothing": 0.2}),
+    "smoothing_binary": ("binary", {"label_smoothing": 0.2}),
+    "cosine": ("regression", {"schedule": "cosine", "decay_to": 0.1}),
+    "cosine_warmup": ("multiclass", {"schedule": "cosine", "decay_to": 0.1, "warmup": 0.3}),
+    "exponential": ("binary", {"schedule": "exponential", "decay_to": 0.02}),
+    "constant_warmup": ("regression", {"warmup": 0.4}),
+    "batch": ("multiclass", {**SGD, "units": (8, 6), "normalization": "batch"}),
+    "layer": ("regression", {"units": (8, 6), "normalization": "layer"}),
+    "residual": ("multiclass", {"units": (8, 8, 8), "residual": True}),
+    "residual_widths": ("binary", {"units": (5, 9, 4), "residual": True}),
+    "residual_batch": (
+        "regression",
+        {**SGD, "units": (5, 9, 4), "residual": True, "normalization": "batch"},
+    ),
+    "linear_model": ("multiclass", {"units": ()}),
+    "one_batch": ("regression", {"batch_size": 500, "epochs": 20}),
+}
+
+DROPOUT_UNITS = 900
+
+
+# Three trials that differ in nearly everything.
+COMPANY = (
+    make_spec("multiclass", activation="relu", dropout=0.3, epochs=4),
+    make_spec(
+        "multiclass",
+        units=(7, 6),
+        normalization="batch",
+        dropout=0.2,
+        optimizer="sgd",
+        learning_rate=0.3,
+        momentum=0.5,
+        epochs=9,
+        early_stopping=1,
+    ),
+    make_spec(
+        "multiclass",
+        units=(),
+        optimizer="rmsprop",
+        label_smoothing=0.1,
+        schedule="cosine",
+        batch_size=16,
+        epochs=2,
+    ),
+)
+SEEDS = (3, 14, 15)
+
+
+class EngineContract:
+    """The guarantees; a subclass names the engine."""
+
+    engine_class: type[Engine]
+    tolerance = 1e-5  # between a lane in different company, relative
+
+    @classmethod
+    def start(
+        cls, folds: Sequence[FoldData], specs: Sequence[TrialSpec], seeds: Sequence[int]
+    ) -> Cohort:
+        metric = METRICS[METRIC[folds[0].task]]
+        return cls.engine_class(folds, metric).start(specs, seeds)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def company(cls) -> Trained:
+        """The three trials, trained together on three folds."""
+        return train(cls.start(folds_of("multiclass"), COMPANY, SEEDS))
+
+    # Shapes and ends
+
+    def test_scores_are_by_trial_and_fold(self, company: Trained) -> None:
+        assert all(scores.shape == (3, 3) for scores in company.scores)
+        assert all(scores.dtype == np.float64 for scores in company.scores)
+        assert all(running.shape == (3,) for running in company.running)
+        assert all(running.dtype == bool for running in company.running)
+        assert np.isfinite(company.scores).all()
+
+    def test_each_trial_runs_its_own_epochs(self, company: Trained) -> None:
+        ran = [max(result.epochs) for result in company.results]
+        assert (ran[0], ran[2]) == (4, 2)
+        for epoch, running in enumerate(company.running, start=1):
+            assert running.tolist() == [epoch < n for n in ran]
+
+    def test_results_have_a_value_for_each_fold(self, company: Trained) -> None:
+        assert len(company.results) == 3
+        for trial, result in enumerate(company.results):
+            assert result.fold_values == tuple(company.scores[-1][trial])
+            assert len(result.train_values) == len(result.epochs) == 3
+            assert np.shape(result.losses) == (max(result.epochs), 3)
+            assert result.seconds > 0
+
+    def test_losses_end_with_their_fold(self, company: Trained) -> None:
+        for result in company.results:
+            for fold, ran in enumerate(result.epochs):
+                finite = np.isfinite([row[fold] for row in result.losses])
+                assert finite.tolist() == [epoch < ran for epoch in range(len(finite))]
+
+    def test_scores_of_ended_trials_stay(self, company: Trained) -> None:
+        for scores in company.scores[2:]:
+            np.testing.assert_array_equal(scores[2], company.scores[1][2])
+
+    def test_training_lowers_the_loss(self, company: Trained) -> None:
+        for result in company.results:
+            assert min(result.losses[-1]) < min(result.losses[0])
+
+    def test_advancing_past_the_end_changes_nothing(self) -> None:
+        cohort = self.start(folds_of("regression")[:2], [make_spec("regression", epochs=2)], [5])
+        last = cohort.advance(2)
+        assert not cohort.running().any()
+        before = collect(cohort)
+        np.testing.assert_array_equal(cohort.advance(3), last)
+        after = collect(cohort)
+        assert_same_trial(after, 0, before, 0, tolerance=0.0)
+        assert after.results[0].losses == before.results[0].losses
+        assert not cohort.running().any()
+
+    def test_many_epochs_at_once_are_as_one_by_one(self, company: Trained) -> None:
+        cohort = self.start(folds_of("multiclass"), COMPANY, SEEDS)
+        assert not np.allclose(cohort.advance(2), company.scores[0], rtol=self.tolerance)
+        scores = cohort.advance(100)
+        np.testing.assert_allclose(scores, company.scores[-1], rtol=self.tolerance)
+        assert not cohort.running().any()
+        for trial in range(3):
+            assert_same_trial(collect(cohort), trial, company, trial, self.tolerance)
+
+    # Agreement with Keras
+
+    @pytest.mark.parametrize("case", AGREEMENT)
+    def test_agrees_with_fit(self, case: str) -> None:
+        task, changes = AGREEMENT[case]
+        spec = make_spec(task, **changes)
+        fold = without_val(folds_of(task)[0])  # whose score is another test's business
+        cohort = self.start([fold], [spec], [11])
+        initial = cohort.weights(0, 0)
+        trained = train(cohort)
+        weights, losses = keras_fit(spec, fold, lane_seed(11, 0), initial)
+        assert weights_differ(weights, initial)
+        assert_same_weights(trained.weights[0][0], weights, 1e-4)
+        np.testing.assert_allclose([row[0] for row in trained.results[0].losses], losses, rtol=1e-4)
+
+    def test_every_fold_agrees_with_fit(self) -> None:
+        spec = make_spec("regression", epochs=4, schedule="cosine", warmup=0.2, momentum=0.6, **SGD)
+        folds = folds_of("regression")
+        cohort = self.start(folds, [spec], [2])
+        initial = [cohort.weights(0, fold) for fold in range(3)]
+        trained = train(cohort)
+        for number, fold in enumerate(folds):
+            weights, losses = keras_fit(spec, fold, lane_seed(2, number), initial[number])
+            assert_same_weights(trained.weights[0][number], weights, 1e-4)
+            np.testing.assert_allclose(
+                [row[number] for row in trained.results[0].losses], losses, rtol=1e-4
+            )
+
+    # Seeds and company
+
+    def test_weights_begin_as_initial_weights(self) -> None:
+        specs = [COMPANY[1], make_spec("multiclass", units=(4,), initializer="orthogonal")]
+        cohort = self.start(folds_of("multiclass")[:2], specs, [8, 9])
+        for trial, (spec, seed) in enumerate(zip(specs, (8, 9), strict=True)):
+            for fold in range(2):
+                expected = initial_weights(spec, lane_seed(seed, fold))
+                assert_same_weights(cohort.weights(trial, fold), expected, 0.0)
+
+    @pytest.mark.parametrize("trial", range(3))
+    def test_a_trial_alone_is_the_same_trial(self, company: Trained, trial: int) -> None:
+        alone = train(self.start(folds_of("multiclass"), [COMPANY[trial]], [SEEDS[trial]]))
+        assert_same_trial(alone, 0, company, trial, self.tolerance)
+
+    def test_a_fold_beside_other_folds_is_the_same_fold(self, company: Trained) -> None:
+        first, second, third = folds_of("multiclass")
+        fewer = train(self.start([third, second], COMPANY[1:2], SEEDS[1:2]))
+        assert_same_trial(fewer, 0, company, 1, self.tolerance, folds=[1])
+        assert weights_differ(fewer.weights[0][0], company.weights[1][0])
+        only = train(self.start([first], COMPANY[1:2], SEEDS[1:2]))
+        assert_same_trial(only, 0, company, 1, self.tolerance)
+
+    def test_another_cohort_in_between_changes_nothing(self, company: Trained) -> None:
+        folds = folds_of("multiclass")
+        cohort = self.start(folds, COMPANY[:1], SEEDS[:1])
+        cohort.advance()
+        train(self.start(folds[:1], [make_spec("multiclass", dropout=0.1, epochs=1)], [99]))
+        assert_same_trial(train(cohort), 0, company, 0, self.tolerance)
+
+    def test_looking_at_a_cohort_changes_nothing(self, company: Trained) -> None:
+        cohort = self.start(folds_of("multiclass"), COMPANY[:2], SEEDS[:2])
+        while cohort.running().any():
+            collect(cohort)
+            cohort.advance()
+        for trial in range(2):
+            assert_same_trial(collect(cohort), trial, company, trial, self.tolerance)
+
+    def test_seeds_make_the_difference(self) -> None:
+        fold = folds_of("multiclass")[0]
+        spec = make_spec("multiclass", dropout=0.3, epochs=2)
+        trained = train(self.start([fold, fold], [spec, spec, spec], [1, 1, 2]))
+        assert_same_trial(trained, 0, trained, 1, self.tolerance)  # one seed
+        assert weights_differ(trained.weights[0][0], trained.weights[2][0])  # another seed
+        assert weights_differ(trained.weights[0][0], trained.weights[0][1])  # another fold
+        values = [v for result in trained.results[1:] for v in result.fold_values]
+        assert len(set(values)) == 4
+
+    # Dropping trials
+
+    def test_dropped_trials_freeze_and_the_others_go_on(self, company: Trained) -> None:
+        cohort = self.start(folds_of("multiclass"), COMPANY, SEEDS)
+        scores = cohort.advance(1)
+        at_drop = collect(cohort)
+        cohort.keep([False, True, True])
+        assert cohort.running().tolist() == [False, True, True]
+        np.testing.assert_array_equal(cohort.advance()[0], scores[0])
+        cohort.keep(np.array([True, True, True]))  # does not bring anyone back
+        assert not cohort.running()[0]
+        trained = train(cohort)
+        np.testing.assert_array_equal(trained.scores[-1][0], scores[0])
+        assert len(trained.results) == 3
+        assert trained.results[0].epochs == (1, 1, 1)
+        assert np.shape(trained.results[0].losses) == (1, 3)
+        assert_same_trial(trained, 0, at_drop, 0, tolerance=self.tolerance)
+        for survivor in (1, 2):
+            assert_same_trial(trained, survivor, company, survivor, self.tolerance)
+
+    def test_a_cohort_without_survivors_stands_still(self) -> None:
+        cohort = self.start(folds_of("binary")[:1], [make_spec("binary")], [4])
+        scores = cohort.advance()
+        cohort.keep([False])
+        assert not cohort.running().any()
+        np.testing.assert_array_equal(cohort.advance(5), scores)
+        assert cohort.finish()[0].epochs == (1,)
+
+    # Dropout
+
+    def test_dropout_draws_for_each_lane_epoch_layer_and_row(self) -> None:
+        rate = 0.3
+        # A unit dropped in a step of one row gets no gradient in its outgoing weights, so that
+        # the step itself shows who was dropped. Sigmoid units are never 0 by themselves.
+        data = folds_of("binary")[0]
+        one, eight = (
+            replace(data, x_train=data.x_train[:n], y_train=data.y_train[:n]) for n in (1, 8)
+        )
+        spec = make_spec(
+            "binary",
+            units=(DROPOUT_UNITS, DROPOUT_UNITS),
+            activation="sigmoid",
+            dropout=rate,
+            optimizer="sgd",
+            learning_rate=1e-3,  # small, or the second step would have no gradient left
+            epochs=2,
+        )
+        cohort = self.start([one, one, eight], [spec, spec], [1, 2])
+        dropped: dict[Any, np.ndarray] = {}
+        kernels = {}
+        for epoch in range(3):
+            for lane in ((0, 0), (0, 1), (0, 2), (1, 0)):
+                for layer, position in ((1, 2), (2, 4)):
+                    kernel = cohort.weights(*lane)[position]
+                    assert kernel.shape[0] == DROPOUT_UNITS
+                    if epoch:
+                        still = (kernel == kernels[lane, layer]).all(axis=1)
+                        dropped[lane, layer, epoch] = still
+                    kernels[lane, layer] = kernel
+            cohort.advance()
+        masks = [mask for (lane, *_), mask in dropped.items() if lane[1] != 2]
+        assert len(masks) == 12
+        spread = 4.5 / np.sqrt(DROPOUT_UNITS)
+        for mask in masks:
+            assert abs(mask.mean() - rate) < spread * np.sqrt(rate * (1 - rate))
+        agree = rate**2 + (1 - rate) ** 2
+        for a, b in combinations(masks, 2):
+            assert abs((a == b).mean() - agree) < spread * np.sqrt(agree * (1 - agree))
+        for (lane, *_), mask in dropped.items():
+            if lane[1] == 2:  # hardly a unit is dropped in all eight rows
+                assert mask.mean() < 0.01
+
+    def test_dropout_scales_up_what_it_keeps(self) -> None:
+        # E[loss] = loss without dropout + p / (1 - p) * mean of the squared terms of the output.
+        fold = folds_of("regression")[0]
+        rate, units = 0.4, 64
+        spec = make_spec(
+            "regression",
+            units=(units,),
+            activation="sigmoid",
+            dropout=rate,
+            optimizer="sgd",
+            learning_rate=1e-12,
+            batch_size=50,
+            epochs=60,
+        )
+        cohort = self.start([fold], [spec], [6])
+        kernel, bias, out, out_bias = cohort.weights(0, 0)
+        terms = out[:, 0] / (1.0 + np.exp(-(fold.x_train @ kernel + bias)))
+        y = (fold.y_train - fold.target_mean) / fold.target_scale
+        plain = np.mean((terms.sum(axis=1) + out_bias[0] - y) ** 2)
+        expected = rate / (1 - rate) * np.mean(np.sum(terms**2, axis=1))
+        losses = np.array(train(cohort).results[0].losses)[:, 0]
+        error = losses.std(ddof=1) / np.sqrt(len(losses))
+        assert expected > 10 * error
+        assert abs(losses.mean() - plain - expected) < 4 * error
+
+    # Early stopping and divergence
+
+    def test_early_stopping_counts_from_the_last_lower_loss(self) -> None:
+        patience = 3
+        spec = make_spec(
+            "multiclass",
+            dropout=0.5,
+            learning_rate=0.1,
+            epochs=60,
+            early_stopping=patience,
+        )
+        trained = train(self.start(folds_of("multiclass"), [spec, spec], [1, 2]))
+        ends = set()
+        for result in trained.results:
+            for fold, ran in enumerate(result.epochs):
+                losses = np.array(result.losses)[:, fold]
+                assert ran == 1 + np.nanargmin(losses[:ran]) + patience
+                assert np.isnan(losses[ran:]).all()
+                best_yet = np.minimum.accumulate(losses[:ran])
+                improved = np.flatnonzero(np.diff(best_yet, prepend=np.inf) < 0)
+                assert np.diff(improved).max() <= patience  # it did not stop too late
+                ends.add(ran)
+        assert max(ends) < 60
+        assert len(ends) > 1
+        running = np.array(trained.running)
+        for trial, result in enumerate(trained.results):
+            assert running[:, trial].sum() == max(result.epochs) - 1
+
+    def test_no_early_stopping_runs_to_the_end(self) -> None:
+        spec = make_spec("multiclass", dropout=0.5, learning_rate=0.1, epochs=20)
+        result = train(self.start(folds_of("multiclass")[:1], [spec], [1])).results[0]
+        losses = np.array(result.losses)[:, 0]
+        assert np.max(np.flatnonzero(np.diff(losses) > 0)) < 19  # it got worse in between
+        assert (np.diff(losses) > 0).any()
+        assert result.epochs == (20,)
+
+    def test_a_diverged_trial_stops_and_leaves_its_neighbours(self) -> None:
+        folds = folds_of("regression")[:2]
+        calm = make_spec("regression", epochs=3)
+        wild = make_spec("regression", optimizer="sgd", learning_rate=1e6, epochs=40)
+        together = train(self.start(folds, [calm, wild, calm], [1, 2, 3]))
+        diverged = together.results[1]
+        assert np.isnan(diverged.fold_values).all()
+        assert np.isnan(diverged.train_values).all()
+        assert np.isnan(together.scores[-1][1]).all()
+        assert max(diverged.epochs) < 10
+        for fold, ran in enumerate(diverged.epochs):
+            assert not np.isfinite(diverged.losses[ran - 1][fold])
+        alone = train(self.start(folds, [calm, calm], [1, 3]))
+        assert_same_trial(together, 0, alone, 0, self.tolerance)
+        assert_same_trial(together, 2, alone, 1, self.tolerance)
+        assert np.isfinite(together.results[0].fold_values).all()
+
+    def test_a_diverged_fold_leaves_the_other_folds(self) -> None:
+        first, second, third = folds_of("regression")
+        poisoned = replace(second, x_train=second.x_train * np.float32(1e30))
+        spec = make_spec("regression", activation="relu", epochs=4, **SGD)
+        mixed = train(self.start([first, poisoned, third], [spec], [1]))
+        clean = train(self.start([first, second, third], [spec], [1]))
+        assert np.isnan(mixed.results[0].fold_values[1])
+        assert mixed.results[0].epochs == (4, 1, 4)
+        assert_same_trial(mixed, 0, clean, 0, self.tolerance, folds=[0, 2])
+
+    # Scores
+
+    @pytest.mark.parametrize("task", SOURCES)
+    def test_scores_are_the_metric_of_the_weights(self, task: str) -> None:
+        folds = folds_of(task)
+        spec = make_spec(
+            task, units=(8, 6), dropout=0.4, normalization="batch", residual=True, epochs=2
+        )
+        cohort = self.start(folds, [spec], [21])
+        for _ in range(2):
+            scores = cohort.advance()[0]
+            result = cohort.finish()[0]
+            for number, fold in enumerate(folds):
+                model = build_model(spec)
+                model.set_weights(cohort.weights(0, number))
+                for x, y, value in (
+                    (fold.x_val, fold.y_val, scores[number]),
+                    (fold.x_val, fold.y_val, result.fold_values[number]),
+                    (fold.x_train, fold.y_train, result.train_values[number]),
+                ):
+                    outputs = np.asarray(model(x, training=False), np.float64)
+                    np.testing.assert_allclose(value, _score(fold, y, outputs), rtol=1e-4)
+
+    def test_regression_is_scored_in_the_unit_of_the_target(self) -> None:
+        fold = folds_of("regression")[0]
+        result = train(self.start([fold], [make_spec("regression", epochs=3)], [1])).results[0]
+        # The standardized target has a deviation of 1, this one of about 77.
+        assert 30 < result.fold_values[0] < 3 * fold.y_val.std()
+        assert 30 < result.train_values[0] < 3 * fold.y_train.std()
+
+    def test_a_fold_without_validation_rows_trains_to_its_end(self) -> None:
+        fold = folds_of("binary")[0]
+        spec = make_spec("binary", epochs=3, dropout=0.2)
+        trained = train(self.start([without_val(fold)], [spec], [1]))
+        assert np.isnan(trained.scores).all()
+        assert [running.tolist() for running in trained.running] == [[True], [True], [False]]
+        result = trained.results[0]
+        assert result.epochs == (3,)
+        assert np.isnan(result.fold_values[0])
+        assert np.isfinite(result.train_values[0])
+        full = train(self.start([fold], [spec], [1]))
+        assert_same_weights(trained.weights[0][0], full.weights[0][0], self.tolerance)
+
+
+def _score(fold: FoldData, y: np.ndarray, outputs: np.ndarray) -> float:
+    """The metric in scikit-learn's words."""
+    if fold.task == "regression":
+        return root_mean_squared_error(y, outputs[:, 0] * fold.target_scale + fold.target_mean)
+    if fold.task == "binary":
+        return log_loss(y, 1.0 / (1.0 + np.exp(-outputs[:, 0])))
+    e = np.exp(outputs)
+    return log_loss(y, e / e.sum(axis=1, keepdims=True), labels=np.arange(10))

@@ -1,0 +1,138 @@
+"""An engine without networks, so that the search can be tested by the thousand."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from nas.data import DataOptions, FoldData, SplitOptions, load_dataset, split_dataset
+from nas.engines.base import Cohort, Engine, lane_seed
+from nas.metrics import METRICS, Metric
+from nas.search import Progress, SearchOptions, open_study, run_search, study_settings
+from nas.space import SearchSpace
+from nas.spec import Problem, TrialResult, TrialSpec
+from nas.storage import open_storage
+
+# From a specification, a fold, its lane's seed and an epoch to the lane's score.
+Scores = Callable[[TrialSpec, int, int, int], float]
+
+SPACE = SearchSpace(
+    {
+        "depth": list(range(1, 6)),
+        "width": [16, 32, 64],
+        "learning_rate": [0.0003, 0.001, 0.003, 0.01, 0.03],
+        "epochs": 9,
+    },
+    name="fake",
+)
+
+
+def smooth(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+    """Best at two layers and a learning rate of 0.003; a little noise from the seed."""
+    distance = abs(len(spec.architecture.units) - 2) / 10
+    distance += abs(np.log10(spec.training.learning_rate / 0.003)) / 5
+    noise = np.random.default_rng(seed).normal() / 1000
+    return float(0.9 - distance - 0.3 / (epoch + 1) + noise)
+
+
+class FakeEngine(Engine):
+    """Scores by a function."""
+
+    name = "fake"
+
+    def __init__(self, scores: Scores = smooth, n_folds: int = 3) -> None:
+        super().__init__([empty_fold()] * n_folds, METRICS["accuracy"])
+        self.scores = scores
+        self.started: list[TrialSpec] = []
+
+    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> "FakeCohort":
+        self.started += specs
+        return FakeCohort(self, specs, seeds)
+
+
+class FakeCohort(Cohort):
+    def __init__(self, engine: FakeEngine, specs: Sequence[TrialSpec], seeds: Sequence[int]):
+        self.engine, self.specs, self.seeds = engine, specs, seeds
+        self.epoch = 0
+        self.kept = np.ones(len(specs), dtype=bool)
+        self.values = np.full((len(specs), len(engine.folds)), np.nan)
+
+    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
+        self.epoch += epochs
+        for row, (spec, seed) in enumerate(zip(self.specs, self.seeds, strict=True)):
+            for fold in range(len(self.engine.folds)):
+                lane = lane_seed(seed, fold)
+                self.values[row, fold] = self.engine.scores(spec, fold, lane, self.epoch)
+        return self.values.copy()
+
+    def running(self) -> NDArray[np.bool_]:
+        epochs = [self.epoch < spec.training.epochs for spec in self.specs]
+        return self.kept & epochs & np.isfinite(self.values).all(axis=1) | (self.epoch == 0)
+
+    def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
+        self.kept &= np.asarray(mask)
+
+    def finish(self) -> list[TrialResult]:
+        n_folds = len(self.engine.folds)
+        return [
+            TrialResult(tuple(row), tuple(row + 0.01), (), (self.epoch,) * n_folds, 0.1)
+            for row in self.values
+        ]
+
+    def weights(self, trial: int, fold: int) -> list[NDArray[np.float32]]:
+        return []
+
+
+def empty_fold() -> FoldData:
+    none = np.zeros((0, 1), np.float32)
+    return FoldData("multiclass", none, np.zeros(0), none, np.zeros(0))
+
+
+PROBLEM = Problem("multiclass", 4, 3)
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder}/nas.db"
+
+
+def open_fake_study(
+    folder: Path,
+    space: SearchSpace = SPACE,
+    name: str = "fake",
+    metric: Metric = METRICS["accuracy"],
+    data: str = "iris",
+    split: SplitOptions | None = None,
+) -> optuna.Study:
+    """A study on real iris settings, in a database in `folder`."""
+    split_options = split or SplitOptions(folds=3)
+    data_options = DataOptions(data)
+    dataset = load_dataset(data_options)
+    the_split = split_dataset(dataset, split_options)
+    settings = study_settings(space, data_options, dataset, split_options, the_split, metric)
+    url = url_of(folder)
+    return open_study(open_storage(url, create=True), url, name, settings, metric)
+
+
+def search_fake(
+    folder: Path,
+    engine: FakeEngine | None = None,
+    space: SearchSpace = SPACE,
+    stop_after: int | None = None,
+    name: str = "fake",
+    metric: Metric = METRICS["accuracy"],
+    **options: object,
+) -> tuple[optuna.Study, list[Progress]]:
+    """Runs a search with the fake engine; `stop_after` closes it after so many steps."""
+    study = open_fake_study(folder, space, name, metric)
+    steps = run_search(
+        study, url_of(folder), space, PROBLEM, engine or FakeEngine(), SearchOptions(**options)
+    )
+    seen = []
+    for progress in steps:
+        seen.append(progress)
+        if stop_after is not None and len(seen) == stop_after:
+            steps.close()
+            break
+    return study, seen

@@ -1,0 +1,327 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import (
+    PROBLEM,
+    SPACE,
+    FakeEngine,
+    open_fake_study,
+    search_fake,
+    smooth,
+    url_of,
+)
+from optuna.trial import TrialState
+
+from nas.data import SplitOptions
+from nas.errors import NasError
+from nas.metrics import METRICS
+from nas.search import SearchOptions, run_search, sweep
+from nas.space import Range, SearchSpace
+from nas.spec import TrialSpec
+from nas.storage import open_storage
+from nas.study import study_record
+
+
+def outcomes(study) -> list[str]:
+    return [trial.outcome for trial in study_record(study).trials]
+
+
+def results(study) -> list[tuple]:
+    """What a search found: its counted trials, in order."""
+    return [
+        (trial.params, trial.outcome, trial.fold_values, trial.epoch_values)
+        for trial in study_record(study).counted
+    ]
+
+
+def test_reaches_the_number_of_trials_and_keeps_all_of_each(tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, n_trials=12, pruner="none")
+    record = study_record(study)
+    assert len(record.counted) == 12
+    for trial in record.complete:
+        assert trial.value == pytest.approx(np.mean(trial.fold_values))
+        assert sorted(trial.epoch_values) == list(range(1, 10))
+        assert trial.value == pytest.approx(trial.epoch_values[9])
+        assert trial.spec is not None and trial.n_weights == trial.spec.n_weights
+        assert trial.train_value == pytest.approx(trial.value + 0.01)
+        assert (trial.engine, trial.seconds, trial.reason) == ("fake", 0.1, "")
+        assert trial.stderr == pytest.approx(np.std(trial.fold_values, ddof=1) / 3**0.5)
+
+
+def test_the_objective_is_the_last_epoch_not_the_best(tmp_path: Path) -> None:
+    engine = FakeEngine(lambda spec, fold, seed, epoch: 1.0 if epoch == 5 else 0.5)
+    study, _ = search_fake(tmp_path, engine, n_trials=1)
+    assert study_record(study).best().value == 0.5
+
+
+def test_same_seed_same_trials_and_another_seed_others(tmp_path: Path) -> None:
+    runs = []
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / folder).mkdir()
+        runs.append(results(search_fake(tmp_path / folder, n_trials=15, seed=seed)[0]))
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "stop_after"),
+    [("tpe", 1), ("tpe", 40), ("random", 5), ("grid", 25), ("qmc", 25), ("cmaes", 40)],
+)
+def test_a_resumed_search_equals_an_uninterrupted_one(
+    tmp_path: Path, sampler: str, stop_after: int
+) -> None:
+    space = SearchSpace({"depth": Range(1, 5), "learning_rate": Range(1e-4, 1e-1, True)}, "fake")
+    if sampler == "grid":
+        space = SPACE
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    cut.mkdir()
+    options = {"space": space, "n_trials": 10, "sampler": sampler, "startup_trials": 4}
+    uninterrupted, _ = search_fake(whole, **options)
+    stopped, _ = search_fake(cut, stop_after=stop_after, **options)
+    assert "running" not in outcomes(stopped)
+    resumed, _ = search_fake(cut, **options)
+    assert results(resumed) == results(uninterrupted)
+
+
+def test_an_interrupted_trial_is_clean_and_taken_up_again(tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, n_trials=5, stop_after=3)
+    (trial,) = study_record(study).trials
+    assert (trial.outcome, trial.reason) == ("interrupted", "stopped by the user")
+    assert study.trials[0].state == TrialState.FAIL
+    study, _ = search_fake(tmp_path, n_trials=5)
+    record = study_record(study)
+    assert len(record.counted) == 5
+    assert record.trials[1].params == trial.params
+
+
+def test_the_number_of_trials_counts_earlier_ones(tmp_path: Path) -> None:
+    search_fake(tmp_path, n_trials=6)
+    engine = FakeEngine()
+    search_fake(tmp_path, engine, n_trials=6)
+    assert engine.started == []
+    search_fake(tmp_path, engine, n_trials=8)
+    assert len(engine.started) == 2
+
+
+def test_nothing_is_trained_twice(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    study, steps = search_fake(tmp_path, engine, n_trials=40, pruner="none")
+    assert len(engine.started) == len(set(engine.started)) == 40
+    assert steps[-1].done == 40
+    duplicates = [t for t in study_record(study).trials if t.outcome == "duplicate"]
+    assert duplicates, "a space of 75 networks should have made TPE repeat itself"
+    assert duplicates[0].reason.startswith("same as trial ")
+
+
+def test_an_exhausted_space_ends_the_search_and_says_so(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    space = SearchSpace({"depth": Range(1, 3), "width": [8, 16], "epochs": 9}, name="fake")
+    _, steps = search_fake(tmp_path, engine, space, n_trials=50, pruner="none")
+    assert len(set(engine.started)) == len(engine.started) == 6
+    assert steps[-1].note == "Every network of this space has been trained."
+
+
+def test_duplicates_are_trained_when_allowed(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    space = SearchSpace({"depth": [1, 2], "epochs": 9}, name="fake")
+    search_fake(tmp_path, engine, space, n_trials=10, allow_duplicates=True)
+    assert len(engine.started) == 10
+
+
+def test_a_grid_is_complete_and_without_repeats(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    space = SearchSpace({"depth": [0, 1, 2], "width": [8, 16], "activation": ["relu", "tanh"]})
+    _, steps = search_fake(tmp_path, engine, space, n_trials=1000, sampler="grid", pruner="none")
+    assert len(set(engine.started)) == len(engine.started) == 1 + 2 * 2 * 2
+    assert steps[-1].rejected == 0
+
+
+def test_tpe_beats_random_on_a_smooth_objective(tmp_path: Path) -> None:
+    space = SearchSpace(
+        {"depth": Range(1, 8), "learning_rate": Range(1e-5, 1.0, log=True), "epochs": 9}, "fake"
+    )
+    best = {}
+    for sampler in ("tpe", "random"):
+        values = []
+        for seed in range(3):
+            folder = tmp_path / f"{sampler}{seed}"
+            folder.mkdir()
+            study, _ = search_fake(
+                folder, space=space, n_trials=30, seed=seed, sampler=sampler, pruner="none"
+            )
+            values.append(study_record(study).best().value)
+        best[sampler] = np.mean(values)
+    assert best["tpe"] > best["random"]
+
+
+def test_max_params_keeps_large_networks_from_training(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    study, steps = search_fake(tmp_path, engine, n_trials=15, max_params=2000)
+    assert len(engine.started) == 15
+    assert max(spec.n_weights for spec in engine.started) <= 2000
+    rejected = [t for t in study_record(study).trials if t.outcome == "too_large"]
+    assert rejected and "--max-params is 2,000" in rejected[0].reason
+    assert steps[-1].rejected >= len(rejected)
+
+
+def test_max_params_below_every_network_ends_with_a_reason(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    _, steps = search_fake(tmp_path, engine, n_trials=5, max_params=3)
+    assert engine.started == []
+    assert steps[-1].note == "No other network of this space is within --max-params."
+
+
+def test_a_trial_that_raises_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
+    def scores(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        if len(spec.architecture.units) == 3 and epoch == 2:
+            raise MemoryError("out of memory\nsecond line")
+        return smooth(spec, fold, seed, epoch)
+
+    study, steps = search_fake(tmp_path, FakeEngine(scores), n_trials=30, pruner="none")
+    failed = [t for t in study_record(study).trials if t.outcome == "failed"]
+    assert failed and steps[-1].failed == len(failed) and steps[-1].done == 30
+    assert {t.reason for t in failed} == {"MemoryError: out of memory"}
+    assert all(len(t.spec.architecture.units) == 3 for t in failed)
+
+
+def test_a_diverging_trial_is_told_as_pruned_with_its_reason(tmp_path: Path) -> None:
+    def scores(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        diverges = len(spec.architecture.units) > 3 and epoch > 3
+        return float("nan") if diverges else smooth(spec, fold, seed, epoch)
+
+    study, _ = search_fake(tmp_path, FakeEngine(scores), n_trials=20, pruner="none")
+    diverged = [t for t in study_record(study).trials if t.outcome == "diverged"]
+    assert diverged
+    assert {t.reason for t in diverged} == {"diverged in epoch 4 on fold 1"}
+    assert {study.trials[t.number].state for t in diverged} == {TrialState.PRUNED}
+    assert all(sorted(t.epoch_values) == [1, 2, 3] for t in diverged)
+
+
+def test_halving_prunes_at_its_rungs_and_never_the_best(tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, n_trials=40, sampler="random", pruner="halving")
+    record = study_record(study)
+    pruned = [t for t in record.trials if t.outcome == "pruned"]
+    assert len(pruned) > len(record.complete)
+    assert {max(t.epoch_values) for t in pruned} == {3}  # of 9 epochs
+    assert record.best().value >= max(t.epoch_values[3] for t in pruned)
+    assert pruned[0].reason == "halving after epoch 3"
+    assert all(len(t.fold_values) == 3 and t.train_value is not None for t in pruned)
+
+
+def test_the_median_pruner_prunes_about_half(tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, n_trials=40, sampler="random", pruner="median")
+    share = outcomes(study).count("pruned") / 40
+    assert 0.25 < share < 0.75
+
+
+def test_the_pruner_none_prunes_nothing(tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, n_trials=20, pruner="none")
+    assert outcomes(study).count("complete") == 20
+
+
+def test_an_easy_first_fold_does_not_protect_a_bad_trial(tmp_path: Path) -> None:
+    """The case that pruning by running means over folds gets wrong."""
+
+    def scores(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        bad = len(spec.architecture.units) > 2
+        return 0.95 if fold == 0 else smooth(spec, fold, seed, epoch) - 0.5 * bad
+
+    study, _ = search_fake(tmp_path, FakeEngine(scores), n_trials=30, sampler="random")
+    late = [t for t in study_record(study).counted[8:] if len(t.spec.architecture.units) > 2]
+    assert late and all(t.outcome == "pruned" for t in late)
+
+
+def test_a_minimized_metric_finds_the_smallest(tmp_path: Path) -> None:
+    metric = METRICS["rmse"]
+    engine = FakeEngine(lambda spec, fold, seed, epoch: -smooth(spec, fold, seed, epoch))
+    study, steps = search_fake(tmp_path, engine, n_trials=20, metric=metric)
+    record = study_record(study)
+    assert record.direction == "minimize"
+    assert record.best().value == min(t.value for t in record.complete)
+    assert steps[-1].best is not None and steps[-1].best.number == record.best().number
+
+
+def test_the_timeout_ends_after_an_epoch_and_leaves_no_running_trial(tmp_path: Path) -> None:
+    study, steps = search_fake(tmp_path, n_trials=1000, timeout=0.5)
+    assert steps[-1].note == "The time is up."
+    assert len(study.trials) < 1000
+    assert "running" not in outcomes(study)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"space": SearchSpace({"depth": [1, 2], "epochs": 9}, "fake")}, "space (depth: "),
+        ({"data": "wine"}, "data set (iris)"),
+        ({"split": SplitOptions(folds=4)}, "folds (folds 3)"),
+        ({"split": SplitOptions(folds=3, seed=5)}, "folds (seed 0)"),
+        ({"metric": METRICS["f1"]}, "metric (accuracy)"),
+    ],
+)
+def test_another_basis_under_the_same_name_is_refused(
+    tmp_path: Path, change: dict, named: str
+) -> None:
+    open_fake_study(tmp_path)
+    with pytest.raises(NasError, match="'fake' was made with another") as caught:
+        open_fake_study(tmp_path, **change)
+    assert named in str(caught.value)
+    assert "--study" in str(caught.value)
+
+
+def test_trials_of_a_dead_process_are_swept_and_run_again_once(tmp_path: Path) -> None:
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from fakes import FakeEngine, search_fake, smooth
+def scores(spec, fold, seed, epoch):
+    if epoch == 4:
+        os.kill(os.getpid(), 9)
+    return smooth(spec, fold, seed, epoch)
+search_fake(Path({str(tmp_path)!r}), FakeEngine(scores), n_trials=5)
+"""
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+        assert killed.returncode == -9, killed.stderr.decode()
+    study, _ = search_fake(tmp_path, n_trials=5)
+    record = study_record(study)
+    assert [t.outcome for t in record.trials[:2]] == ["interrupted", "failed"]
+    assert record.trials[1].params == record.trials[0].params
+    assert record.trials[1].reason.endswith("for the second time")
+    assert len(record.counted) == 5
+
+
+def test_trials_of_a_living_process_are_left_alone(tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path)
+    steps = run_search(
+        study, url_of(tmp_path), SPACE, PROBLEM, FakeEngine(), SearchOptions(n_trials=3)
+    )
+    next(steps)
+    sweep(study, open_storage(url_of(tmp_path)))
+    assert outcomes(study) == ["running"]
+    assert study.trials[0].user_attrs["owner"]["pid"] == os.getpid()
+    assert len(list(steps)) > 0
+    assert len(study_record(study).counted) == 3
+
+
+def test_the_gp_sampler_searches(tmp_path: Path, need) -> None:
+    try:
+        import torch
+    except ImportError:
+        need(False, "PyTorch is not installed")
+    assert torch.__version__
+    study, _ = search_fake(tmp_path, n_trials=13, sampler="gp", startup_trials=10, pruner="none")
+    assert outcomes(study).count("complete") == 13
+
+
+def test_the_gp_sampler_without_torch_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.search.find_spec", lambda name: None)
+    with pytest.raises(NasError, match="pip install torch"):
+        search_fake(tmp_path, n_trials=1, sampler="gp")
