@@ -41,11 +41,12 @@ def storage_errors(url: str) -> Iterator[None]:
         raise NasError(
             redacted(url), f"cannot be used ({first_line(cause, 160)})", "a study database", fix
         ) from error
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        cause = error.__context__ if isinstance(error.__context__, ImportError) else error
         raise NasError(
             redacted(url),
-            f"needs the package '{error.name}'",
-            fix=f"Install the driver: pip install {error.name}.",
+            f"needs the package '{cause.name}'",
+            fix=f"Install the driver: pip install {cause.name}.",
         ) from error
 
 

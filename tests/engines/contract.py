@@ -4,7 +4,7 @@ class TestMyEngine(EngineContract):
     engine_class = MyEngine
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations
@@ -23,7 +23,7 @@ from nas.metrics import METRICS
 from nas.models.network import build_model, initial_weights
 from nas.spec import Architecture, Problem, TrialResult, TrialSpec
 
-# What `Training` has by field where a test does not say otherwise.
+# What a specification has where a test does not say otherwise.
 PLAIN: dict[str, Any] = {
     "units": (8,),
     "activation": "tanh",
@@ -241,36 +241,38 @@ def keras_fit(
         y = (y - fold.target_mean) / fold.target_scale
         loss = keras.losses.MeanSquaredError()
     model = reference_model(spec)
-    optimizer = reference_optimizer(t, reference_rate(t, -(-n_rows // t.batch_size)))
+    steps = -(-n_rows // t.batch_size)
+    optimizer = reference_optimizer(t, reference_rate(t, steps))
     if t.weight_decay:
         kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Dense)]
         others = [v for v in model.trainable_variables if all(v is not k for k in kernels)]
         optimizer.exclude_from_weight_decay(var_list=others)
     model.compile(optimizer, loss, jit_compile=False)
     model.set_weights(weights)
-    losses = []
-    for epoch in range(t.epochs):
-        order = batch_order(seed, epoch, n_rows)
-        history = model.fit(
-            fold.x_train[order], y[order], batch_size=t.batch_size, shuffle=False, verbose=0
-        )
-        losses += history.history["loss"]
-    return model.get_weights(), losses
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for epoch in range(t.epochs):
+            order = batch_order(seed, epoch, n_rows)
+            for start in range(0, n_rows, t.batch_size):
+                rows = order[start : start + t.batch_size]
+                yield fold.x_train[rows], y[rows]
+
+    history = model.fit(batches(), steps_per_epoch=steps, epochs=t.epochs, shuffle=False, verbose=0)
+    return model.get_weights(), history.history["loss"]
 
 
 ADAM = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4}
 SGD = {"optimizer": "sgd", "learning_rate": 0.05}
+# Each tells what it adds to the plain network; tracing takes long, so some add two things.
 AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
     "adam": ("multiclass", {"optimizer": "adam", **ADAM}),
     "adamw": ("multiclass", {"optimizer": "adamw", "weight_decay": 0.1, **ADAM}),
-    "adamw_without_decay": ("binary", {"optimizer": "adamw", **ADAM}),
     "nadam": ("multiclass", {"optimizer": "nadam", **ADAM}),
     "rmsprop": (
         "multiclass",
         {"optimizer": "rmsprop", "rho": 0.8, "momentum": 0.7, "epsilon": 1e-4},
     ),
-    "sgd": ("regression", SGD),
-    "sgd_momentum": ("multiclass", {**SGD, "momentum": 0.8}),
+    "sgd": ("multiclass", {**SGD, "momentum": 0.8}),
     "sgd_nesterov": ("regression", {**SGD, "momentum": 0.8, "nesterov": True}),
     "adagrad": (
         "multiclass",
@@ -281,39 +283,36 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
             "epsilon": 1e-3,
         },
     ),
-    **{
-        name: ("binary", {"activation": name})
-        for name in (
-            *("relu", "gelu", "sigmoid", "elu", "selu"),
-            *("silu", "leaky_relu", "softplus", "linear"),
-        )
-    },
-    "l1": ("multiclass", {"l1": 0.003}),
-    "l2": ("regression", {"l2": 0.03}),
-    "l1_and_l2": ("binary", {"l1": 0.003, "l2": 0.01}),
-    "decay_of_adam": ("binary", {"weight_decay": 0.5, "normalization": "layer"}),
-    "decay_of_sgd": ("regression", {**SGD, "weight_decay": 0.2, "momentum": 0.5}),
-    "clip_norm": ("multiclass", {**SGD, "clip_norm": 0.5}),
-    "smoothing_multiclass": ("multiclass", {"label_smoothing": 0.2}),
-    "smoothing_binary": ("binary", {"label_smoothing": 0.2}),
-    "cosine": ("regression", {"schedule": "cosine", "decay_to": 0.1}),
+    "relu_l1": ("multiclass", {"activation": "relu", "l1": 0.003}),
+    "gelu_l2": ("regression", {"activation": "gelu", "l2": 0.03}),
+    "sigmoid_l1_l2": ("binary", {"activation": "sigmoid", "l1": 0.003, "l2": 0.01}),
+    "elu_decay_of_adam": ("binary", {"activation": "elu", "weight_decay": 0.5}),
+    "selu_decay_of_sgd": ("regression", {**SGD, "activation": "selu", "weight_decay": 0.2}),
+    "silu_clip_norm": ("multiclass", {**SGD, "activation": "silu", "clip_norm": 0.5}),
+    "leaky_relu_smoothing": ("multiclass", {"activation": "leaky_relu", "label_smoothing": 0.2}),
+    "softplus_smoothing": ("binary", {"activation": "softplus", "label_smoothing": 0.2}),
+    "linear_cosine": (
+        "regression",
+        {"activation": "linear", "schedule": "cosine", "decay_to": 0.1},
+    ),
     "cosine_warmup": ("multiclass", {"schedule": "cosine", "decay_to": 0.1, "warmup": 0.3}),
     "exponential": ("binary", {"schedule": "exponential", "decay_to": 0.02}),
     "constant_warmup": ("regression", {"warmup": 0.4}),
     "batch": ("multiclass", {**SGD, "units": (8, 6), "normalization": "batch"}),
-    "layer": ("regression", {"units": (8, 6), "normalization": "layer"}),
+    "layer_decay": (
+        "binary",
+        {**SGD, "units": (8, 6), "normalization": "layer", "weight_decay": 0.2},
+    ),
     "residual": ("multiclass", {"units": (8, 8, 8), "residual": True}),
-    "residual_widths": ("binary", {"units": (5, 9, 4), "residual": True}),
-    "residual_batch": (
+    "residual_widths": (
         "regression",
         {**SGD, "units": (5, 9, 4), "residual": True, "normalization": "batch"},
     ),
-    "linear_model": ("multiclass", {"units": ()}),
+    "no_hidden_layer": ("multiclass", {"units": ()}),
     "one_batch": ("regression", {"batch_size": 500, "epochs": 20}),
 }
 
 DROPOUT_UNITS = 900
-
 
 # Three trials that differ in nearly everything.
 COMPANY = (
@@ -415,8 +414,9 @@ class EngineContract:
         scores = cohort.advance(100)
         np.testing.assert_allclose(scores, company.scores[-1], rtol=self.tolerance)
         assert not cohort.running().any()
+        trained = collect(cohort)
         for trial in range(3):
-            assert_same_trial(collect(cohort), trial, company, trial, self.tolerance)
+            assert_same_trial(trained, trial, company, trial, self.tolerance)
 
     # Agreement with Keras
 
@@ -477,12 +477,11 @@ class EngineContract:
         assert_same_trial(train(cohort), 0, company, 0, self.tolerance)
 
     def test_looking_at_a_cohort_changes_nothing(self, company: Trained) -> None:
-        cohort = self.start(folds_of("multiclass"), COMPANY[:2], SEEDS[:2])
+        cohort = self.start(folds_of("multiclass"), COMPANY[1:2], SEEDS[1:2])
         while cohort.running().any():
             collect(cohort)
             cohort.advance()
-        for trial in range(2):
-            assert_same_trial(collect(cohort), trial, company, trial, self.tolerance)
+        assert_same_trial(collect(cohort), 0, company, 1, self.tolerance)
 
     def test_seeds_make_the_difference(self) -> None:
         fold = folds_of("multiclass")[0]
@@ -658,7 +657,7 @@ class EngineContract:
 
     @pytest.mark.parametrize("task", SOURCES)
     def test_scores_are_the_metric_of_the_weights(self, task: str) -> None:
-        folds = folds_of(task)
+        folds = folds_of(task)[:2]
         spec = make_spec(
             task, units=(8, 6), dropout=0.4, normalization="batch", residual=True, epochs=2
         )

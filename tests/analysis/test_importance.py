@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+from fakes import FakeEngine, open_fake_study, search_fake
+
+from nas.analysis.importance import importance, ranked_parameters, rests_on
+from nas.errors import NasError
+from nas.report.figures import importance_figure, save_figure
+from nas.space import Range, SearchSpace, parameter
+from nas.spec import TrialSpec
+
+SPACE = SearchSpace(
+    {
+        "depth": Range(1, 6),
+        "learning_rate": Range(1e-4, 1e-1, log=True),
+        "optimizer": ["adam", "sgd"],
+        "momentum": parameter(Range(0.0, 0.9), optimizer="sgd"),
+        "epochs": 9,
+    },
+    name="fake",
+)
+
+
+def depth_matters(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+    return 0.9 - 0.1 * len(spec.architecture.units) + 0.001 * (seed % 10)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("importance")
+    engine = FakeEngine(depth_matters)
+    return search_fake(
+        folder, engine, SPACE, n_trials=40, sampler="random", startup_trials=0, pruner="median"
+    )[0]
+
+
+def test_what_decides_the_score_is_named_by_both(study) -> None:
+    found = importance(study)
+    for shares in found.shares.values():
+        assert sum(shares.values()) == pytest.approx(1)
+        assert max(shares, key=shares.get) == "depth"
+    assert found.shares["fanova"]["depth"] > 0.8
+    assert ranked_parameters(found)[0] == "depth"
+
+
+def test_it_says_what_it_rests_on_and_what_it_leaves_out(study) -> None:
+    found = importance(study)
+    pruned = sum(trial.state.name == "PRUNED" for trial in study.trials)
+    assert pruned > 0
+    assert (found.n_complete, found.n_left_out) == (40 - pruned, pruned)
+    assert f"{40 - pruned} complete" in rests_on(found) and f"{pruned} pruned" in rests_on(found)
+    assert "momentum" in found.left_out["fanova"]
+    assert "momentum" in found.shares["ped_anova"]
+    for evaluator, shares in found.shares.items():
+        named = set(shares) | set(found.left_out[evaluator])
+        assert named == {"depth", "learning_rate", "optimizer", "momentum"}
+
+
+def test_too_few_trials(tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, n_trials=3, pruner="none")
+    with pytest.raises(NasError, match="3 complete trials; expected at least 5"):
+        importance(study)
+
+
+def test_no_trials(tmp_path: Path) -> None:
+    with pytest.raises(NasError, match="0 complete trials"):
+        importance(open_fake_study(tmp_path))
+
+
+def test_trials_that_all_score_alike(tmp_path: Path) -> None:
+    engine = FakeEngine(lambda spec, fold, seed, epoch: 0.5)
+    study, _ = search_fake(tmp_path, engine, n_trials=6, pruner="none")
+    with pytest.raises(NasError, match="nothing differs"):
+        importance(study)
+
+
+def test_the_figure_has_a_bar_for_each_share(study) -> None:
+    found = importance(study)
+    figure = importance_figure(found)
+    bars = {trace.name: dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data}
+    assert bars["fANOVA"]["depth"] == found.shares["fanova"]["depth"]
+    assert bars["fANOVA"]["momentum"] is None
+    assert bars["PED-ANOVA"]["momentum"] == found.shares["ped_anova"]["momentum"]
+
+
+def test_the_figure_as_a_picture(study, tmp_path: Path, need) -> None:
+    import shutil
+
+    chrome = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    need(chrome, "Kaleido needs Chrome or Chromium")
+    save_figure(importance_figure(importance(study)), tmp_path / "i.png")
+    assert (tmp_path / "i.png").read_bytes().startswith(b"\x89PNG")

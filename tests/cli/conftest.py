@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+from cli import Nas
+
+TINY = """\
+network: mlp
+data: iris
+depth: {low: 1, high: 2}
+width: [4, 8]
+learning_rate: {low: 1.0e-2, high: 1.0e-1, log: true}
+optimizer: [adam, sgd]
+batch_size: 32
+epochs: 4
+"""
+
+
+@pytest.fixture
+def nas(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nas:
+    monkeypatch.setenv("COLUMNS", "100")
+    return Nas(capfd)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder with a small space in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished study `tiny` on iris, made once for the tests of a file."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        from nas.cli import main
+
+        with pytest.raises(SystemExit) as ended:
+            main("search --space tiny.yaml --trials 8 --folds 3 --pruner none".split())
+        assert ended.value.code == 0
+    return folder

@@ -1,0 +1,101 @@
+"""The help, and that it comes without loading what it does not need."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from nas.cli import app
+from nas.space.vocabulary import MLP
+
+HEAVY = ("tensorflow", "keras", "optuna", "pandas", "sklearn", "plotly", "numpy")
+
+
+def commands(group=None, path=()):
+    group = group or get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+ALL = list(commands())
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_every_command_and_option_has_help(path: tuple[str, ...], command) -> None:
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, f"{' '.join(path)}: {parameter.name}"
+
+
+@pytest.mark.parametrize("path", [" ".join(path) for path, _ in ALL])
+def test_every_command_is_documented(path: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert f"`nas {path}" in text
+
+
+def test_every_search_option_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    (search,) = [command for path, command in ALL if path == ("search",)]
+    for parameter in search.params:
+        for option in parameter.opts:
+            assert f"`{option}" in text
+
+
+def test_every_word_of_the_language_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "spaces.md").read_text(encoding="utf-8")
+    for word in MLP:
+        assert f"| `{word}` |" in text
+
+
+def test_space_new_has_an_option_for_every_word() -> None:
+    (new,) = [command for path, command in ALL if path == ("space", "new")]
+    options = {option for parameter in new.params for option in parameter.opts}
+    assert {"--" + word.replace("_", "-") for word in MLP} <= options
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["space", "show", "mlp_depth"], ["--version"]])
+def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom nas.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_names_every_command(nas) -> None:
+    text = nas.right("--help").out
+    for name in ("search", "best", "trials", "importance", "dashboard", "export", "predict"):
+        assert name in text
+
+
+def test_a_misspelt_option_is_one_line_and_exit_code_2(nas) -> None:
+    line = nas.wrong("search", "--trails", "3", code=2)
+    assert "--trails" in line and "--trials" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "--trials", "none"],
+        ["search", "--trials", "0"],
+        ["search", "--sampler", "magic"],
+        ["search", "--folds", "0"],
+        ["search", "--timeout", "soon"],
+        ["search", "--test-size", "2"],
+        ["serach"],
+        ["predict"],
+        ["space", "new"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(nas, arguments: list[str]) -> None:
+    assert nas.wrong(*arguments, code=2)

@@ -1,0 +1,123 @@
+"""The command in processes of its own: silence, interruption, kill and resume."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+NAS = [sys.executable, "-m", "nas"]
+SEARCH = [*NAS, "search", "--space", "tiny.yaml", "--trials", "6", "--folds", "3"]
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        SEARCH, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_trials(process: subprocess.Popen[str], count: int) -> None:
+    assert process.stdout is not None
+    seen = 0
+    while seen < count:
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        seen += line.startswith("[")
+
+
+def trials(folder: Path) -> list[dict]:
+    done = subprocess.run(
+        [*NAS, "trials", "--json"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def finish(folder: Path) -> list[dict]:
+    done = subprocess.run(SEARCH, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return trials(folder)
+
+
+def found(records: list[dict]) -> list[tuple]:
+    counted = [t for t in records if t["outcome"] not in ("interrupted", "duplicate")]
+    return [(t["params"], t["outcome"], t["fold_values"]) for t in counted]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    from conftest import TINY
+
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    return finish(folder)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
+    folder: Path, uninterrupted: list[dict], how: signal.Signals
+) -> None:
+    process = start(folder)
+    wait_for_trials(process, 2)
+    time.sleep(0.3)  # into the next trial
+    process.send_signal(how)
+    out, err = process.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "The same command goes on from here." in out
+        assert "Traceback" not in err
+        assert all(t["outcome"] != "running" for t in trials(folder))
+    else:
+        assert process.returncode == -signal.SIGKILL
+    resumed = finish(folder)
+    assert found(resumed) == found(uninterrupted)
+    assert all(t["outcome"] != "running" for t in resumed)
+
+
+def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:
+    done = subprocess.run(SEARCH, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == [
+        "Reading the data",
+        "Starting TensorFlow",
+        done.stderr.splitlines()[2],
+    ]
+    assert done.stderr.splitlines()[2].startswith("Training the winner (trial ")
+    for line in done.stdout.splitlines():
+        known = ("[", "Data", "Split", "Search", "Study", "Winner", "Test", "Simple", "Model")
+        assert not line or line.startswith((*known, "Next", "        ")), line
+    predicted = subprocess.run(
+        [*NAS, *"predict studies/tiny.keras --data iris --output p.csv".split()],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert predicted.stderr == "Starting TensorFlow\n"
+
+
+def test_two_searches_share_a_study_and_its_number_of_trials(folder: Path) -> None:
+    first, second = start(folder), start(folder)
+    errors = [process.communicate(timeout=120)[1] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), errors
+    records = trials(folder)
+    assert sum(t["outcome"] in ("complete", "pruned") for t in records) in (6, 7)
+    assert all(t["outcome"] != "running" for t in records)
+
+
+def test_a_reader_that_closes_early_is_no_error(searched: Path) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = f"{sys.executable} -m nas trials --csv | head -1"
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=searched,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("trial,outcome")
+    assert "Traceback" not in done.stderr

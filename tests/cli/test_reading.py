@@ -1,0 +1,137 @@
+"""What a finished study shows."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+KEYS = (
+    "study trial metric direction value stderr fold_values test_value n_weights params spec "
+    "simplest"
+).split()
+
+
+@pytest.fixture(autouse=True)
+def in_searched(searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(searched)
+
+
+def test_best_as_json(nas) -> None:
+    best = nas.right("best", "--json").json()
+    assert set(KEYS) <= set(best)
+    trials = nas.right("trials", "--json").json()
+    values = [t["value"] for t in trials if t["outcome"] == "complete"]
+    assert best["value"] == max(values)
+    assert best["value"] == pytest.approx(np.mean(best["fold_values"]))
+    assert best["stderr"] == pytest.approx(np.std(best["fold_values"], ddof=1) / 3**0.5)
+    assert len(best["fold_values"]) == 3
+    low, high = best["test_interval"]
+    assert low <= best["test_value"] <= high
+    simplest = best["simplest"]
+    assert simplest["n_weights"] <= best["n_weights"]
+    assert simplest["value"] >= best["value"] - best["stderr"]
+    fewer = [t for t in trials if t["outcome"] == "complete"]
+    fewer = [t for t in fewer if t["n_weights"] < simplest["n_weights"]]
+    assert all(t["value"] < best["value"] - best["stderr"] for t in fewer)
+
+
+def test_best_as_a_table(nas) -> None:
+    best = nas.right("best", "--json").json()
+    text = nas.right("best").out
+    assert f"{best['value']:.4f} ± {best['stderr']:.4f}" in text
+    assert f"test   {best['test_value']:.4f}" in text
+
+
+def test_trials_in_three_forms(nas) -> None:
+    as_json = nas.right("trials", "--json").json()
+    rows = list(csv.DictReader(io.StringIO(nas.right("trials", "--csv").out)))
+    table = nas.right("trials").out.splitlines()
+    assert len(as_json) == len(rows) == len(table) - 1 == 8
+    for trial, row in zip(as_json, rows, strict=True):
+        assert float(row["value"]) == trial["value"]
+        assert float(row["fold_1"]) == trial["fold_values"][0]
+        assert row["depth"] == str(trial["params"]["depth"])
+        assert len(trial["epoch_values"]) == 4
+        assert trial["engine"] == "keras"
+        assert trial["spec"]["training"]["epochs"] == 4
+
+
+def test_study_list_and_show(nas) -> None:
+    (row,) = nas.right("study", "list", "--json").json()
+    assert (row["study"], row["n_trials"], row["n_complete"]) == ("tiny", 8, 8)
+    shown = nas.right("study", "show", "--json").json()
+    assert shown["outcomes"] == {"complete": 8}
+    assert shown["data"]["source"] == "iris" and shown["split"]["folds"] == 3
+    assert "width: [4, 8]" in shown["space"]
+    text = nas.right("study", "show", "tiny").out
+    assert "iris" in text and "8 complete" in text
+    assert "tiny" in nas.right("study", "list").out
+
+
+def test_importance(nas, searched: Path) -> None:
+    shares = nas.right("importance", "--json").json()
+    assert set(shares) == {"fanova", "ped_anova"}
+    for evaluator in shares.values():
+        assert sum(evaluator.values()) == pytest.approx(1)
+    assert "learning_rate" in shares["fanova"]
+    text = nas.right("importance", "--output", "importance.html").out
+    assert "From 8 complete trials" in text and "learning_rate" in text
+    page = (searched / "importance.html").read_text(encoding="utf-8")
+    assert "learning_rate" in page and "PED-ANOVA" in page
+
+
+def test_export_and_predict(nas, searched: Path) -> None:
+    nas.right("export", "--output", "best.keras")
+    nas.right("predict", "best.keras", "--data", "iris", "--output", "p.csv")
+    with (searched / "p.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 150
+    assert set(rows[0]) == {"prediction", "p_0", "p_1", "p_2"}
+    from sklearn.datasets import load_iris
+
+    right = [row["prediction"] == str(y) for row, y in zip(rows, load_iris().target, strict=True)]
+    assert np.mean(right) > 0.7
+
+
+def test_the_search_and_the_export_score_the_same_test(nas) -> None:
+    before = nas.right("best", "--json").json()["test_value"]
+    nas.right("export", "--output", "again.keras")
+    assert nas.right("best", "--json").json()["test_value"] == before
+
+
+def test_delete_asks_and_deletes(nas, monkeypatch: pytest.MonkeyPatch) -> None:
+    nas.right(*"search --space tiny.yaml --trials 1 --study gone --folds 2".split())
+    assert "gone" in nas.right("study", "list").out
+    nas.right("study", "delete", "gone", "--yes")
+    assert "gone" not in nas.right("study", "list").out
+    for answer in ("n\n", ""):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert nas("study", "delete", "tiny").code == 1
+    assert "tiny" in nas.right("study", "list").out
+
+
+@pytest.mark.parametrize("name", ["mlp_full", "tiny.yaml"])
+def test_space_show_and_list(nas, name: str) -> None:
+    shown = nas.right("space", "show", name, "--json").json()
+    text = nas.right("space", "show", name).out
+    assert all(key in text for key in shown["parameters"])
+    assert "mlp_residual" in nas.right("space", "list").out
+    assert len(nas.right("space", "list", "--json").json()) == 5
+
+
+def test_space_new_writes_what_search_reads(nas, searched: Path) -> None:
+    nas.right(
+        *"space new own.yaml --depth 1:8 --width 16:512:log --activation relu,gelu".split(),
+        *"--learning-rate 1e-4:1e-1:log --optimizer adam,sgd --data iris --force".split(),
+    )
+    shown = nas.right("space", "show", "own.yaml", "--json").json()
+    assert {key: value["values"] for key, value in shown["parameters"].items()} == {
+        "depth": "1 to 8",
+        "width": "16 to 512, log scale",
+        "activation": "relu, gelu",
+        "optimizer": "adam, sgd",
+        "learning_rate": "0.0001 to 0.1, log scale",
+    }
+    assert "right" in nas.right("space", "check", "own.yaml").out

@@ -1,0 +1,215 @@
+"""Statistics: learned from the given rows, and from nothing else."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.data import Column, Dataset, Schema, fit_statistics
+from nas.data.statistics import MAX_CATEGORIES
+
+NAN = np.nan
+
+
+def array(x, y=None, task="binary", names=False):
+    """A data set of numbers; with `names` as a CSV file without text gives it."""
+    x = np.asarray(x)
+    columns = tuple(Column(f"c{k}", "numeric") for k in range(x.shape[1])) if names else ()
+    y = np.arange(len(x)) % 2 if y is None else np.asarray(y)
+    return Dataset("d", x, y, Schema(columns, x.shape[1:]), task, ())
+
+
+def table(**columns):
+    """A data set with categories: lists of texts are categorical, others numeric."""
+    features, schema = {}, []
+    for name, values in columns.items():
+        kind = "categorical" if isinstance(values[0], str) else "numeric"
+        dtype = object if kind == "categorical" else float
+        features[name] = np.array(values, dtype=dtype)
+        schema.append(Column(name, kind))
+    n = len(next(iter(features.values())))
+    return Dataset("d", features, np.arange(n) % 2, Schema(tuple(schema), (n,)), "binary", (0, 1))
+
+
+def same(a, b):
+    return (
+        np.array_equal(a.mean, b.mean)
+        and np.array_equal(a.scale, b.scale)
+        and (a.missing, a.categories, a.target_mean, a.target_scale)
+        == (b.missing, b.categories, b.target_mean, b.target_scale)
+    )
+
+
+def all_rows(dataset):
+    return np.arange(dataset.n_rows)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.sets(st.integers(0, 29), min_size=2, max_size=28))
+def test_other_rows_of_an_array_change_nothing(seed, chosen):
+    generator = np.random.default_rng(seed)
+    rows = np.array(sorted(chosen))
+    others = np.setdiff1d(np.arange(30), rows)
+    x, y = generator.normal(size=(30, 3)), generator.normal(size=30)
+    before = fit_statistics(array(x, y, "regression"), rows)
+    changed_x, changed_y = x.copy(), y.copy()
+    changed_x[others] = 1e6
+    changed_x[others[0]] = NAN
+    changed_y[others] = -1e6
+    after = fit_statistics(array(changed_x, changed_y, "regression"), rows)
+    assert same(before, after)
+    assert before.mean == pytest.approx(x[rows].mean(axis=0))
+    assert before.scale == pytest.approx(x[rows].std(axis=0))
+
+
+def test_other_rows_of_a_table_change_nothing():
+    rows = np.array([0, 2, 4])
+    one = table(a=[1, 2, 3, 4, 5], b=["x", "y", "x", "y", "z"])
+    other = table(a=[1, NAN, 3, 99, 5], b=["x", "new", "x", "more", "z"])
+    assert same(fit_statistics(one, rows), fit_statistics(other, rows))
+    assert fit_statistics(one, rows).categories == {"b": ("x", "z")}
+
+
+def test_the_given_rows_do_matter():
+    dataset = array(np.arange(10.0)[:, None], np.arange(10.0) ** 2, "regression")
+    first, second = (fit_statistics(dataset, np.array(rows)) for rows in ([0, 1], [8, 9]))
+    assert (first.mean, second.mean) == ([0.5], [8.5])
+    assert (first.target_mean, second.target_mean) == (0.5, 72.5)
+
+
+def test_each_column_has_its_own_scale():
+    learned = fit_statistics(array([[0.0, 10.0], [2.0, 30.0], [4.0, 50.0]]), np.arange(3))
+    assert learned.mean == pytest.approx([2, 30])
+    assert learned.scale == pytest.approx([np.sqrt(8 / 3), np.sqrt(800 / 3)])
+    assert learned.missing == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.bool_])
+def test_any_number_type_is_computed_in_double_precision(dtype):
+    x = np.array([[0], [1], [1], [1]], dtype)
+    learned = fit_statistics(array(x), np.arange(4))
+    assert learned.mean.dtype == learned.scale.dtype == np.float64
+    assert (learned.mean, learned.scale) == ([0.75], [np.sqrt(0.1875)])
+
+
+def test_missing_values_are_left_out_and_their_columns_noted():
+    x = [[1.0, 5.0, NAN], [NAN, 6.0, 2.0], [3.0, 7.0, 6.0]]
+    learned = fit_statistics(array(x, names=True), np.arange(3))
+    assert learned.mean == pytest.approx([2, 6, 4])
+    assert learned.scale == pytest.approx([1, np.sqrt(2 / 3), 2])
+    assert learned.missing == (0, 2)
+
+
+def test_missing_values_of_a_table_are_counted_among_its_numeric_columns():
+    dataset = table(a=[1, 2, 3], b=["x", "y", "z"], c=[NAN, 4, 6], d=[1, NAN, 1])
+    learned = fit_statistics(dataset, np.arange(3))
+    assert learned.missing == (1, 2)
+    assert learned.mean == pytest.approx([2, 5, 1])
+
+
+def test_only_missing_values_among_the_given_rows_are_noted():
+    x = [[1.0], [3.0], [NAN]]
+    assert fit_statistics(array(x), np.array([0, 1])).missing == ()
+
+
+def test_a_column_without_any_value_has_mean_0_and_scale_1():
+    learned = fit_statistics(array([[NAN, 1.0], [NAN, 3.0]]), np.arange(2))
+    assert learned.mean.tolist() == [0, 2]
+    assert learned.scale.tolist() == [1, 1]
+    assert learned.missing == (0,)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, 0.1, 1e9 + 0.1])
+def test_a_constant_column_has_scale_1(value):
+    x = np.column_stack([np.full(20, value), np.arange(20.0)])
+    learned = fit_statistics(array(x), np.arange(20))
+    assert learned.mean[0] == pytest.approx(value)
+    assert learned.scale[0] == 1.0
+    assert learned.scale[1] == pytest.approx(np.arange(20).std())
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 3)])
+def test_images_share_one_mean_and_scale(shape):
+    x = np.random.default_rng(0).integers(0, 256, (12, *shape)).astype(np.uint8)
+    rows = np.arange(8)
+    learned = fit_statistics(array(x), rows)
+    assert learned.mean.shape == learned.scale.shape == ()
+    assert learned.mean == pytest.approx(x[rows].mean())
+    assert learned.scale == pytest.approx(x[rows].std())
+    assert learned.missing == ()
+
+
+def test_black_images_have_scale_1():
+    assert fit_statistics(array(np.zeros((4, 2, 2))), np.arange(4)).scale == 1.0
+
+
+# Categories
+
+
+def test_categories_are_ordered_by_frequency_then_by_name():
+    dataset = table(a=["z", "b", "b", "a", "z", "b", "c"])
+    learned = fit_statistics(dataset, all_rows(dataset))
+    assert learned.categories == {"a": ("b", "z", "a", "c")}
+    assert learned.mean.shape == learned.scale.shape == (0,)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(list("aaabbccd")))
+def test_the_order_of_rows_does_not_matter(texts):
+    dataset = table(a=texts)
+    assert fit_statistics(dataset, all_rows(dataset)).categories == {"a": ("a", "b", "c", "d")}
+
+
+def test_each_column_has_its_own_categories_in_the_order_of_columns():
+    dataset = table(b=["x", "y", "x"], n=[1, 2, 3], a=["", "?", ""])
+    learned = fit_statistics(dataset, all_rows(dataset))
+    assert list(learned.categories.items()) == [("b", ("x", "y")), ("a", ("", "?"))]
+
+
+def test_the_rarest_categories_are_left_out():
+    texts = [f"t{k:03}" for k in range(MAX_CATEGORIES + 5)]
+    dataset = table(a=texts + texts[5:])
+    learned = fit_statistics(dataset, all_rows(dataset))
+    assert learned.categories["a"] == tuple(texts[5:])
+    assert MAX_CATEGORIES == len(learned.categories["a"])
+
+
+# Target
+
+
+def test_a_regression_target_is_standardized():
+    y = [1.0, 5.0, 9.0, 100.0]
+    learned = fit_statistics(array(np.zeros((4, 1)), y, "regression"), np.arange(3))
+    assert learned.target_mean == 5.0
+    assert learned.target_scale == pytest.approx(np.sqrt(32 / 3))
+
+
+@pytest.mark.parametrize("value", [3.0, 0.1])
+def test_a_constant_target_has_scale_1(value):
+    dataset = array(np.zeros((20, 1)), np.full(20, value), "regression")
+    learned = fit_statistics(dataset, all_rows(dataset))
+    assert learned.target_mean == pytest.approx(value)
+    assert learned.target_scale == 1.0
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_classes_are_not_standardized(task):
+    learned = fit_statistics(array(np.zeros((4, 1)), [0, 1, 2, 3], task), np.arange(4))
+    assert (learned.target_mean, learned.target_scale) == (0.0, 1.0)
+
+
+# Width of the encoded matrix
+
+
+@pytest.mark.parametrize(
+    "dataset, n_columns",
+    [
+        (array(np.ones((3, 5))), 5),
+        (array([[1.0, NAN], [2.0, 3.0], [NAN, 1.0]], names=True), 4),
+        (array(np.ones((3, 28, 28))), 784),
+        (table(a=[1, 2, NAN], b=["x", "y", "x"], c=["p", "q", "r"], d=[1, 2, 3]), 3 + 2 + 3),
+        (table(b=["x", "y", "x"]), 2),
+    ],
+)
+def test_number_of_columns(dataset, n_columns):
+    assert fit_statistics(dataset, all_rows(dataset)).n_columns(dataset.schema) == n_columns

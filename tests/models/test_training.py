@@ -1,0 +1,212 @@
+"""Optimizers, losses and learning rates of a specification."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
+from nas.space.vocabulary import MLP, OPTIMIZERS
+from nas.spec import Problem, Training
+
+SCHEDULES = keras.optimizers.schedules
+BINARY = Problem("binary", 3, 1)
+THREE = Problem("multiclass", 3, 3)
+REGRESSION = Problem("regression", 3, 1)
+
+
+def make_training(**changes: Any) -> Training:
+    values = {name: MLP[name].default for name in Training.__dataclass_fields__}
+    return Training(**(values | changes))
+
+
+def all_rates(training: Training, steps: int) -> np.ndarray:
+    return np.concatenate([learning_rates(training, steps, e) for e in range(training.epochs)])
+
+
+def keras_rates(schedule: Any, steps: int) -> np.ndarray:
+    return np.array([float(schedule(step)) for step in range(steps)])
+
+
+# Learning rates
+
+
+@pytest.mark.parametrize("decay_to", [0.001, 0.3, 1.0])
+def test_cosine_is_that_of_keras(decay_to: float) -> None:
+    training = make_training(schedule="cosine", learning_rate=0.2, decay_to=decay_to, epochs=6)
+    expected = keras_rates(SCHEDULES.CosineDecay(0.2, 42, alpha=decay_to), 42)
+    np.testing.assert_allclose(all_rates(training, 7), expected, rtol=1e-4)
+
+
+def test_cosine_with_warmup_is_that_of_keras() -> None:
+    training = make_training(
+        schedule="cosine", learning_rate=0.2, decay_to=0.1, warmup=0.25, epochs=6
+    )
+    schedule = SCHEDULES.CosineDecay(0.0, 30, alpha=0.1, warmup_target=0.2, warmup_steps=10)
+    np.testing.assert_allclose(all_rates(training, 7), keras_rates(schedule, 42), rtol=1e-4)
+
+
+def test_exponential_is_that_of_keras() -> None:
+    training = make_training(schedule="exponential", learning_rate=0.2, decay_to=0.01, epochs=6)
+    expected = keras_rates(SCHEDULES.ExponentialDecay(0.2, 42, 0.01), 42)
+    np.testing.assert_allclose(all_rates(training, 7), expected, rtol=1e-4)
+
+
+def test_exponential_decays_after_its_warmup() -> None:
+    training = make_training(
+        schedule="exponential", learning_rate=0.2, decay_to=0.01, warmup=0.25, epochs=6
+    )
+    rates = all_rates(training, 7)
+    np.testing.assert_allclose(rates[:10], 0.02 * np.arange(10), rtol=1e-4)
+    expected = keras_rates(SCHEDULES.ExponentialDecay(0.2, 32, 0.01), 32)
+    np.testing.assert_allclose(rates[10:], expected, rtol=1e-4)
+
+
+def test_constant_stays() -> None:
+    rates = all_rates(make_training(learning_rate=0.3, epochs=4), 5)
+    np.testing.assert_allclose(rates, np.full(20, 0.3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", MLP["schedule"].choices)
+def test_warmup_rises_linearly_from_0_to_the_peak(schedule: str) -> None:
+    training = make_training(schedule=schedule, learning_rate=0.5, warmup=0.4, epochs=5)
+    rates = all_rates(training, 10)
+    np.testing.assert_allclose(rates[:21], 0.5 * np.arange(21) / 20, rtol=1e-6)
+    assert rates.max() == rates[20]
+    assert (np.diff(rates[20:]) <= 0).all()
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
+def test_schedule_ends_at_its_end_one_step_after_the_last(schedule: str) -> None:
+    training = make_training(schedule=schedule, learning_rate=0.5, decay_to=0.1, epochs=3)
+    last = all_rates(training, 1000)[-1]
+    after = learning_rates(training, 1000, 3)  # past the last epoch it stays
+    np.testing.assert_allclose(after, np.full(1000, 0.05), rtol=1e-5)
+    assert 0.05 < last < 0.0501
+
+
+def test_a_warmup_of_almost_everything_leaves_no_division_by_zero() -> None:
+    for schedule in MLP["schedule"].choices:
+        training = make_training(schedule=schedule, learning_rate=0.5, warmup=0.99, epochs=1)
+        np.testing.assert_allclose(learning_rates(training, 2, 0), [0.0, 0.25], rtol=1e-6)
+        assert np.isfinite(learning_rates(training, 2, 1)).all()
+
+
+def test_rates_are_one_for_each_step() -> None:
+    rates = learning_rates(make_training(), 13, 2)
+    assert rates.shape == (13,)
+    assert rates.dtype == np.float32
+
+
+# Labels and losses
+
+
+def test_labels_of_several_classes_are_one_hot() -> None:
+    labels = encode_labels(THREE, np.array([2, 0, 1, 2]), 0.0, 1.0)
+    assert labels.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert labels.dtype == np.float32
+
+
+def test_labels_of_two_classes_are_0_and_1() -> None:
+    labels = encode_labels(BINARY, np.array([1, 0, 1]), 0.0, 1.0)
+    assert labels.tolist() == [[1], [0], [1]]
+    assert labels.dtype == np.float32
+
+
+def test_regression_targets_are_standardized() -> None:
+    y = np.array([10.0, 30.0, 20.0])
+    labels = encode_labels(REGRESSION, y, 20.0, 5.0)
+    assert labels.tolist() == [[-2.0], [2.0], [0.0]]
+    assert labels.dtype == np.float32
+
+
+def test_losses_by_hand() -> None:
+    logits = np.array([[1.0, -0.5, 0.2], [0.0, 2.0, 1.0]], np.float32)
+    labels = np.array([[0, 1, 0], [0, 1, 0]], np.float32)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    for smoothing in (0.0, 0.3):
+        training = make_training(label_smoothing=smoothing)
+        smooth = labels * (1 - smoothing) + smoothing / 3
+        loss = make_loss(THREE, training)(labels, logits)
+        assert float(loss) == pytest.approx(-(smooth * log_p).sum(axis=1).mean(), rel=1e-5)
+        one = logits[:, :1]
+        smooth = labels[:, 1:2] * (1 - smoothing) + smoothing / 2
+        expected = np.log1p(np.exp(one)) - smooth * one
+        loss = make_loss(BINARY, training)(labels[:, 1:2], one)
+        assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
+    loss = make_loss(REGRESSION, make_training())(labels[:, :1], logits[:, :1])
+    assert float(loss) == pytest.approx(((labels[:, :1] - logits[:, :1]) ** 2).mean(), rel=1e-5)
+
+
+# Optimizers
+
+NUMBERS = {
+    "learning_rate": 0.0123,
+    "momentum": 0.61,
+    "nesterov": True,
+    "beta_1": 0.81,
+    "beta_2": 0.93,
+    "rho": 0.77,
+    "epsilon": 2e-4,
+    "initial_accumulator": 0.037,
+}
+IN_KERAS = {"initial_accumulator": "initial_accumulator_value"}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_carries_every_parameter(name: str) -> None:
+    optimizer = make_optimizer(
+        make_training(optimizer=name, weight_decay=0.011, clip_norm=2.5, **NUMBERS)
+    )
+    config = optimizer.get_config()
+    assert type(optimizer).__name__.lower() == name
+    assert config["weight_decay"] == 0.011
+    assert config["global_clipnorm"] == 2.5
+    assert config["clipnorm"] is config["clipvalue"] is None
+    compared = set()
+    for key, value in NUMBERS.items():
+        if IN_KERAS.get(key, key) in config:
+            assert config[IN_KERAS.get(key, key)] == pytest.approx(value)
+            compared.add(key)
+    uses = {key for key in NUMBERS if name in MLP[key].used_with.get("optimizer", (name,))}
+    assert compared == uses - ({"epsilon"} if name == "sgd" else set())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_zeros_turn_decay_and_clipping_off(name: str) -> None:
+    config = make_optimizer(make_training(optimizer=name)).get_config()
+    assert not config["weight_decay"]
+    assert config["global_clipnorm"] is None
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_touches_kernels_only(name: str) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(4),
+            layers.BatchNormalization(),
+            layers.LayerNormalization(),
+            layers.Dense(1),
+        ]
+    )
+    optimizer = make_optimizer(
+        make_training(optimizer=name, weight_decay=0.5, learning_rate=0.1, momentum=0.0)
+    )
+    variables = model.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    optimizer.build(variables)
+    optimizer.apply([np.zeros(v.shape, np.float32) for v in variables], variables)
+    after = {v.path.removeprefix(model.name): float(np.mean(v)) for v in variables}
+    assert len(after) == 8
+    for path, mean in after.items():
+        expected = 1 - 0.5 * 0.1 if path.endswith("kernel") else 1.0
+        assert mean == pytest.approx(expected, rel=1e-6), path
+
+
+def test_an_unknown_optimizer_is_an_error() -> None:
+    with pytest.raises(ValueError, match="lion"):
+        make_optimizer(make_training(optimizer="lion"))

@@ -1,0 +1,156 @@
+"""optuna-dashboard in a real browser, on a real study, while a search writes to it."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes import FakeEngine, search_fake, smooth, url_of
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path_factory.mktemp("dashboard")
+    search_fake(folder, n_trials=8, pruner="none")
+    port = free_port()
+    command = [sys.executable, "-m", "nas", "dashboard", "--port", str(port)]
+    server = subprocess.Popen(
+        [*command, "--storage", url_of(folder)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        assert f"http://127.0.0.1:{port}/dashboard" in line
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/dashboard", folder
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    from conftest import missing
+
+    if CHROMIUM is None or DRIVER is None:
+        missing("Chromium and chromedriver are not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--window-size=1200,1600",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_page_load_timeout(60)
+    yield driver
+    driver.quit()
+
+
+def text_with(browser, wanted: str, seconds: float = 30) -> str:
+    text = ""
+    for _ in range(int(seconds * 5)):
+        text = browser.find_element("tag name", "body").text
+        if wanted in text:
+            return text
+        time.sleep(0.2)
+    raise AssertionError(f"no {wanted!r} on the page: {text}")
+
+
+def test_the_study_shows_in_the_browser(browser, address: tuple[str, Path]) -> None:
+    url, _ = address
+    browser.get(url)
+    text_with(browser, "fake")
+    browser.get(f"{url}/studies/1")
+    text = text_with(browser, "History")
+    assert "fake" in text
+    for _ in range(100):  # until the history is drawn
+        points = browser.find_elements("css selector", ".scatterlayer .trace .point")
+        if points:
+            break
+        time.sleep(0.2)
+    assert points
+    browser.get(f"{url}/studies/1/trials?numbers=0")
+    text = text_with(browser, "learning_rate")
+    assert re.search(r"n_weights|fold_values", text)
+
+
+def test_the_dashboard_and_a_search_do_not_disturb_each_other(
+    browser, address: tuple[str, Path]
+) -> None:
+    url, folder = address
+    errors = []
+
+    def slow(spec, fold, seed, epoch):
+        time.sleep(0.005)
+        return smooth(spec, fold, seed, epoch)
+
+    def search() -> None:
+        try:
+            search_fake(folder, FakeEngine(slow), n_trials=16, pruner="none")
+        except Exception as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=search)
+    worker.start()
+    while worker.is_alive():
+        browser.get(f"{url}/studies/1")
+        text_with(browser, "History")
+    worker.join()
+    assert not errors
+    browser.get(f"{url}/studies/1/trials?numbers=15")
+    text_with(browser, "learning_rate")
+
+
+def test_it_listens_on_this_machine_only(address: tuple[str, Path]) -> None:
+    url, _ = address
+    port = int(re.search(r":(\d+)/", url)[1])
+    outside = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
+    for host in outside - {"127.0.0.1", "127.0.1.1", "::1"}:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            assert probe.connect_ex((host, port)) != 0
+
+
+def test_a_taken_port_is_said(address: tuple[str, Path]) -> None:
+    url, folder = address
+    port = re.search(r":(\d+)/", url)[1]
+    command = [sys.executable, "-m", "nas", "dashboard", "--port", port]
+    done = subprocess.run(
+        [*command, "--storage", url_of(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"--port: {port} is taken" in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,255 @@
+"""Metrics: equal to scikit-learn's, from logits on."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, softmax
+
+from nas.errors import NasError
+from nas.metrics import (
+    METRICS,
+    bootstrap_interval,
+    get_metric,
+    predicted_classes,
+    predictions_of,
+    standard_error,
+)
+
+N = 200
+BINARY = ("accuracy", "balanced_accuracy", "f1", "auc", "log_loss")
+REGRESSION = ("r2", "rmse", "mae")
+
+
+def binary(seed=0, n=N):
+    """Unbalanced classes and logits that know something of them."""
+    generator = np.random.default_rng(seed)
+    y = (generator.random(n) < 0.3).astype(np.int64)
+    return y, generator.normal(2 * y - 1, 1.5)[:, None]
+
+
+def multiclass(seed=0, n=N):
+    generator = np.random.default_rng(seed)
+    y = generator.choice(4, n, p=[0.5, 0.3, 0.15, 0.05])
+    return y, generator.normal(size=(n, 4)) + 1.5 * np.eye(4)[y]
+
+
+def regression(seed=0, n=N):
+    generator = np.random.default_rng(seed)
+    outputs = generator.normal(size=(n, 1))
+    return 10 + 5 * outputs[:, 0] + generator.normal(size=n), outputs
+
+
+@pytest.mark.parametrize(
+    "name, reference",
+    [
+        ("accuracy", lambda y, p: sk.accuracy_score(y, p > 0.5)),
+        ("balanced_accuracy", lambda y, p: sk.balanced_accuracy_score(y, p > 0.5)),
+        ("f1", lambda y, p: sk.f1_score(y, p > 0.5)),
+        ("auc", sk.roc_auc_score),
+        ("log_loss", sk.log_loss),
+    ],
+)
+def test_binary(name, reference):
+    y, logits = binary()
+    ours = METRICS[name].score(y, predictions_of("binary", logits))
+    assert ours == pytest.approx(reference(y, expit(logits[:, 0])), rel=1e-12)
+    assert type(ours) is float
+
+
+@pytest.mark.parametrize(
+    "name, reference",
+    [
+        ("accuracy", lambda y, p: sk.accuracy_score(y, p.argmax(1))),
+        ("balanced_accuracy", lambda y, p: sk.balanced_accuracy_score(y, p.argmax(1))),
+        ("f1", lambda y, p: sk.f1_score(y, p.argmax(1), average="macro")),
+        ("auc", lambda y, p: sk.roc_auc_score(y, p, multi_class="ovr")),
+        ("log_loss", sk.log_loss),
+    ],
+)
+def test_multiclass(name, reference):
+    y, logits = multiclass()
+    ours = METRICS[name].score(y, predictions_of("multiclass", logits))
+    assert ours == pytest.approx(reference(y, softmax(logits, axis=1)), rel=1e-12)
+    assert type(ours) is float
+
+
+@pytest.mark.parametrize(
+    "name, reference",
+    [
+        ("r2", sk.r2_score),
+        ("rmse", sk.root_mean_squared_error),
+        ("mae", sk.mean_absolute_error),
+    ],
+)
+def test_regression(name, reference):
+    y, outputs = regression()
+    ours = METRICS[name].score(y, predictions_of("regression", outputs, 10.0, 5.0))
+    assert ours == pytest.approx(reference(y, 5 * outputs[:, 0] + 10), rel=1e-12)
+    assert type(ours) is float
+
+
+def test_every_metric_is_tested_above():
+    assert set(METRICS) == {*BINARY, *REGRESSION}
+
+
+@pytest.mark.parametrize("task, n_outputs", [("binary", 1), ("multiclass", 3)])
+def test_large_logits_do_not_overflow(task, n_outputs):
+    logits = np.full((2, n_outputs), 0.0, np.float32)
+    logits[:, 0] = [1000, -1000]
+    predictions = predictions_of(task, logits)
+    expected = expit([1000, -1000]) if task == "binary" else [[1, 0, 0], [0, 0.5, 0.5]]
+    assert predictions == pytest.approx(np.array(expected))
+
+
+def test_predictions_are_double_precision():
+    logits = np.array([[0.1, 0.2, 0.3]], np.float32)
+    predictions = predictions_of("multiclass", logits)
+    assert predictions.dtype == np.float64
+    assert predictions.sum() == pytest.approx(1.0, abs=1e-15)
+
+
+def test_predicted_classes():
+    assert predicted_classes(np.array([0.2, 0.5, 0.51])).tolist() == [0, 0, 1]
+    assert predicted_classes(np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])).tolist() == [1, 0]
+
+
+def test_log_loss_of_a_part_without_every_class():
+    prediction = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
+    expected = -np.mean(np.log([0.7, 0.8]))
+    assert METRICS["log_loss"].score(np.array([0, 1]), prediction) == pytest.approx(expected)
+    ones = METRICS["log_loss"].score(np.array([1, 1]), np.array([0.5, 0.25]))
+    assert ones == pytest.approx(-np.mean(np.log([0.5, 0.25])))
+
+
+def test_f1_without_a_predicted_class_is_zero():
+    assert METRICS["f1"].score(np.array([0, 1, 0]), np.array([0.1, 0.2, 0.3])) == 0.0
+
+
+def test_balanced_accuracy_of_a_part_without_every_class():
+    score = METRICS["balanced_accuracy"].score(np.array([0, 0, 0]), np.array([0.1, 0.2, 0.9]))
+    assert score == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    "name, direction, better, worse",
+    [(name, "maximize", 0.9, 0.8) for name in ("accuracy", "balanced_accuracy", "f1", "auc", "r2")]
+    + [(name, "minimize", 0.8, 0.9) for name in ("log_loss", "rmse", "mae")],
+)
+def test_direction(name, direction, better, worse):
+    metric = METRICS[name]
+    assert metric.direction == direction
+    assert metric.is_better(better, worse)
+    assert not metric.is_better(worse, better)
+    assert not metric.is_better(better, better)
+
+
+@pytest.mark.parametrize(
+    "make, task, names",
+    [
+        (binary, "binary", BINARY),
+        (multiclass, "multiclass", BINARY),
+        (regression, "regression", REGRESSION),
+    ],
+)
+def test_a_better_network_scores_better(make, task, names):
+    y, outputs = make()
+    scale = (10.0, 5.0) if task == "regression" else ()
+    good = predictions_of(task, outputs, *scale)
+    poor = predictions_of(task, np.random.default_rng(1).permutation(outputs), *scale)
+    for name in names:
+        metric = get_metric(name, task)
+        assert metric.is_better(metric.score(y, good), metric.score(y, poor)), name
+
+
+# By name
+
+
+@pytest.mark.parametrize(
+    "task, name", [("binary", "accuracy"), ("multiclass", "accuracy"), ("regression", "r2")]
+)
+def test_default_metric(task, name):
+    assert get_metric(None, task).name == name
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_metric_fits_its_tasks_only(name, task):
+    if (task == "regression") == (name in REGRESSION):
+        assert get_metric(name, task) is METRICS[name]
+        return
+    with pytest.raises(NasError) as caught:
+        get_metric(name, task)
+    assert caught.value.where == "--metric"
+    assert caught.value.received == f"got '{name}' for a {task} task"
+    others = REGRESSION if task == "regression" else BINARY
+    assert caught.value.expected == "one of " + ", ".join(others)
+
+
+def test_an_unknown_metric_gets_the_nearest():
+    with pytest.raises(NasError, match="got 'acuracy' .* one of .*Did you mean 'accuracy'"):
+        get_metric("acuracy", "binary")
+
+
+# Uncertainty
+
+
+def test_standard_error():
+    assert standard_error((0.5,)) is None
+    assert standard_error((0.5, 0.5, 0.5)) == 0.0
+    assert standard_error((1.0, 2.0, 3.0)) == pytest.approx(1 / np.sqrt(3))
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=20))
+def test_standard_error_is_scipys(values):
+    from scipy.stats import sem
+
+    assert standard_error(tuple(values)) == pytest.approx(sem(values), abs=1e-12)
+
+
+SOURCES = [(binary, "binary", name) for name in BINARY if name != "balanced_accuracy"]
+SOURCES += [(multiclass, "multiclass", "accuracy"), (multiclass, "multiclass", "auc")]
+SOURCES += [(regression, "regression", name) for name in REGRESSION]
+
+
+@pytest.mark.parametrize("make, task, name", SOURCES)
+def test_the_interval_holds_the_estimate_and_shrinks_with_rows(make, task, name):
+    metric = METRICS[name]
+    widths = []
+    for n in (100, 1600):
+        y, outputs = make(n=n)
+        prediction = predictions_of(task, outputs, 10.0, 5.0)
+        low, high = bootstrap_interval(metric, y, prediction, n_resamples=100)
+        assert low <= metric.score(y, prediction) <= high
+        assert low < high
+        widths.append(high - low)
+    assert widths[1] < 0.5 * widths[0]
+
+
+def test_the_interval_of_a_share_is_the_textbook_one():
+    y = np.zeros(400, np.int64)
+    prediction = np.where(np.arange(400) < 100, 0.9, 0.1)
+    low, high = bootstrap_interval(METRICS["accuracy"], y, prediction)
+    half = 1.96 * np.sqrt(0.75 * 0.25 / 400)
+    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.01)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_interval_depends_on_the_seed_alone(seed):
+    y, outputs = regression(n=50)
+    prediction = predictions_of("regression", outputs, 10.0, 5.0)
+    intervals = [
+        bootstrap_interval(METRICS["rmse"], y, prediction, seed=s, n_resamples=50)
+        for s in (seed, seed, seed + 1)
+    ]
+    assert intervals[0] == intervals[1] != intervals[2]
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_a_rare_class_does_not_disturb_the_interval(name):
+    y = np.array([0] * 30 + [1] * 2)
+    prediction = np.linspace(0.01, 0.99, 32)
+    low, high = bootstrap_interval(METRICS[name], y, prediction, n_resamples=100)
+    assert low <= METRICS[name].score(y, prediction) <= high

@@ -1,0 +1,142 @@
+"""Trial specifications: a way to JSON and back, their size, their description."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.space import RandomSuggester, load_space, shipped_spaces
+from nas.spec import Architecture, Problem, Training, TrialSpec
+
+
+def make(n_inputs=4, n_outputs=3, **changes):
+    spec = TrialSpec(
+        Problem("multiclass", n_inputs, n_outputs),
+        Architecture("mlp", (8, 6), "relu", "none", False, 0.0, "glorot_uniform"),
+        Training(
+            optimizer="adam",
+            learning_rate=0.001,
+            schedule="constant",
+            warmup=0.0,
+            decay_to=0.01,
+            momentum=0.0,
+            nesterov=False,
+            beta_1=0.9,
+            beta_2=0.999,
+            rho=0.9,
+            epsilon=1e-7,
+            initial_accumulator=0.1,
+            weight_decay=0.0,
+            l1=0.0,
+            l2=0.0,
+            label_smoothing=0.0,
+            clip_norm=0.0,
+            batch_size=32,
+            epochs=20,
+            early_stopping=0,
+        ),
+    )
+    inner = {key: value for key, value in changes.items() if key in Architecture.__slots__}
+    outer = {key: value for key, value in changes.items() if key not in inner}
+    return replace(
+        spec,
+        architecture=replace(spec.architecture, **inner),
+        training=replace(spec.training, **outer),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(list(shipped_spaces())),
+    st.sampled_from(["binary", "multiclass", "regression"]),
+    st.integers(1, 1000),
+    st.integers(0, 2**32),
+)
+def test_a_spec_survives_json(name, task, n_inputs, seed):
+    spec = load_space(name).sample(RandomSuggester(seed), Problem(task, n_inputs, 3))
+    again = TrialSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+    assert again == spec
+    assert hash(again) == hash(spec)
+    assert isinstance(again.architecture.units, tuple)
+
+
+def test_to_dict_is_plain():
+    data = make().to_dict()
+    assert set(data) == {"problem", "architecture", "training"}
+    assert data["problem"] == {"task": "multiclass", "n_inputs": 4, "n_outputs": 3}
+    assert data["architecture"]["units"] == (8, 6)
+    assert data["training"]["learning_rate"] == 0.001
+
+
+@pytest.mark.parametrize("part", ["problem", "architecture", "training"])
+def test_a_missing_part_is_an_error(part):
+    data = make().to_dict()
+    del data[part]
+    with pytest.raises(KeyError, match=part):
+        TrialSpec.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    "part, field", [("problem", "task"), ("architecture", "dropout"), ("training", "epochs")]
+)
+def test_a_missing_field_is_an_error(part, field):
+    data = make().to_dict()
+    del data[part][field]
+    with pytest.raises(TypeError, match=field):
+        TrialSpec.from_dict(data)
+
+
+@pytest.mark.parametrize("part", ["problem", "architecture", "training"])
+def test_an_unknown_field_is_an_error(part):
+    data = make().to_dict()
+    data[part]["colour"] = "red"
+    with pytest.raises(TypeError, match="colour"):
+        TrialSpec.from_dict(data)
+
+
+def test_from_dict_leaves_its_argument_alone():
+    data = json.loads(json.dumps(make().to_dict()))
+    before = json.dumps(data)
+    TrialSpec.from_dict(data)
+    assert json.dumps(data) == before
+
+
+@pytest.mark.parametrize(
+    "n_inputs, units, n_outputs, normalization, n_weights",
+    [
+        (4, (), 1, "none", 4 + 1),
+        (4, (), 1, "batch", 4 + 1),
+        (64, (), 10, "none", 640 + 10),
+        (4, (8,), 1, "none", (32 + 8) + (8 + 1)),
+        (4, (8, 6), 3, "none", (32 + 8) + (48 + 6) + (18 + 3)),
+        # Scale and offset of each unit.
+        (4, (8, 6), 3, "layer", (32 + 8 + 16) + (48 + 6 + 12) + (18 + 3)),
+        # Moving mean and variance as well.
+        (4, (8, 6), 3, "batch", (32 + 8 + 32) + (48 + 6 + 24) + (18 + 3)),
+        (784, (128,), 10, "none", 101_770),
+    ],
+)
+def test_number_of_weights(n_inputs, units, n_outputs, normalization, n_weights):
+    spec = make(n_inputs, n_outputs, units=units, normalization=normalization)
+    assert spec.n_weights == n_weights
+
+
+def test_what_has_no_weights_does_not_count():
+    spec = make(residual=True, dropout=0.5, l2=0.1, optimizer="sgd", momentum=0.9)
+    assert spec.n_weights == make().n_weights
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"units": (64, 64, 64)}, "3 x 64 relu, adam 0.001"),
+        ({"units": (64,)}, "1 x 64 relu, adam 0.001"),
+        ({"units": (64, 32, 16), "activation": "tanh"}, "64-32-16 tanh, adam 0.001"),
+        ({"units": (), "optimizer": "sgd", "learning_rate": 0.0123}, "linear, sgd 0.012"),
+        ({"units": (8, 8), "learning_rate": 1e-5}, "2 x 8 relu, adam 1e-05"),
+    ],
+)
+def test_description(changes, text):
+    assert make(**changes).describe() == text

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from fakes import FakeEngine, search_fake, smooth, url_of
+
+from nas.analysis.winner import simplest_equal, summarize
+from nas.errors import NasError
+from nas.spec import TrialSpec
+from nas.storage import open_storage
+from nas.study import StudyRecord, delete_study, load_study, study_record
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    search_fake(folder, n_trials=25, pruner="none", sampler="random")
+    return folder
+
+
+def test_what_is_read_is_what_was_searched(folder: Path) -> None:
+    record = load_study("fake", url_of(folder))
+    assert isinstance(record, StudyRecord)
+    assert (record.metric, record.direction) == ("accuracy", "maximize")
+    assert len(record.complete) == 25
+    assert all(isinstance(trial.spec, TrialSpec) for trial in record.trials)
+
+
+def test_the_latest_study_is_the_one_searched_last(folder: Path) -> None:
+    search_fake(folder, n_trials=1, name="younger")
+    assert load_study(None, url_of(folder)).name == "younger"
+    search_fake(folder, n_trials=25, pruner="none", sampler="random")
+    assert load_study(None, url_of(folder)).name == "fake"
+
+
+def test_the_best_has_the_best_mean(folder: Path) -> None:
+    record = load_study("fake", url_of(folder))
+    assert record.best().value == max(np.mean(t.fold_values) for t in record.complete)
+
+
+def test_the_simplest_is_within_one_standard_error_and_none_smaller_is(tmp_path: Path) -> None:
+    def noisy(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        return smooth(spec, fold, seed, epoch) + 0.1 * fold
+
+    study, _ = search_fake(tmp_path, FakeEngine(noisy), n_trials=25, pruner="none")
+    record = study_record(study)
+    best, simplest = record.best(), simplest_equal(record)
+    assert simplest.n_weights < best.n_weights
+    assert simplest.value >= best.value - best.stderr
+    for trial in record.complete:
+        if trial.n_weights < simplest.n_weights:
+            assert trial.value < best.value - best.stderr
+
+
+def test_with_one_fold_the_simplest_is_the_best(tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, FakeEngine(n_folds=1), n_trials=6, pruner="none")
+    record = study_record(study)
+    assert record.best().stderr is None
+    assert simplest_equal(record).number == record.best().number
+
+
+def test_a_test_score_of_an_earlier_winner_is_not_shown(folder: Path) -> None:
+    record = load_study("fake", url_of(folder))
+    best = record.best().number
+    tested = {"test_value": 0.9, "test_interval": [0.8, 1.0]}
+    for trial, shown in ((best, 0.9), (best + 1, None)):
+        entry = {"trial": trial, **tested}
+        summary = summarize(
+            StudyRecord("s", "accuracy", "maximize", record.settings, record.trials, entry)
+        )
+        assert summary["test_value"] == shown
+
+
+def test_no_complete_trial_says_why(tmp_path: Path) -> None:
+    def broken(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        raise RuntimeError("no such op")
+
+    study, _ = search_fake(tmp_path, FakeEngine(broken), n_trials=2)
+    with pytest.raises(NasError, match=r"no complete trial \(2 failed\): RuntimeError: no such op"):
+        study_record(study).best()
+
+
+def test_a_study_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    storage = open_storage(url_of(tmp_path), create=True)
+    optuna.create_study(study_name="theirs", storage=storage)
+    with pytest.raises(NasError, match="not made by nas"):
+        load_study("theirs", url_of(tmp_path))
+
+
+def test_deleting_removes_the_study_only(folder: Path) -> None:
+    search_fake(folder, n_trials=1, name="gone")
+    delete_study("gone", url_of(folder))
+    with pytest.raises(NasError, match="no study 'gone'"):
+        load_study("gone", url_of(folder))
+    assert load_study("fake", url_of(folder)).complete
