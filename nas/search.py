@@ -146,22 +146,19 @@ def open_study(
         NasError: When a study of that name rests on another space, data set, split or metric.
     """
     with storage_errors(url):
-        if name in optuna.get_all_study_names(storage):
-            study = optuna.load_study(study_name=name, storage=storage)
-            if study.user_attrs.get("nas_version") is None and not study.trials:
-                # A search was killed between creating the study and describing it.
-                pass
-            else:
-                _check_same(study, settings)
-        else:
-            study = optuna.create_study(
-                study_name=name, storage=storage, direction=metric.direction
-            )
+        # Loaded if it exists, so that two searches may begin at the same moment.
+        study = optuna.create_study(
+            study_name=name, storage=storage, direction=metric.direction, load_if_exists=True
+        )
+        described = "nas_version" in study.user_attrs
+        if not described and study.get_trials(deepcopy=False):
+            raise NasError("--study", f"'{name}' was not made by nas", "another name")
+        if not described:
             study.set_metric_names([metric.name])
-        if study.user_attrs.get("nas_version") is None:
             # The version comes last: with it the description is whole.
             for key in sorted(settings, key=lambda key: key == "nas_version"):
                 study.set_user_attr(key, settings[key])
+        _check_same(study, settings)
         study.set_user_attr("searched_at", datetime.now(UTC).isoformat())
         sweep(study, storage)
     return study
@@ -169,8 +166,6 @@ def open_study(
 
 def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
     old = study.user_attrs
-    if "nas_version" not in old:
-        raise NasError("--study", f"'{study.study_name}' was not made by nas", "another name")
     differences = []
     if old["space"] != settings["space"]:
         differences.append("space (" + _space_difference(old["space"], settings["space"]) + ")")

@@ -3,26 +3,16 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
-
-# In CI everything that a test may need is there, so a skip would hide a failure.
-REQUIRE_ALL = os.environ.get("NAS_REQUIRE_ALL") == "1"
-
-
-def missing(reason: str) -> NoReturn:
-    """Skips a test whose means are missing; fails it where they must be there."""
-    if REQUIRE_ALL:
-        pytest.fail(reason)
-    pytest.skip(reason)
+from means import missing
 
 
 @pytest.fixture(scope="session")
-def need() -> Callable[[bool, str], None]:
+def need() -> Callable[[object, str], None]:
     """`need(condition, reason)` skips, or in CI fails, when a test's means are missing."""
 
-    def check(condition: bool, reason: str) -> None:
+    def check(condition: object, reason: str) -> None:
         if not condition:
             missing(reason)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeEngine, search_fake, smooth, url_of
+from means import missing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
@@ -33,7 +34,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         [*command, "--storage", url_of(folder)], stdout=subprocess.PIPE, text=True
     )
     try:
-        assert server.stdout is not None
+        assert server.stdout is not None  # it is a pipe
         line = server.stdout.readline()
         assert f"http://127.0.0.1:{port}/dashboard" in line
         for _ in range(100):
@@ -45,12 +46,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     finally:
         server.terminate()
         server.wait(10)
+        server.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    from conftest import missing
-
     if CHROMIUM is None or DRIVER is None:
         missing("Chromium and chromedriver are not installed")
     from selenium import webdriver

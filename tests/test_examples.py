@@ -33,7 +33,7 @@ def test_every_example_is_run_here() -> None:
 
 
 def test_default_search(tmp_path: Path) -> None:
-    out = run(tmp_path, "sh", EXAMPLES / "default_search.sh", TRIALS="6")
+    out = run(tmp_path, "sh", EXAMPLES / "default_search.sh", TRIALS="12")
     assert "Winner" in out and "fANOVA" in out
     assert (tmp_path / "importance.html").exists()
     assert (tmp_path / "studies" / "mlp_depth.keras").exists()

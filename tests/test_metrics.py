@@ -188,7 +188,7 @@ def test_a_metric_fits_its_tasks_only(name, task):
 
 
 def test_an_unknown_metric_gets_the_nearest():
-    with pytest.raises(NasError, match="got 'acuracy' .* one of .*Did you mean 'accuracy'"):
+    with pytest.raises(NasError, match=r"got 'acuracy' .* one of .*Did you mean 'accuracy'"):
         get_metric("acuracy", "binary")
 
 

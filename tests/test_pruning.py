@@ -1,6 +1,7 @@
 """Pruning: verdicts on cohorts, whatever the order of their trials."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import optuna
@@ -215,5 +216,5 @@ def test_rungs(max_epochs, factor, epochs):
 @given(st.integers(1, 5000), st.integers(2, 5))
 def test_rungs_rise_from_the_second_epoch_and_end_before_the_last(max_epochs, factor):
     epochs = (1, *rungs(max_epochs, factor), max(max_epochs, 2))
-    assert all(a < b for a, b in zip(epochs, epochs[1:], strict=False))
+    assert all(a < b for a, b in pairwise(epochs))
     assert all(isinstance(epoch, int) for epoch in epochs)

@@ -38,9 +38,9 @@ def test_what_decides_the_score_is_named_by_both(study) -> None:
     found = importance(study)
     for shares in found.shares.values():
         assert sum(shares.values()) == pytest.approx(1)
-        assert max(shares, key=shares.get) == "depth"
+        assert shares["depth"] > 3 * shares["learning_rate"]
     assert found.shares["fanova"]["depth"] > 0.8
-    assert ranked_parameters(found)[0] == "depth"
+    assert ranked_parameters(found)[0] == "depth"  # by fANOVA, whose share is larger
 
 
 def test_it_says_what_it_rests_on_and_what_it_leaves_out(study) -> None:

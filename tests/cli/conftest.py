@@ -1,18 +1,7 @@
 from pathlib import Path
 
 import pytest
-from cli import Nas
-
-TINY = """\
-network: mlp
-data: iris
-depth: {low: 1, high: 2}
-width: [4, 8]
-learning_rate: {low: 1.0e-2, high: 1.0e-1, log: true}
-optimizer: [adam, sgd]
-batch_size: 32
-epochs: 4
-"""
+from cli import TINY, Nas
 
 
 @pytest.fixture

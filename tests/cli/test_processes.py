@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cli import TINY
 
 NAS = [sys.executable, "-m", "nas"]
 SEARCH = [*NAS, "search", "--space", "tiny.yaml", "--trials", "6", "--folds", "3"]
@@ -49,8 +50,6 @@ def found(records: list[dict]) -> list[tuple]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    from conftest import TINY
-
     folder = tmp_path_factory.mktemp("whole")
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
     return finish(folder)

@@ -143,13 +143,21 @@ def test_dropout_layers_exist_only_with_dropout(dropout: float) -> None:
     assert rates == ([0.25] * 3 if dropout else [])
 
 
-def test_a_residual_adds_what_dropout_has_left_alone() -> None:
-    # Dropout acts on a layer's own output; the input that is added keeps its path.
-    model = build_model(make_spec(units=(4, 4), dropout=0.5, residual=True))
-    names = [layer.name for layer in model.layers]
-    assert names.index("dropout_2") < names.index("residual_2") < names.index("output")
-    added = model.get_layer("residual_2").input
-    assert [t._keras_history.operation.name for t in added] == ["dropout_2", "dropout_1"]
+def test_dropout_acts_on_a_layer_before_its_input_is_added() -> None:
+    # Both layers put out tanh(9) = 1, so each branch is 0 or 2 after dropout. Were the sum
+    # dropped, or the added input once more, there would be other values or shares.
+    units = 200
+    spec = make_spec(Problem("multiclass", 2, units), units=(units,) * 2, dropout=0.5)
+    spec = replace(spec, architecture=replace(spec.architecture, residual=True))
+    weights = [np.zeros(w.shape) for w in initial_weights(spec, 0)]
+    weights[1] += 9.0
+    weights[3] += 9.0
+    weights[4] = np.eye(units)
+    model = build_model(spec)
+    model.set_weights(weights)
+    values = np.round(np.asarray(model(np.zeros((50, 2), np.float32), training=True)))
+    shares = {value: float(np.mean(values == value)) for value in np.unique(values)}
+    assert shares == pytest.approx({0: 0.25, 2: 0.5, 4: 0.25}, abs=0.03)
 
 
 def test_penalties_are_on_kernels() -> None:

@@ -41,9 +41,9 @@ def test_cosine_is_that_of_keras(decay_to: float) -> None:
 
 def test_cosine_with_warmup_is_that_of_keras() -> None:
     training = make_training(
-        schedule="cosine", learning_rate=0.2, decay_to=0.1, warmup=0.25, epochs=6
+        schedule="cosine", learning_rate=0.2, decay_to=0.1, warmup=1 / 3, epochs=6
     )
-    schedule = SCHEDULES.CosineDecay(0.0, 30, alpha=0.1, warmup_target=0.2, warmup_steps=10)
+    schedule = SCHEDULES.CosineDecay(0.0, 28, alpha=0.1, warmup_target=0.2, warmup_steps=14)
     np.testing.assert_allclose(all_rates(training, 7), keras_rates(schedule, 42), rtol=1e-4)
 
 
@@ -55,12 +55,12 @@ def test_exponential_is_that_of_keras() -> None:
 
 def test_exponential_decays_after_its_warmup() -> None:
     training = make_training(
-        schedule="exponential", learning_rate=0.2, decay_to=0.01, warmup=0.25, epochs=6
+        schedule="exponential", learning_rate=0.2, decay_to=0.01, warmup=1 / 3, epochs=6
     )
     rates = all_rates(training, 7)
-    np.testing.assert_allclose(rates[:10], 0.02 * np.arange(10), rtol=1e-4)
-    expected = keras_rates(SCHEDULES.ExponentialDecay(0.2, 32, 0.01), 32)
-    np.testing.assert_allclose(rates[10:], expected, rtol=1e-4)
+    np.testing.assert_allclose(rates[:14], 0.2 * np.arange(14) / 14, rtol=1e-4)
+    expected = keras_rates(SCHEDULES.ExponentialDecay(0.2, 28, 0.01), 28)
+    np.testing.assert_allclose(rates[14:], expected, rtol=1e-4)
 
 
 def test_constant_stays() -> None:
