@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 # Names come from users: nothing in them is markup.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -38,9 +37,16 @@ def say(text: str, label: str = "") -> None:
         text: What to print.
         label: A bold word in front, in a column of its own; a space for an empty column.
     """
-    column = f"{label:<8}" if label else ""
-    line = Text.assemble((column, "bold"), text)
-    console.print(line, soft_wrap=not console.is_terminal)
+    if not console.is_terminal:
+        console.print(f"{label:<8}{text}" if label else text, soft_wrap=True)
+    elif not label:
+        console.print(text)
+    else:
+        row = Table.grid(padding=0)
+        row.add_column(width=8, style="bold")
+        row.add_column()
+        row.add_row(label, text)
+        console.print(row)
 
 
 def print_json(data: Any) -> None:

@@ -698,7 +698,7 @@ def test_shipped_spaces_draw_valid_trials(name, task):
         ({"dropout": Range(0, 0.5, step=math.inf)}, "dropout", "step inf", "a number > 0"),
         ({"depth": Range(1, 9, step=math.inf)}, "depth", "step inf", "a whole number > 0"),
         ({"depth": Range(1, 9, step=math.nan)}, "depth", "step nan", "a whole number > 0"),
-        ({"epochs": 10**400}, "epochs", "1000", "a whole number"),
+        ({"depth": 10**400}, "depth", "1000", "a whole number"),
         ({"activation": Range(1, 2)}, "activation", "a range from 1 to 2", "one of relu"),
         ({"residual": Range(0, 1)}, "residual", "a range", "true or false"),
         ({"activation": []}, "activation", "an empty list", "at least one choice"),

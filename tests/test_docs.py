@@ -1,0 +1,72 @@
+"""What the documentation says works."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    first = blocks(ROOT / "README.md", "sh")[0]
+    assert re.findall(r"^make \w+", first, re.MULTILINE) == ["make search", "make test"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "nas search --space mlp_depth.yaml --trials $(TRIALS)" in makefile
+    assert re.search(r"^TRIALS \?= 200$", makefile, re.MULTILINE)
+    for target in ("search", "test", "test-all", "lint"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_readmes_commands_work_in_their_order(tmp_path: Path, data_dir: Path) -> None:
+    lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "adult.csv").write_text("".join(lines[:1501]), encoding="utf-8")
+    (tmp_path / "new.csv").write_text("".join([lines[0], *lines[2000:2010]]), encoding="utf-8")
+    commands = blocks(ROOT / "README.md", "sh")[1].strip().splitlines()
+    assert commands[-1] == "nas dashboard"  # serves until it is ended; has tests of its own
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in commands[:-1]:
+        short = command.replace("--trials 50", "--trials 8 --pruner none --folds 2")
+        if "space new" in short:
+            short += " --epochs 5"
+        done = subprocess.run(
+            short,
+            shell=True,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 11
+
+
+def test_the_readmes_space_is_the_shipped_one_in_short() -> None:
+    from nas.space import load_space, parse_space
+
+    shown = parse_space(blocks(ROOT / "README.md", "yaml")[0]).parameters
+    shipped = load_space("mlp_depth").parameters
+    assert {key: shipped[key] for key in shown} == shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
