@@ -1,10 +1,11 @@
 """The saved winner: exported from small real studies, and read back by Keras alone."""
 
+import gc
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,15 @@ SPACE = {
     "learning_rate": [0.01, 0.03],
     "epochs": 3,
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen_heap() -> Iterator[None]:
+    """Spares the collections of garbage that Keras makes for each trial the imported modules."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @dataclass

@@ -232,7 +232,7 @@ def test_the_interval_of_a_share_is_the_textbook_one():
     prediction = np.where(np.arange(400) < 100, 0.9, 0.1)
     low, high = bootstrap_interval(METRICS["accuracy"], y, prediction)
     half = 1.96 * np.sqrt(0.75 * 0.25 / 400)
-    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.01)
+    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.004)
 
 
 @settings(max_examples=5, deadline=None)

@@ -75,9 +75,10 @@ def test_the_direction_is_a_sign(rule, values, known):
 
 
 @RULES
-def test_arguments_are_left_alone(rule):
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_arguments_are_left_alone(rule, direction):
     values, known = np.array([1.0, np.nan, 3.0]), np.array([2.0, np.nan, 1.0, 0.0, 5.0])
-    rule(values, known, "maximize")
+    rule(values, known, direction)
     assert values[[0, 2]].tolist() == [1.0, 3.0]
     assert np.isnan(values[1])
     assert np.isnan(known[1])

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,8 @@ def load_features(source: str, schema: Schema) -> Features:
         values = _read_sklearn(source)["x"]
     else:
         raise NasError(source, "no data of a known kind", "a .csv, .parquet or .npz file")
+    if values.ndim == 1:
+        values = values[:, None]
     if schema.is_table or values.shape[1:] != schema.row_shape:
         wanted = "a table of columns" if schema.is_table else f"rows shaped {schema.row_shape}"
         raise NasError(source, f"rows shaped {values.shape[1:]}", wanted)
@@ -143,11 +146,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
             path, dtype=str, keep_default_na=False, skipinitialspace=True, sep=separator
         )
 
-    frame = read(",")
-    if len(frame.columns) == 1:
-        for separator in (";", "\t"):
-            if separator in str(frame.columns[0]):
-                return read(separator)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = file.readline()
+    # The separator of the header; text in the rows may hold any of them.
+    frame = read(max((",", ";", "\t"), key=header.count))
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise NasError(
+            str(path),
+            "cannot be read as a table (the rows have more fields than the header)",
+            "a name for each column",
+        )
     return frame
 
 
@@ -231,7 +239,14 @@ def _numbers(series: "pd.Series[Any]") -> NDArray[np.float64]:
     return np.asarray(pd.to_numeric(series, errors="coerce"), dtype=np.float64)
 
 
+def _is_date(series: "pd.Series[Any]") -> bool:
+    kinds = ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time")
+    return pd.api.types.infer_dtype(series, skipna=True) in kinds
+
+
 def _target_column(series: "pd.Series[Any]", source: str) -> NDArray[Any]:
+    if _is_date(series):
+        raise NasError(f"{source}: {series.name}", f"got dates ({series.dtype})", "numbers or text")
     missing = _missing(series)
     if missing.any():
         raise NasError(
@@ -251,7 +266,7 @@ def _column_kind(
     series: "pd.Series[Any]", name: str, source: str, force_categorical: bool
 ) -> tuple[Any, str]:
     """`numeric` or `categorical`, and the reason where the column is to be left out."""
-    if pd.api.types.is_datetime64_any_dtype(series):
+    if _is_date(series):
         raise NasError(
             f"{source}: {name}",
             f"got dates ({series.dtype})",
@@ -311,15 +326,22 @@ def _dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions)
     source = options.source
     has_test = "x_test" in arrays
     if has_test:
+        shapes = [arrays[key].shape[1:] for key in ("x_train", "x_test")]
+        if shapes[0] != shapes[1]:
+            raise NasError(
+                source, f"rows shaped {shapes[0]} in x_train and {shapes[1]} in x_test", "the same"
+            )
         x = np.concatenate([arrays["x_train"], arrays["x_test"]])
         y = np.concatenate([arrays["y_train"], arrays["y_test"]])
     else:
         x, y = arrays["x"], arrays["y"]
+    if x.ndim == 0 or y.ndim == 0:
+        raise NasError(source, "x or y is a single number", "arrays with a row each")
+    if not len(x):
+        raise NasError(source, "no rows", "at least one row")
     y = y.reshape(len(y), -1)
     if y.shape != (len(x), 1):
         raise NasError(source, f"y has shape {y.shape} for {len(x)} rows", "one value a row")
-    if not len(x):
-        raise NasError(source, "no rows", "at least one row")
     _check_array(x, "x", source)
     target = y[:, 0]
     if target.dtype.kind not in "biufU":
@@ -384,9 +406,9 @@ def _read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
 def _open_npz(path: Path) -> dict[str, NDArray[Any]]:
     _check_file(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise NasError(
             str(path), f"cannot be read ({first_line(error, 120)})", "a NumPy .npz archive"
         ) from error

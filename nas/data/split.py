@@ -72,6 +72,10 @@ def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
     Raises:
         NasError: When a class or the data set has too few rows for that.
     """
+    if options.folds < 1 or options.repeats < 1:
+        raise NasError(
+            "--folds", f"got {options.folds}, repeated {options.repeats} times", "at least 1"
+        )
     rows = np.arange(dataset.n_rows)
     stratify = dataset.task != "regression"
     _check_class_sizes(dataset, rows, options.folds + (options.test_size > 0))
@@ -131,10 +135,11 @@ def _cut(dataset: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Ro
         if len(np.unique(groups)) < 2:
             raise NasError("--groups", "one group only", "at least two")
         splitter = GroupShuffleSplit(n_splits=1, test_size=size, random_state=seed)
-        first, second = next(splitter.split(rows, groups=groups))
-        return rows[first], rows[second]
     y = dataset.y[rows]
     try:
+        if dataset.groups is not None:
+            first, second = next(splitter.split(rows, groups=groups))
+            return rows[first], rows[second]
         first, second = train_test_split(
             rows,
             test_size=size,

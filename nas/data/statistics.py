@@ -83,7 +83,9 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
     target_mean, target_scale = 0.0, 1.0
     if dataset.task == "regression":
         y = dataset.y[rows]
-        target_mean, target_scale = float(y.mean()), float(y.std()) or 1.0
+        target_mean, target_scale = float(y.mean()), float(y.std())
+        if _is_constant(np.array(target_mean), np.array(target_scale), len(y)):
+            target_scale = 1.0
     return Statistics(mean, scale, missing, categories, target_mean, target_scale)
 
 
@@ -104,8 +106,20 @@ def _numeric_statistics(
         mean = np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
         scale = np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))
     mean = np.nan_to_num(mean, nan=0.0)
-    scale = np.where(np.nan_to_num(scale, nan=0.0) > 0, scale, 1.0)
+    scale = np.where(_is_constant(mean, scale, len(values)), 1.0, scale)
     missing: tuple[int, ...] = ()
     if values.ndim == 2 and values.dtype.kind == "f":
         missing = tuple(np.flatnonzero(np.isnan(values).any(axis=0)).tolist())
     return mean, scale, missing
+
+
+def _is_constant(
+    mean: NDArray[np.float64], scale: NDArray[np.float64], n_rows: int
+) -> NDArray[np.bool_]:
+    """Whether a deviation is no more than the rounding error of its computation.
+
+    The bound of scikit-learn's `StandardScaler`, for the two-pass algorithm (Chan et al. 1983).
+    """
+    variance = np.nan_to_num(scale, nan=0.0) ** 2
+    eps = np.finfo(np.float64).eps
+    return np.asarray(variance <= n_rows * eps * variance + (n_rows * mean * eps) ** 2)

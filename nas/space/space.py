@@ -153,13 +153,17 @@ class SearchSpace:
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial of this space can have."""
         entry = self.parameters.get("epochs")
-        match entry.domain if entry else Constant(MLP["epochs"].default):
+        default = int(MLP["epochs"].default)
+        if entry is None:
+            return default
+        match entry.domain:
             case Constant(value):
-                return int(value)
+                largest = int(value)
             case Choice(values):
-                return int(max(values))
+                largest = int(max(values))
             case Range(high=high):
-                return int(high)
+                largest = int(high)
+        return max(largest, default) if entry.when else largest
 
     @property
     def is_continuous(self) -> bool:
@@ -179,7 +183,7 @@ class SearchSpace:
         entry = self.parameters.get("width")
         if depth == 0:
             units: tuple[int, ...] = ()
-        elif entry is not None and entry.per_layer:
+        elif entry is not None and entry.per_layer and values.is_searched("width"):
             units = tuple(
                 int(values.draw(f"width_{layer}", "width", entry.domain))
                 for layer in range(1, depth + 1)
@@ -191,7 +195,7 @@ class SearchSpace:
                 values.resolve(key)
         optimizer = str(values["optimizer"])
         weight_decay = float(values["weight_decay"])
-        if optimizer == "adamw" and "weight_decay" not in self.parameters:
+        if optimizer == "adamw" and not values.is_searched("weight_decay"):
             weight_decay = ADAMW_WEIGHT_DECAY
         return TrialSpec(
             problem=problem,
@@ -283,7 +287,7 @@ class RandomSuggester:
         self, name: str, low: float, high: float, *, step: float | None, log: bool
     ) -> float:
         if step is not None:
-            value = low + step * self._random.randrange(_n_steps(low, high, step))
+            value = min(low + step * self._random.randrange(_n_steps(low, high, step)), high)
         elif log:
             drawn = math.exp(self._random.uniform(math.log(low), math.log(high)))
             value = min(max(drawn, low), high)
@@ -328,7 +332,7 @@ class _GridWalk:
         if step is None:
             levels = sorted(set(_levels(low, high, log=log)))
         else:
-            levels = [low + step * k for k in range(_n_steps(low, high, step))]
+            levels = [min(low + step * k, high) for k in range(_n_steps(low, high, step))]
         return float(self._take(name, levels))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
@@ -364,11 +368,17 @@ class _Sampling:
         """The value of a parameter; drawn at the first call if it has a meaning, or default."""
         if key not in self._drawn:
             entry = self._space.parameters.get(key)
-            searched = entry is not None and self._has_meaning(key, entry)
             self._drawn[key] = (
-                self.draw(key, key, entry.domain) if entry and searched else MLP[key].default
+                self.draw(key, key, entry.domain)
+                if entry is not None and self.is_searched(key)
+                else MLP[key].default
             )
         return self._drawn[key]
+
+    def is_searched(self, key: str) -> bool:
+        """Whether the space names a parameter, and it has a meaning in this trial."""
+        entry = self._space.parameters.get(key)
+        return entry is not None and self._has_meaning(key, entry)
 
     def _has_meaning(self, key: str, entry: Parameter) -> bool:
         word = MLP[key]
@@ -467,8 +477,9 @@ def _check_domain(key: str, word: Word, domain: Domain) -> None:
             if log and step is not None:
                 raise SpaceError(key, "got both log and step", "one of the two")
             if step is not None:
-                whole = word.kind == "float" or step == int(step)
-                if step <= 0 or not whole or not math.isfinite(step):
+                finite = math.isfinite(step)
+                whole = word.kind == "float" or (finite and step == int(step))
+                if not finite or step <= 0 or not whole:
                     kind = "a whole number" if word.kind == "int" else "a number"
                     raise SpaceError(key, f"got step {step:g}", f"{kind} > 0")
 
@@ -506,15 +517,18 @@ def _check_conditions(key: str, entry: Parameter, space: SearchSpace) -> None:
 def _can_be(parent: Parameter | None, word: Word, value: Value) -> bool:
     if parent is None:
         return value == word.default
-    if parent.when and value == word.default:
+    is_conditional = parent.when or word.used_with or word.min_depth or len(word.tasks) < 3
+    if is_conditional and value == word.default:
         return True
     match parent.domain:
         case Constant(constant):
             return value == constant
         case Choice(values):
             return value in values
-        case Range(low, high):
-            return isinstance(value, int | float) and low <= value <= high
+        case Range(low, high, step=step):
+            if not isinstance(value, int | float) or not low <= value <= high:
+                return False
+            return step is None or abs((value - low) / step - round((value - low) / step)) < 1e-9
 
 
 def _check_cycles(space: SearchSpace) -> None:

@@ -16,6 +16,9 @@ ADAM_LIKE = ("adam", "adamw", "nadam")
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd", "adagrad")
 
 
+LARGEST = 10**15  # far beyond any use, and still exact as a float
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """One parameter of the space language.
@@ -67,7 +70,9 @@ class Word:
             return isinstance(value, str) and value in self.choices
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        if not math.isfinite(value) or (self.kind == "int" and value != int(value)):
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        if abs(value) > LARGEST or (self.kind == "int" and value != int(value)):
             return False
         if value < self.low or (self.open_low and value == self.low):
             return False

@@ -12,7 +12,7 @@ import yaml
 
 from nas.errors import NasError, did_you_mean
 from nas.space.space import Choice, Constant, Parameter, Range, SearchSpace, SpaceError
-from nas.space.vocabulary import HEADER_KEYS, MLP, Value
+from nas.space.vocabulary import HEADER_KEYS, MLP, Value, Word
 
 RANGE_KEYS = ("low", "high", "log", "step")
 ENTRY_KEYS = (*RANGE_KEYS, "choices", "value", "when", "per_layer")
@@ -95,7 +95,7 @@ def _read_root(
     parameters: dict[str, Parameter] = {}
     for key, node in _items(root, lines):
         if key in HEADER_KEYS:
-            value = _plain(node)
+            value = _plain(key, node)
             if not isinstance(value, str):
                 raise SpaceError(key, f"got {value!r}", "a word")
             header[key] = value
@@ -116,22 +116,22 @@ def _items(node: yaml.MappingNode, lines: dict[str, int]) -> list[tuple[str, yam
     """Key and value nodes of the root mapping; fills in the line of each key."""
     items = []
     for key_node, value_node in node.value:
-        key = str(_plain(key_node))
-        if key in lines:
-            raise SpaceError(key, f"given twice, first in line {lines[key]}", "each key once")
-        lines[key] = key_node.start_mark.line + 1
+        key = str(key_node.value)
+        first, lines[key] = lines.get(key), key_node.start_mark.line + 1
+        if first is not None:
+            raise SpaceError(key, f"given twice, first in line {first}", "each key once")
         items.append((key, value_node))
     return items
 
 
 def _read_entry(key: str, node: yaml.Node) -> Parameter:
     if isinstance(node, yaml.SequenceNode):
-        return Parameter(Choice([_value(key, item) for item in node.value]))
+        return Parameter(Choice([_value(key, item, MLP[key]) for item in node.value]))
     if not isinstance(node, yaml.MappingNode):
-        return Parameter(Constant(_value(key, node)))
+        return Parameter(Constant(_value(key, node, MLP[key])))
     parts: dict[str, yaml.Node] = {}
     for part_node, value_node in node.value:
-        part = str(_plain(part_node))
+        part = str(part_node.value)
         if part not in ENTRY_KEYS:
             raise SpaceError(
                 key,
@@ -166,12 +166,14 @@ def _read_entry(key: str, node: yaml.Node) -> Parameter:
 
 def _read_domain(key: str, parts: dict[str, yaml.Node]) -> Constant | Choice | Range:
     if "value" in parts:
-        return Constant(_value(key, parts["value"]))
+        return Constant(_value(key, parts["value"], MLP[key]))
     if "choices" in parts:
         choices = parts["choices"]
         if not isinstance(choices, yaml.SequenceNode):
-            raise SpaceError(key, f"got choices {_plain(choices)!r}", "a list such as [16, 32]")
-        return Choice([_value(key, item) for item in choices.value])
+            raise SpaceError(
+                key, f"got choices {_plain(key, choices)!r}", "a list such as [16, 32]"
+            )
+        return Choice([_value(key, item, MLP[key]) for item in choices.value])
     for bound in ("low", "high"):
         if bound not in parts:
             raise SpaceError(key, f"a range without '{bound}'", "both low and high")
@@ -191,23 +193,26 @@ def _read_when(key: str, node: yaml.Node | None) -> dict[str, tuple[Value, ...]]
         raise SpaceError(key, "'when' is not a mapping", "when: {optimizer: sgd}")
     conditions = {}
     for other_node, values in node.value:
-        other = str(_plain(other_node))
+        other = str(other_node.value)
+        if other in conditions:
+            raise SpaceError(key, f"'{other}' given twice in its condition", "each parameter once")
         nodes = values.value if isinstance(values, yaml.SequenceNode) else [values]
-        conditions[other] = tuple(_value(other, value) for value in nodes)
+        conditions[other] = tuple(_value(key, value, MLP.get(other)) for value in nodes)
     return conditions
 
 
-def _plain(node: yaml.Node) -> Any:
+def _plain(key: str, node: yaml.Node) -> Any:
+    """A node as a Python value; `key` is blamed where it has none."""
     try:
         return yaml.SafeLoader("").construct_object(node, deep=True)
-    except yaml.YAMLError as error:
-        raise SpaceError(str(getattr(node, "value", "")), f"cannot be read ({error})") from error
+    except (yaml.YAMLError, ValueError) as error:
+        text = getattr(error, "problem", None) or str(error)
+        raise SpaceError(key, f"cannot be read ({text})", "a plain value") from error
 
 
-def _value(key: str, node: yaml.Node) -> Value:
-    """A value of parameter `key`, given the type that the vocabulary states."""
-    value = _plain(node)
-    word = MLP.get(key)
+def _value(key: str, node: yaml.Node, word: Word | None) -> Value:
+    """A value of the parameter that `word` describes, with the type that it states."""
+    value = _plain(key, node)
     if value is None and word is not None and "none" in word.choices:
         return "none"
     # YAML 1.1 reads 1e-4, without a point, as text.
@@ -228,14 +233,14 @@ def _float_or(text: str) -> float | str:
 
 
 def _number(key: str, part: str, node: yaml.Node) -> float:
-    value = _value(key, node)
+    value = _value(key, node, MLP[key])
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpaceError(key, f"got {part} {value!r}", "a number")
     return value
 
 
 def _bool(key: str, part: str, node: yaml.Node | None) -> bool:
-    value = False if node is None else _plain(node)
+    value = False if node is None else _plain(key, node)
     if not isinstance(value, bool):
         raise SpaceError(key, f"got {part} {value!r}", "true or false")
     return value
@@ -254,7 +259,7 @@ def _dump_entry(entry: Parameter) -> Any:
     plain: dict[str, Any]
     match entry.domain:
         case Constant(value):
-            if not entry.when:
+            if not entry.when and not entry.per_layer:
                 return value
             plain = {"value": value}
         case Choice(values):
@@ -281,4 +286,4 @@ def _flow(value: Any) -> str:
     text = yaml.safe_dump(
         value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
     )
-    return text.removesuffix("...\n").strip()
+    return text.removesuffix("...\n").removesuffix("\n")

@@ -8,7 +8,6 @@ import pytest
 
 from nas.cli import main
 
-
 TINY = """\
 network: mlp
 data: iris

@@ -1,5 +1,7 @@
 """The plain engine: the contract, and what is its own."""
 
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,15 @@ from contract import (  # noqa: E402
 from nas.engines import keras_engine  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
 from nas.metrics import METRICS  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen_heap() -> Iterator[None]:
+    """Spares the collections of garbage that Keras makes for each trial the imported modules."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class TestKerasEngine(EngineContract):

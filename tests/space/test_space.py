@@ -91,7 +91,7 @@ def domains(draw, key):
             low = round(low, 2) if MLP[key].accepts(round(low, 2)) else low
             n_steps = draw(st.integers(0, 9))
             stepped = round(low + n_steps * step, 2)
-            high = stepped if stepped >= low and MLP[key].accepts(stepped) else high
+            high = stepped if stepped >= low and MLP[key].accepts(stepped) else max(low, high)
             return Range(low, high, step=step)
     low, high = sorted(draw(st.tuples(value, value)))
     return Range(low, high)
@@ -133,7 +133,10 @@ def spaces(draw):
         when = draw(conditions(key, parameters)) if key != "depth" and draw(st.booleans()) else {}
         per_layer = key == "width" and "shape" not in keys and draw(st.booleans())
         parameters[key] = Parameter(domain, when, per_layer)
-    text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12)
+    characters = st.characters(
+        codec="utf-8", exclude_categories=("Cc", "Cs", "Z"), include_characters=" "
+    )
+    text = st.text(characters, max_size=12)
     return SearchSpace(
         parameters,
         name=draw(st.sampled_from(["space", "mine"])),

@@ -48,6 +48,12 @@ def test_words_that_yaml_reads_otherwise_are_quoted(text):
     assert parse_space(dump_space(space)) == space
 
 
+@pytest.mark.parametrize("text", ["\xa0x", "x\xa0", "\u3000", " x "])
+def test_spaces_at_the_ends_of_a_word_are_kept(text):
+    space = SearchSpace({}, target=text)
+    assert parse_space(dump_space(space)) == space
+
+
 def test_the_dump_is_one_line_an_entry():
     space = SearchSpace(
         {
