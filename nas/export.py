@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from nas.engines.base import Engine
 from nas.errors import NasError, first_line
 from nas.metrics import METRICS, bootstrap_interval, predicted_classes
 from nas.models.network import build_model
-from nas.models.preprocessing import build_preprocessor, encode_folds, model_inputs
+from nas.models.preprocessing import build_preprocessor, encode_folds, layer_name, model_inputs
 from nas.spec import TrialSpec
 from nas.study import StudyRecord
 
@@ -85,6 +86,9 @@ def check_output(path: Path, suffix: str) -> None:
         raise NasError(
             str(path), f"no folder '{path.parent}'", "a folder that exists", "Make it first."
         )
+    for file in (path, card_path(path)) if suffix == ".keras" else (path,):
+        if file.is_dir():
+            raise NasError(str(file), "is a folder", "a file to write to")
     if not os.access(path.parent, os.W_OK):
         raise NasError(str(path), "its folder is not writable", "a folder to write to")
 
@@ -182,31 +186,33 @@ def _whole_model(
     preprocessor = build_preprocessor(dataset.schema, statistics)
     network = build_model(spec)
     network.set_weights(weights)
+    name = partial(layer_name, schema=dataset.schema)
+    network.name = name(network.name)
     outputs = network(preprocessor.output)
     if dataset.task == "multiclass":
-        outputs = keras.layers.Softmax(name="probabilities")(outputs)
+        outputs = keras.layers.Softmax(name=name("probabilities"))(outputs)
     elif dataset.task == "binary":
-        outputs = keras.layers.Activation("sigmoid", name="probability")(outputs)
+        outputs = keras.layers.Activation("sigmoid", name=name("probability"))(outputs)
     else:
         outputs = keras.layers.Rescaling(
-            statistics.target_scale, statistics.target_mean, name="value"
+            statistics.target_scale, statistics.target_mean, name=name("value")
         )(outputs)
     return keras.Model(preprocessor.input, outputs, name="nas_winner")
 
 
 def _save(model: keras.Model, card: dict[str, Any], path: Path) -> None:
     """Writes model and card beside their places, then moves both there."""
-    partial = path.with_name(f".{path.stem}.partial.keras")
+    partial_model = path.with_name(f".{path.stem}.partial.keras")
     partial_card = path.with_name(f".{path.stem}.partial.json")
     try:
-        model.save(partial)
+        model.save(partial_model)
         partial_card.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        partial_model.replace(path)
         partial_card.replace(card_path(path))
     except OSError as error:
         raise NasError(str(path), f"cannot be written ({first_line(error, 120)})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        partial_model.unlink(missing_ok=True)
         partial_card.unlink(missing_ok=True)
 
 
@@ -272,12 +278,12 @@ def predict_file(model_path: Path, source: str, output: Path) -> int:
         columns = prediction.T if prediction.ndim == 2 else (1.0 - prediction, prediction)
         for label, column in zip(classes, columns, strict=True):
             table[f"p_{label}"] = column
-    partial = output.with_name(f".{output.name}.partial")
+    partial_file = output.with_name(f".{output.name}.partial")
     try:
-        pd.DataFrame(table).to_csv(partial, index=False)
-        partial.replace(output)
+        pd.DataFrame(table).to_csv(partial_file, index=False)
+        partial_file.replace(output)
     except OSError as error:
         raise NasError(str(output), f"cannot be written ({first_line(error, 120)})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        partial_file.unlink(missing_ok=True)
     return n_rows(features)

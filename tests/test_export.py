@@ -400,7 +400,6 @@ def test_failed_write_leaves_what_was_there(
     assert path.read_bytes() == b"older"
 
 
-@pytest.mark.xfail(strict=True, reason="the model is moved to its place before its card can be")
 def test_card_that_cannot_be_placed_leaves_the_older_model(iris: Study, tmp_path: Path) -> None:
     path = tmp_path / "winner.keras"
     path.write_text("older", encoding="utf-8")
@@ -410,9 +409,6 @@ def test_card_that_cannot_be_placed_leaves_the_older_model(iris: Study, tmp_path
     assert path.read_bytes() == b"older"
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="a layer of the model has this name, which Keras refuses"
-)
 @pytest.mark.parametrize("column", ["value", "mlp"])
 def test_column_may_have_the_name_of_a_layer(tmp_path: Path, column: str) -> None:
     y = load_dataset(DataOptions("diabetes")).y[:40]

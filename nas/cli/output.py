@@ -1,5 +1,6 @@
 """What all commands share: options, tables, JSON, and TensorFlow kept quiet."""
 
+import gc
 import json
 import os
 import sys
@@ -107,6 +108,10 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_logical_devices()
+            # What is loaded by now stays: no later collection need look at it again, and Keras
+            # collects at the start of each trial.
+            gc.collect()
+            gc.freeze()
             tf.get_logger().setLevel("ERROR")
         finally:
             os.dup2(kept, 2)

@@ -50,18 +50,34 @@ def build_preprocessor(
         numeric = [inputs[c.name] for c in schema.columns if c.kind == "numeric"]
         parts = []
         if numeric:
-            x = layers.Concatenate(name="numbers")(numeric) if len(numeric) > 1 else numeric[0]
+            x = (
+                layers.Concatenate(name=layer_name("numbers", schema))(numeric)
+                if len(numeric) > 1
+                else numeric[0]
+            )
             parts += _standardized(x, schema, statistics)
         for number, (name, categories) in enumerate(statistics.categories.items(), start=1):
-            lookup = layers.StringLookup(vocabulary=list(categories), name=f"lookup_{number}")
+            lookup = layers.StringLookup(
+                vocabulary=list(categories),
+                oov_token=_unused("[unknown]", categories),
+                name=layer_name(f"lookup_{number}", schema),
+            )
             # The lookup numbers unknown texts 0, and one-hot encodes -1 as zeros.
             index = ops.squeeze(lookup(inputs[name]), axis=-1) - 1
             parts.append(ops.one_hot(index, len(categories)))
     else:
         inputs = keras.Input(schema.row_shape, name="features")
-        x = layers.Flatten(name="flat")(inputs) if len(schema.row_shape) > 1 else inputs
+        x = (
+            layers.Flatten(name=layer_name("flat", schema))(inputs)
+            if len(schema.row_shape) > 1
+            else inputs
+        )
         parts = _standardized(x, schema, statistics)
-    encoded = layers.Concatenate(name="encoded")(parts) if len(parts) > 1 else parts[0]
+    encoded = (
+        layers.Concatenate(name=layer_name("encoded", schema))(parts)
+        if len(parts) > 1
+        else parts[0]
+    )
     padding = (n_columns or 0) - statistics.n_columns(schema)
     if padding > 0:
         encoded = ops.pad(encoded, [[0, 0], [0, padding]])
@@ -73,7 +89,7 @@ def _standardized(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
         axis=-1 if statistics.mean.ndim else None,
         mean=statistics.mean.astype(np.float32),
         variance=np.square(statistics.scale).astype(np.float32),
-        name="standardize",
+        name=layer_name("standardize", schema),
     )
     if not schema.columns:
         return [standardize(x)]
@@ -81,6 +97,17 @@ def _standardized(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
     parts = [ops.where(is_missing, 0.0, standardize(x))]
     parts.extend(ops.cast(is_missing[:, k : k + 1], "float32") for k in statistics.missing)
     return parts
+
+
+def layer_name(name: str, schema: Schema) -> str:
+    """The name for a layer beside the inputs, which are named like the columns."""
+    return _unused(name, [column.name for column in schema.columns])
+
+
+def _unused(word: str, taken: Sequence[str]) -> str:
+    while word in taken:
+        word += "_"
+    return word
 
 
 def model_inputs(features: Features) -> Any:
