@@ -1,6 +1,7 @@
 """The study database: opening it, and saying in one line what is wrong with it."""
 
 import sqlite3
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ def open_storage(url: str, *, create: bool = False) -> RDBStorage:
                     connection.execute("PRAGMA journal_mode=WAL")
                 finally:
                     connection.close()
-            storage = RDBStorage(url, engine_kwargs=engine_kwargs)
+            storage = _connect(url, engine_kwargs)
         except (sqlalchemy.exc.ArgumentError, ValueError) as error:
             raise NasError(
                 "--storage",
@@ -95,6 +96,22 @@ def open_storage(url: str, *, create: bool = False) -> RDBStorage:
             sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
             storage.engine.dispose()  # connections made before the listener lack its settings
     return storage
+
+
+def _connect(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
+    """Connects, and makes the tables where there are none.
+
+    Two searches that begin at once both make them; the one that comes second fails, and finds
+    them at its next attempt.
+    """
+    for pause in (0.1, 0.3, 1.0):
+        try:
+            return RDBStorage(url, engine_kwargs=engine_kwargs)
+        except sqlalchemy.exc.DatabaseError as error:
+            if "already exists" not in str(error) and "UNIQUE" not in str(error):
+                raise
+            time.sleep(pause)
+    return RDBStorage(url, engine_kwargs=engine_kwargs)
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:
