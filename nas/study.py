@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import NasError
 from nas.metrics import standard_error
@@ -155,6 +155,12 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         engine=attributes.get("engine"),
         reason=attributes.get("reason", ""),
     )
+
+
+def set_attributes(trial: Trial, **attributes: Any) -> None:
+    """Writes attributes of a trial, the ones that `trial_record` reads."""
+    for key, value in attributes.items():
+        trial.set_user_attr(key, value)
 
 
 def study_record(study: optuna.Study) -> StudyRecord:

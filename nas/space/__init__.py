@@ -1,17 +1,8 @@
 """The search space language: YAML or Python to `SearchSpace` to `TrialSpec`."""
 
-from nas.space.space import (
-    Choice,
-    Constant,
-    Parameter,
-    RandomSuggester,
-    Range,
-    SearchSpace,
-    SpaceError,
-    Suggester,
-    layer_units,
-    parameter,
-)
+from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError, parameter
+from nas.space.space import SearchSpace, layer_units
+from nas.space.suggesters import RandomSuggester, Replay, Suggester
 from nas.space.yaml import dump_space, load_space, parse_space, shipped_spaces
 
 __all__ = [
@@ -20,6 +11,7 @@ __all__ = [
     "Parameter",
     "RandomSuggester",
     "Range",
+    "Replay",
     "SearchSpace",
     "SpaceError",
     "Suggester",

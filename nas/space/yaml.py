@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
-from nas.space.space import Choice, Constant, Parameter, Range, SearchSpace, SpaceError
+from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError
+from nas.space.space import SearchSpace
 from nas.space.vocabulary import HEADER_KEYS, MLP, Value, Word
 
 RANGE_KEYS = ("low", "high", "log", "step")

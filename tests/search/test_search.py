@@ -276,7 +276,7 @@ def test_another_basis_under_the_same_name_is_refused(
 def test_trials_of_a_dead_process_are_swept_and_run_again_once(tmp_path: Path) -> None:
     script = f"""
 import os, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from pathlib import Path
 from fakes import FakeEngine, search_fake, smooth
 def scores(spec, fold, seed, epoch):
@@ -322,6 +322,6 @@ def test_the_gp_sampler_searches(tmp_path: Path, need) -> None:
 def test_the_gp_sampler_without_torch_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.search.find_spec", lambda name: None)
+    monkeypatch.setattr("nas.search.proposals.find_spec", lambda name: None)
     with pytest.raises(NasError, match="pip install torch"):
         search_fake(tmp_path, n_trials=1, sampler="gp")

@@ -1,0 +1,18 @@
+"""The search: opening a study, proposing, training, pruning, telling."""
+
+from nas.search.loop import run_search
+from nas.search.opening import open_study, study_settings, sweep
+from nas.search.options import Progress, PrunerName, SamplerName, SearchOptions
+from nas.search.proposals import make_sampler
+
+__all__ = [
+    "Progress",
+    "PrunerName",
+    "SamplerName",
+    "SearchOptions",
+    "make_sampler",
+    "open_study",
+    "run_search",
+    "study_settings",
+    "sweep",
+]

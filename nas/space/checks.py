@@ -1,0 +1,154 @@
+"""What is wrong with a search space, if anything."""
+
+import math
+from collections.abc import Mapping
+
+from nas.errors import did_you_mean
+from nas.space.domains import Choice, Constant, Domain, Parameter, Range, SpaceError
+from nas.space.vocabulary import MLP, NETWORKS, Value, Word
+
+
+def check_space(network: str, parameters: Mapping[str, Parameter]) -> None:
+    """Raises a `SpaceError` for the first entry that is wrong."""
+    if network not in NETWORKS:
+        raise SpaceError(
+            "network",
+            f"got {network!r}",
+            "one of " + ", ".join(NETWORKS),
+            did_you_mean(network, NETWORKS),
+        )
+    for key, entry in parameters.items():
+        word = MLP.get(key)
+        if word is None:
+            raise SpaceError(
+                key,
+                "unknown parameter",
+                "one of " + ", ".join(MLP),
+                did_you_mean(key, MLP),
+            )
+        _check_domain(key, word, entry.domain)
+        if entry.per_layer and key != "width":
+            raise SpaceError(key, "got 'per_layer'", "it with 'width' only")
+        _check_conditions(key, entry, parameters)
+    width = parameters.get("width")
+    if width is not None and width.per_layer and "shape" in parameters:
+        raise SpaceError(
+            "shape",
+            "given together with a width per layer",
+            "one of the two",
+            "Remove 'shape' or 'per_layer'.",
+        )
+    _check_cycles(parameters)
+
+
+def _check_value(key: str, word: Word, value: object) -> None:
+    if not word.accepts(value):
+        raise SpaceError(
+            key,
+            f"got {value!r}",
+            word.allowed(),
+            did_you_mean(value, word.choices) if word.kind == "str" else "",
+        )
+
+
+def _check_domain(key: str, word: Word, domain: Domain) -> None:
+    match domain:
+        case Constant(value):
+            _check_value(key, word, value)
+        case Choice(values):
+            if not values:
+                raise SpaceError(key, "got an empty list", "at least one choice")
+            for value in values:
+                _check_value(key, word, value)
+            if len(set(values)) != len(values):
+                twice = next(v for v in values if values.count(v) > 1)
+                raise SpaceError(key, f"got {twice!r} twice", "each choice once")
+        case Range(low, high, log, step):
+            if word.kind in ("str", "bool"):
+                raise SpaceError(key, f"got a range from {low} to {high}", word.allowed())
+            for bound in (low, high):
+                _check_value(key, word, bound)
+            if low > high:
+                raise SpaceError(
+                    key, f"got low {low:g} > high {high:g}", "low <= high", "Swap the two."
+                )
+            if log and low <= 0:
+                raise SpaceError(
+                    key,
+                    f"got a log range from {low:g}",
+                    "low > 0 where log is true",
+                    "Give a small positive low, such as 1.0e-6, or leave log out.",
+                )
+            if log and step is not None:
+                raise SpaceError(key, "got both log and step", "one of the two")
+            if step is not None:
+                finite = math.isfinite(step)
+                whole = word.kind == "float" or (finite and step == int(step))
+                if not finite or step <= 0 or not whole:
+                    kind = "a whole number" if word.kind == "int" else "a number"
+                    raise SpaceError(key, f"got step {step:g}", f"{kind} > 0")
+
+
+def _check_conditions(key: str, entry: Parameter, parameters: Mapping[str, Parameter]) -> None:
+    for other, values in entry.when.items():
+        word = MLP.get(other)
+        if word is None:
+            raise SpaceError(
+                key,
+                f"conditional on the unknown parameter '{other}'",
+                "one of " + ", ".join(MLP),
+                did_you_mean(other, MLP),
+            )
+        parent = parameters.get(other)
+        if parent is not None and parent.per_layer:
+            raise SpaceError(key, f"conditional on '{other}', which differs from layer to layer")
+        for value in values:
+            if not word.accepts(value):
+                raise SpaceError(
+                    key,
+                    f"conditional on {other} = {value!r}",
+                    word.allowed(),
+                    did_you_mean(value, word.choices) if word.kind == "str" else "",
+                )
+        if not any(_can_be(parent, word, value) for value in values):
+            wanted = " or ".join(repr(v) for v in values)
+            raise SpaceError(
+                key,
+                f"conditional on {other} = {wanted}, which never occurs in this space",
+                fix=f"Add the value to '{other}', or remove '{key}'.",
+            )
+
+
+def _can_be(parent: Parameter | None, word: Word, value: Value) -> bool:
+    if parent is None:
+        return value == word.default
+    is_conditional = parent.when or word.used_with or word.min_depth or len(word.tasks) < 3
+    if is_conditional and value == word.default:
+        return True
+    match parent.domain:
+        case Constant(constant):
+            return value == constant
+        case Choice(values):
+            return value in values
+        case Range(low, high, step=step):
+            if not isinstance(value, int | float) or not low <= value <= high:
+                return False
+            return step is None or abs((value - low) / step - round((value - low) / step)) < 1e-9
+
+
+def _check_cycles(parameters: Mapping[str, Parameter]) -> None:
+    def visit(key: str, path: tuple[str, ...]) -> None:
+        if key in path:
+            raise SpaceError(
+                path[0], "conditional on itself, by way of " + " -> ".join((*path, key))
+            )
+        entry = parameters.get(key)
+        word = MLP[key]
+        parents = [*word.used_with, *(entry.when if entry else ())]
+        if word.min_depth:
+            parents.append("depth")
+        for parent in parents:
+            visit(parent, (*path, key))
+
+    for key in parameters:
+        visit(key, ())

@@ -1,0 +1,82 @@
+"""What a parameter may be: a constant, one of several choices, or a range."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas.errors import NasError
+from nas.space.vocabulary import Value
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A parameter that always has one value."""
+
+    value: Value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A parameter that has one of several values, without an order."""
+
+    values: tuple[Value, ...]
+
+    def __init__(self, values: Sequence[Value]) -> None:
+        object.__setattr__(self, "values", tuple(values))
+
+
+@dataclass(frozen=True)
+class Range:
+    """A parameter between two numbers, both included, in Optuna's words."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+
+Domain = Constant | Choice | Range
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One entry of a space.
+
+    Attributes:
+        domain: The values it may take.
+        when: Values of other parameters for which it is searched; elsewhere it has its default.
+        per_layer: Whether each hidden layer draws its own value (`width` only).
+    """
+
+    domain: Domain
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    per_layer: bool = False
+
+
+class SpaceError(NasError):
+    """A mistake in a search space; `key` and `part` say where, for the reader of the file."""
+
+    def __init__(self, key: str, received: str, expected: str = "", fix: str = "") -> None:
+        self.key = key
+        super().__init__(key, received, expected, fix)
+
+
+def parameter(value: Any, **when: Any) -> Parameter:
+    """A `Parameter` from a scalar, a sequence of choices, a domain, or a `Parameter` itself.
+
+    Keyword arguments are conditions: `parameter(Range(0, 0.99), optimizer="sgd")`.
+    """
+    if isinstance(value, Parameter):
+        return value
+    domain: Domain
+    if isinstance(value, Constant | Choice | Range):
+        domain = value
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        domain = Choice(value)
+    else:
+        domain = Constant(value)
+    conditions = {
+        key: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else (v,)
+        for key, v in when.items()
+    }
+    return Parameter(domain, conditions)
