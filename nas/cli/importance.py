@@ -47,10 +47,7 @@ def importance(
     say(f"{result.study}")
     table = plain_table("parameter", "fANOVA", "PED-ANOVA")
     for name in ranked_parameters(result):
-        cells = [
-            _bar(shares.get(name), result.left_out[evaluator].get(name, ""))
-            for evaluator, shares in result.shares.items()
-        ]
+        cells = [_bar(shares.get(name)) for shares in result.shares.values()]
         table.add_row(name, *cells)
     console.print(table)
     console.print(rests_on(result))
@@ -58,11 +55,17 @@ def importance(
         "fANOVA: what moves the score over the whole space. "
         "PED-ANOVA: what sets the best tenth of the trials apart from the rest."
     )
+    reasons: dict[str, list[str]] = {}
+    for left_out in result.left_out.values():
+        for name, reason in left_out.items():
+            reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        say(f"Not assessed: {', '.join(names)} ({reason}).")
     if output is not None:
         say(f"Picture: {output}")
 
 
-def _bar(share: float | None, why_not: str) -> Text:
+def _bar(share: float | None) -> Text:
     if share is None:
-        return Text(why_not, style="dim")
+        return Text("not assessed", style="dim")
     return Text(f"{share:4.0%} " + "█" * round(share * BAR_WIDTH))

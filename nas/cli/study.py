@@ -97,9 +97,18 @@ def trials(
                 score(trial.value, trial.stderr),
                 score(trial.train_value),
                 f"{trial.n_weights:,}" if trial.n_weights is not None else "–",
-                trial.spec.describe() if trial.spec else show_params(trial.params),
+                _network_or_reason(trial),
             )
+        # Only the last column may lose its end on a narrow terminal.
+        for column in table.columns[:-1]:
+            column.min_width = max(len(str(cell)) for cell in (column.header, *column.cells))
         console.print(table)
+
+
+def _network_or_reason(trial: "TrialRecord") -> str:
+    if trial.outcome not in ("complete", "pruned", "running"):
+        return trial.reason
+    return trial.spec.describe() if trial.spec else show_params(trial.params)
 
 
 def _print_csv(records: "tuple[TrialRecord, ...]") -> None:
