@@ -9,4 +9,4 @@ __version__ = "0.1.0"
 
 # Read once by TensorFlow and Keras, so they must be set before either is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ["KERAS_BACKEND"] = "tensorflow"  # the engines are written for it

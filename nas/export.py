@@ -124,6 +124,13 @@ def export_winner(
         The model card.
     """
     check_output(path, ".keras")
+    if card_path(path).exists() and read_card(path) is None:
+        raise NasError(
+            str(card_path(path)),
+            "is there, and is no model card",
+            "a free place for the card of the model",
+            "Give the model another name.",
+        )
     best = study.best()
     if best.spec is None:
         raise NasError(study.name, f"trial {best.number} has no specification")
@@ -150,7 +157,7 @@ def export_winner(
         prediction = predict(model, take_rows(dataset.features, split.test), dataset.task)
         y = dataset.y[split.test]
         test_value = metric.score(y, prediction)
-        interval = list(bootstrap_interval(metric, y, prediction))
+        interval = bootstrap_interval(metric, y, prediction)
     summary = summarize(study)
     card = {
         "nas_version": nas.__version__,
@@ -158,7 +165,7 @@ def export_winner(
         **{key: summary[key] for key in ("study", "trial", "metric", "direction", "value")},
         **{key: summary[key] for key in ("stderr", "fold_values")},
         "test_value": test_value,
-        "test_interval": interval,
+        "test_interval": list(interval) if interval else None,
         "n_weights": spec.n_weights,
         "params": best.params,
         "spec": spec.to_dict(),
@@ -216,6 +223,29 @@ def _save(model: keras.Model, card: dict[str, Any], path: Path) -> None:
         partial_card.unlink(missing_ok=True)
 
 
+def read_card(model_path: Path) -> dict[str, Any] | None:
+    """The card of a saved model; None where there is none."""
+    try:
+        card = json.loads(card_path(model_path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_card = isinstance(card, dict) and "nas_version" in card and "schema" in card
+    return card if is_card else None
+
+
+def is_winner(model_path: Path, study: StudyRecord) -> bool:
+    """Whether a saved model is the winner of this study: same data, trial and scores."""
+    best, card = study.best(), read_card(model_path)
+    return (
+        model_path.exists()
+        and card is not None
+        and study.winner.get("trial") == best.number == card["trial"]
+        and card["study"] == study.name
+        and card["data_hash"] == study.settings["data_hash"]
+        and card["fold_values"] == list(best.fold_values)
+    )
+
+
 def winner_entry(card: Mapping[str, Any]) -> dict[str, Any]:
     """What the study keeps of its winner's test."""
     return {key: card[key] for key in ("trial", "test_value", "test_interval")}
@@ -235,17 +265,14 @@ def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
         raise NasError(
             str(path), "not a Keras model", "a .keras file saved by 'nas export'"
         ) from error
-    card_file = card_path(path)
-    try:
-        card = json.loads(card_file.read_text(encoding="utf-8"))
-        Schema.from_dict(card["schema"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    card = read_card(path)
+    if card is None:
         raise NasError(
-            str(card_file),
-            f"no model card ({first_line(error, 80)})",
+            str(card_path(path)),
+            "no model card",
             "the JSON file that 'nas export' wrote beside the model",
             "Copy it there.",
-        ) from error
+        )
     return model, card
 
 

@@ -1,6 +1,6 @@
 """What a network is scored by; every function is scikit-learn's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -151,6 +151,28 @@ def get_metric(name: str | None, task: Task) -> Metric:
     return METRICS[name]
 
 
+def check_metric(metric: Metric, parts: Mapping[str, Array], n_classes: int) -> None:
+    """Refuses parts of the data on which a metric is undefined.
+
+    Args:
+        metric: What is to be computed.
+        parts: Targets by name, such as `fold 1` and `the test part`; empty ones are left out.
+        n_classes: Classes of the data; 0 for regression.
+    """
+    for name, y in parts.items():
+        if metric.name == "auc" and len(y) and len(np.unique(y)) < n_classes:
+            raise NasError(
+                "--metric",
+                f"auc, but {name} has {len(np.unique(y))} of {n_classes} classes",
+                "every class in it",
+                "Choose another metric, fewer --folds or another --seed.",
+            )
+        if metric.name == "r2" and len(y) == 1:
+            raise NasError(
+                "--metric", f"r2, but {name} has one row", "at least two", "Make it larger."
+            )
+
+
 def standard_error(fold_values: tuple[float, ...]) -> float | None:
     """Standard error of the mean over folds; None with one fold.
 
@@ -164,8 +186,11 @@ def standard_error(fold_values: tuple[float, ...]) -> float | None:
 
 def bootstrap_interval(
     metric: Metric, y: Array, prediction: Array, seed: int = 0, n_resamples: int = 1000
-) -> tuple[float, float]:
-    """95 % percentile interval of a score over resampled rows (Efron 1979)."""
+) -> tuple[float, float] | None:
+    """95 % percentile interval of a score over resampled rows (Efron 1979).
+
+    None where the score is undefined on every resample.
+    """
     generator = np.random.default_rng(seed)
     scores = []
     for _ in range(n_resamples):
@@ -173,5 +198,7 @@ def bootstrap_interval(
         if metric.name == "auc" and len(np.unique(y[rows])) < len(np.unique(y)):
             continue  # undefined without every class
         scores.append(metric.score(y[rows], prediction[rows]))
+    if not scores:
+        return None
     low, high = np.percentile(scores, [2.5, 97.5])
     return float(low), float(high)

@@ -1,5 +1,6 @@
 """The study database: opening it, and saying in one line what is wrong with it."""
 
+import atexit
 import sqlite3
 import time
 import warnings
@@ -80,11 +81,7 @@ def open_storage(url: str, *, create: bool = False) -> RDBStorage:
                 {"connect_args": {"timeout": LOCK_TIMEOUT}} if url.startswith("sqlite") else {}
             )
             if path is not None:
-                connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
-                try:
-                    connection.execute("PRAGMA journal_mode=WAL")
-                finally:
-                    connection.close()
+                _prepare(path, create)
             storage = _connect(url, engine_kwargs)
         except (sqlalchemy.exc.ArgumentError, ValueError) as error:
             raise NasError(
@@ -95,7 +92,27 @@ def open_storage(url: str, *, create: bool = False) -> RDBStorage:
         if url.startswith("sqlite"):
             sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
             storage.engine.dispose()  # connections made before the listener lack its settings
+    # The last connection that closes moves the write-ahead log into the database file.
+    atexit.register(_close, storage)
     return storage
+
+
+def _close(storage: RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _prepare(path: Path, create: bool) -> None:
+    """Turns the write-ahead log on; refuses to read a database that holds no studies."""
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
+    try:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if not create and ("studies",) not in tables.fetchall():
+            raise NasError(str(path), "holds no study", fix="Run 'nas search' first.")
+        if create:
+            connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
 
 
 def _connect(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
@@ -140,14 +157,13 @@ def redacted(url: str) -> str:
 
 
 def study_names(storage: RDBStorage) -> list[str]:
-    """Names of all studies, the one searched last at the end."""
-    names = optuna.get_all_study_names(storage)
-
-    def last_search(name: str) -> str:
+    """Names of all studies that nas made, the one searched last at the end."""
+    searched_at = {}
+    for name in optuna.get_all_study_names(storage):
         attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
-        return str(attributes.get("searched_at", ""))
-
-    return sorted(names, key=last_search)
+        if "nas_version" in attributes:
+            searched_at[name] = str(attributes.get("searched_at", ""))
+    return sorted(searched_at, key=lambda name: searched_at[name])
 
 
 def open_optuna_study(storage: RDBStorage, name: str | None, url: str) -> optuna.Study:

@@ -121,7 +121,7 @@ class StudyRecord:
             raise NasError(
                 self.name,
                 f"no complete trial ({counts or 'no trials'})" + (f": {reason}" if reason else ""),
-                fix="Run 'nas search' for more trials.",
+                fix="Search with more trials, more time, or a larger --max-params.",
             )
         sign = 1.0 if self.direction == "maximize" else -1.0
         return max(self.complete, key=lambda trial: sign * (trial.value or 0.0))

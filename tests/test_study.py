@@ -84,7 +84,7 @@ def test_no_complete_trial_says_why(tmp_path: Path) -> None:
 def test_a_study_of_somebody_else_is_refused(tmp_path: Path) -> None:
     storage = open_storage(url_of(tmp_path), create=True)
     optuna.create_study(study_name="theirs", storage=storage)
-    with pytest.raises(NasError, match="not made by nas"):
+    with pytest.raises(NasError, match="holds no study"):
         load_study("theirs", url_of(tmp_path))
 
 

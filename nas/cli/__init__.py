@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 import nas
 from nas.cli import dashboard, importance, model, search, space, study
+from nas.cli.search import INTERRUPTED
 from nas.errors import NasError
 
 app = typer.Typer(
@@ -60,8 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"nas: {error}", file=sys.stderr)
         code = 1
     except TyperException as error:
-        message = " ".join(error.format_message().split()).rstrip(".")
-        print(f"nas: {message}. See 'nas --help'.", file=sys.stderr)
+        message = " ".join(error.format_message().split())
+        end = "" if message.endswith((".", "?")) else "."
+        print(f"nas: {message}{end} See 'nas --help'.", file=sys.stderr)
         code = error.exit_code
     except typer.Abort:
         print("nas: nothing done", file=sys.stderr)
@@ -69,4 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader, such as 'head', has seen enough
         sys.stderr.close()
         code = 0
+    if code == INTERRUPTED:
+        print("nas: stopped; the same command starts again or goes on", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

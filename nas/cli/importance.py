@@ -53,7 +53,8 @@ def importance(
     console.print(rests_on(result))
     say(
         "fANOVA: what moves the score over the whole space. "
-        "PED-ANOVA: what sets the best tenth of the trials apart from the rest."
+        "PED-ANOVA: what sets the best tenth of the trials "
+        f"({max(1, result.n_complete // 10)} of {result.n_complete}) apart from the rest."
     )
     reasons: dict[str, list[str]] = {}
     for left_out in result.left_out.values():

@@ -10,8 +10,8 @@ from nas.cli.output import (
     StorageOption,
     StudyOption,
     say,
-    score,
     start_tensorflow,
+    with_interval,
     working,
 )
 
@@ -54,11 +54,7 @@ def export(
         optuna_study.set_user_attr("winner", winner_entry(card))
     say(f"Saved {output} and its card {card_path(output)}.")
     if card["test_value"] is not None:
-        low, high = card["test_interval"]
-        say(
-            f"Test {card['metric']} {score(card['test_value'])} "
-            f"(95 % interval {score(low)} to {score(high)})"
-        )
+        say(f"Test {card['metric']} {with_interval(card['test_value'], card['test_interval'])}")
 
 
 def predict(

@@ -59,10 +59,18 @@ def score(value: float | None, stderr: float | None = None) -> str:
     """A score, with its standard error where there is one; a dash for none."""
     if value is None:
         return "–"
-    text = f"{value:.4f}" if abs(value) < 100 else f"{value:,.2f}"
-    if stderr is None:
-        return text
-    return f"{text} ± {stderr:.4f}" if abs(value) < 100 else f"{text} ± {stderr:,.2f}"
+    form = ".4f" if abs(value) < 100 else ",.2f"
+    if 0 < abs(value) < 0.001:
+        form = ".3g"
+    return f"{value:{form}}" + (f" ± {stderr:{form}}" if stderr is not None else "")
+
+
+def with_interval(value: float, interval: list[float] | None) -> str:
+    """A test score with its interval, where it has one."""
+    if interval is None:
+        return score(value)
+    low, high = interval
+    return f"{score(value)} (95 % interval {score(low)} to {score(high)})"
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -122,6 +130,7 @@ def default_model_path(storage: str, study: str) -> Path:
     """Where a search saves its winner: beside an SQLite database, otherwise in `studies`."""
     prefix = "sqlite:///"
     folder = Path(storage.removeprefix(prefix)).parent if storage.startswith(prefix) else None
-    return (
-        folder if folder is not None and folder.is_dir() else Path("studies")
-    ) / f"{study}.keras"
+    if folder is None or not folder.is_dir():
+        folder = Path("studies")
+        folder.mkdir(exist_ok=True)
+    return folder / f"{study}.keras"

@@ -26,6 +26,7 @@ from nas.cli.output import (
     score,
     show_params,
     start_tensorflow,
+    with_interval,
     working,
 )
 from nas.errors import NasError
@@ -123,7 +124,7 @@ def search(
 
     with working("Reading the data"):
         from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
-        from nas.metrics import get_metric
+        from nas.metrics import check_metric, get_metric
         from nas.search import SearchOptions, make_sampler, open_study, run_search, study_settings
         from nas.storage import open_storage, storage_errors
         from nas.study import study_record
@@ -153,6 +154,9 @@ def search(
         dataset = load_dataset(data_options)
         split = split_dataset(dataset, split_options)
         the_metric = get_metric(metric, dataset.task)
+        scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
+        scored["the test part"] = dataset.y[split.test]
+        check_metric(the_metric, scored, len(dataset.classes))
         settings = study_settings(
             the_space, data_options, dataset, split_options, split, the_metric
         )
@@ -175,7 +179,7 @@ def search(
     with working("Starting TensorFlow"):
         start_tensorflow()
         from nas.engines.keras_engine import KerasEngine
-        from nas.export import export_winner, winner_entry
+        from nas.export import export_winner, is_winner, winner_entry
         from nas.models.preprocessing import encode_folds
         from nas.spec import Problem
 
@@ -187,13 +191,17 @@ def search(
     interrupted = _follow(steps)
 
     record = study_record(optuna_study)
-    best = record.best()
     if interrupted:
-        say(f"Stopped. Best so far: {score(best.value, best.stderr)} (trial {best.number}).")
+        so_far = "No trial is complete yet."
+        if record.complete:
+            best = record.best()
+            so_far = f"Best so far: {score(best.value, best.stderr)} (trial {best.number})."
+        say(f"Stopped. {so_far}")
         say("The same command goes on from here.")
-        raise typer.Exit(INTERRUPTED)
+        sys.exit(INTERRUPTED)  # past the line that any other interruption prints
+    best = record.best()
     path = default_model_path(storage, name)
-    if record.winner.get("trial") != best.number or not path.exists():
+    if not is_winner(path, record):
         with working(f"Training the winner (trial {best.number}) on all folds together"):
             card = export_winner(record, dataset, split, KerasEngine, path, seed)
         with storage_errors(storage):
@@ -362,12 +370,8 @@ def _show_winner(record: Any, path: Path) -> None:
         " ",
     )
     if summary["test_value"] is not None:
-        low, high = summary["test_interval"]
-        say(
-            f"{score(summary['test_value'])} on rows never seen before "
-            f"(95 % interval {score(low)} to {score(high)})",
-            "Test",
-        )
+        tested = with_interval(summary["test_value"], summary["test_interval"])
+        say(f"{tested}, on rows never seen before", "Test")
     if simplest["trial"] != best.number:
         say(
             f"trial {simplest['trial']} is within one standard error: "

@@ -126,6 +126,8 @@ def _plain(value: Value) -> str:
 def _new(
     file: Path, force: bool, data: str | None, target: str | None, **given: str | None
 ) -> None:
+    if file.is_dir():
+        raise NasError(str(file), "is a folder", "a file to write")
     if file.exists() and not force:
         raise NasError(str(file), "exists already", fix="Give another name, or --force.")
     if not file.parent.is_dir():

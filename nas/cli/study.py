@@ -17,6 +17,7 @@ from nas.cli.output import (
     say,
     score,
     show_params,
+    with_interval,
 )
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ def best(
     console.print(table)
     say("folds  " + "  ".join(score(value) for value in winner.fold_values))
     if summary["test_value"] is not None:
-        low, high = summary["test_interval"]
-        say(f"test   {score(summary['test_value'])} (95 % interval {score(low)} to {score(high)})")
+        say(f"test   {with_interval(summary['test_value'], summary['test_interval'])}")
     elif record.settings["split"]["test_size"]:
         say("test   not scored yet: 'nas search' and 'nas export' do it, once")
 

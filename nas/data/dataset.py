@@ -15,6 +15,7 @@ from nas.spec import Task
 # columns, each of shape (n_rows,): float64 for numbers (NaN is missing), object for text.
 Features = NDArray[Any] | Mapping[str, NDArray[Any]]
 
+LARGEST_TARGET = 1e30  # the saved model returns 32-bit floats
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
 
 
@@ -186,6 +187,8 @@ def encode_target(
                 "numbers for regression",
                 "Leave --task out, or choose another --target.",
             )
+        if np.abs(target.astype(np.float64)).max() > LARGEST_TARGET:
+            raise NasError(where, "values beyond 1e30", "smaller numbers", "Divide the target.")
         return target.astype(np.float64), task, ()
     if task == "binary" and len(values) != 2:
         raise NasError(

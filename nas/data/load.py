@@ -1,6 +1,7 @@
 """Reading data sets: scikit-learn's, CSV, Parquet, NumPy archives, and those of Keras."""
 
 import os
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,11 @@ SKLEARN_DATA = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 # A column with a smaller share of text than this is taken for numbers with mistakes in it.
-TEXT_SHARE_OF_A_TYPO = 0.01
+TEXT_SHARE_OF_A_TYPO = 0.1
+
+# Networks compute with 32-bit floats: a deviation below this share of the values is lost in them.
+LEAST_RELATIVE_DEVIATION = 1e-5
+LARGEST_NUMBER = 1e30
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise NasError(
             str(path), f"cannot be read as a table ({first_line(error, 120)})", "CSV or Parquet"
         ) from error
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()  # Parquet files may keep columns as an index
     frame.columns = frame.columns.map(str)
     if not len(frame):
         raise NasError(str(path), "a header without rows", "at least one row")
@@ -247,7 +254,13 @@ def _is_date(series: "pd.Series[Any]") -> bool:
 def _target_column(series: "pd.Series[Any]", source: str) -> NDArray[Any]:
     if _is_date(series):
         raise NasError(f"{source}: {series.name}", f"got dates ({series.dtype})", "numbers or text")
+    if pd.api.types.is_bool_dtype(series):
+        return np.asarray(series, dtype=bool)
     missing = _missing(series)
+    given = series[~missing]
+    is_text = not len(given) or bool(np.isnan(_numbers(given)).any())
+    if is_text:  # there 'none' or 'NA' may be the name of a class
+        missing = np.asarray(series.isna() | (series.astype(str).str.strip() == ""), dtype=bool)
     if missing.any():
         raise NasError(
             f"{source}: {series.name}",
@@ -255,9 +268,9 @@ def _target_column(series: "pd.Series[Any]", source: str) -> NDArray[Any]:
             "a target in every row",
             "Remove those rows.",
         )
-    numbers = _numbers(series)
-    if np.isnan(numbers).any():
+    if is_text:
         return np.asarray(series.astype(str).str.strip(), dtype=object).astype(str)
+    numbers = _numbers(series)
     _check_finite(numbers, f"{source}: {series.name}")
     return numbers
 
@@ -272,6 +285,14 @@ def _column_kind(
             f"got dates ({series.dtype})",
             "numbers or text",
             f"Turn them into numbers, or use --drop {name}.",
+        )
+    nested = series.dropna().map(lambda value: isinstance(value, list | dict | np.ndarray))
+    if nested.any():
+        raise NasError(
+            f"{source}: {name}",
+            "got lists or structures",
+            "a single number or text in each row",
+            f"Use --drop {name}.",
         )
     missing = _missing(series)
     if missing.all():
@@ -313,6 +334,7 @@ def _features(frame: pd.DataFrame, schema: Schema, source: str) -> Features:
                 "a number",
             )
         _check_finite(numbers, f"{source}: {column.name}", allow_missing=True)
+        _check_precision(numbers[:, None], f"{source}: {column.name}")
         columns[column.name] = numbers
     if schema.is_table:
         return columns
@@ -332,25 +354,32 @@ def _dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions)
                 source, f"rows shaped {shapes[0]} in x_train and {shapes[1]} in x_test", "the same"
             )
         x = np.concatenate([arrays["x_train"], arrays["x_test"]])
-        y = np.concatenate([arrays["y_train"], arrays["y_test"]])
+        parts = [_one_value_a_row(arrays, part, source) for part in ("train", "test")]
+        y = np.concatenate(parts)
     else:
         x, y = arrays["x"], arrays["y"]
     if x.ndim == 0 or y.ndim == 0:
         raise NasError(source, "x or y is a single number", "arrays with a row each")
     if not len(x):
         raise NasError(source, "no rows", "at least one row")
-    y = y.reshape(len(y), -1)
-    if y.shape != (len(x), 1):
-        raise NasError(source, f"y has shape {y.shape} for {len(x)} rows", "one value a row")
+    if not has_test:
+        y = _one_value_a_row({"x_": x, "y_": y}, "", source)
+    if not x.size:
+        raise NasError(source, "x has no columns", "at least one")
     _check_array(x, "x", source)
-    target = y[:, 0]
+    target = y
     if target.dtype.kind not in "biufU":
         raise NasError(f"{source}: y", f"an array of {target.dtype}", "numbers or text")
     if target.dtype.kind == "f":
+        target = target.astype(np.float64)
         _check_finite(target, f"{source}: y")
     codes, task, classes = encode_target(target, options.task, f"{source}: y")
     if x.ndim == 1:
         x = x[:, None]
+    if x.dtype.kind == "f":
+        x = x.astype(np.float64)
+    if x.ndim == 2:
+        _check_precision(x, f"{source}: x")
     return Dataset(
         name=Path(source).stem,
         features=x,
@@ -360,6 +389,37 @@ def _dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions)
         classes=classes,
         test_rows=np.arange(len(arrays["x_train"]), len(x)) if has_test else None,
     )
+
+
+def _one_value_a_row(arrays: Mapping[str, NDArray[Any]], part: str, source: str) -> NDArray[Any]:
+    x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+    if y.shape not in ((len(x),), (len(x), 1)):
+        name = f"y_{part}".rstrip("_")
+        raise NasError(source, f"{name} has shape {y.shape} for {len(x)} rows", "one value a row")
+    return y.reshape(len(y))
+
+
+def _check_precision(values: NDArray[Any], where: str) -> None:
+    """Refuses numbers whose differences 32-bit floats, which networks take, cannot tell."""
+    values = np.asarray(values, dtype=np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
+        largest = np.nanmax(np.abs(values), axis=0)
+        deviation = np.nanstd(values, axis=0)
+    if (largest > LARGEST_NUMBER).any():
+        raise NasError(where, f"got {largest.max():g}", f"numbers below {LARGEST_NUMBER:g}")
+    lost = (deviation > 0) & (deviation < LEAST_RELATIVE_DEVIATION * largest)
+    # Differences at the limit of 64 bits are rounding errors of a constant column.
+    lost &= deviation > 1e-14 * largest
+    if lost.any():
+        column = int(lost.argmax())
+        name = where if values.shape[1] == 1 else f"{where}, column {column + 1}"
+        raise NasError(
+            name,
+            f"values around {largest[column]:.6g} that differ by {deviation[column]:.2g} only",
+            "differences that 32-bit floats can tell",
+            "Subtract a constant from the column, or leave it out.",
+        )
 
 
 def _check_array(x: NDArray[Any], key: str, source: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,11 +135,17 @@ def _cut(dataset: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Ro
         groups = dataset.groups[rows]
         if len(np.unique(groups)) < 2:
             raise NasError("--groups", "one group only", "at least two")
-        splitter = GroupShuffleSplit(n_splits=1, test_size=size, random_state=seed)
+        if not 0 < size < 1:
+            raise NasError(dataset.name, f"cannot be divided with a share of {size:g}")
+        n_parts = max(2, round(1 / size))
+        splitter: Any = GroupShuffleSplit(n_splits=1, test_size=size, random_state=seed)
+        if dataset.task != "regression" and len(np.unique(groups)) >= n_parts:
+            # One of as many stratified parts as the share asks for.
+            splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
     y = dataset.y[rows]
     try:
         if dataset.groups is not None:
-            first, second = next(splitter.split(rows, groups=groups))
+            first, second = next(iter(splitter.split(rows, y, groups)))
             return rows[first], rows[second]
         first, second = train_test_split(
             rows,

@@ -81,14 +81,16 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
         differences.append(f"data set ({old['data']['source']})")
     elif old["split_hash"] != settings["split_hash"]:
         before, now = old["split"], settings["split"]
-        changed = [f"{key} {before[key]}" for key in now if before.get(key) != now[key]]
+        changed = [
+            f"{key} {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]
+        ]
         differences.append("folds (" + (", ".join(changed) or "other rows") + ")")
     if old["metric"] != settings["metric"]:
         differences.append(f"metric ({old['metric']})")
     if differences:
         raise NasError(
             "--study",
-            f"'{study.study_name}' was made with another " + " and another ".join(differences),
+            f"'{study.study_name}' was made with other settings: " + "; ".join(differences),
             "the same, to go on",
             f"Give a new name with --study, or run 'nas study delete {study.study_name}'.",
         )

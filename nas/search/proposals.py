@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from nas.errors import NasError
 from nas.search.opening import owner
 from nas.search.options import SamplerName, SearchOptions
-from nas.space import RandomSuggester, Replay, SearchSpace
+from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
 from nas.study import UNCOUNTED, set_attributes
 
@@ -136,14 +136,15 @@ class Proposer:
             spec = self._space.sample(suggester, self._problem)
             return (duplicates or _key(spec) not in seen) and not self._too_large(spec)
 
-        if self._options.sampler != "grid":
-            for draw in range(DRAWS_FOR_AN_UNSEEN_NETWORK):
-                suggester = RandomSuggester(f"{seed} {draw}")
-                if acceptable(suggester):
-                    return suggester.params
-            if self._space.is_continuous:
-                return None
-        # Few are left, or a grid was asked for: look at every point.
+        is_grid = self._options.sampler == "grid"
+        for draw in range(DRAWS_FOR_AN_UNSEEN_NETWORK):
+            seed_of_draw = f"{seed} {draw}"
+            suggester = GridWalk(seed=seed_of_draw) if is_grid else RandomSuggester(seed_of_draw)
+            if acceptable(suggester):
+                return suggester.params
+        if self._space.is_continuous and not is_grid:
+            return None
+        # Few are left, if any: look at every point.
         left = []
         for count, params in enumerate(self._space.grid(self._problem.task)):
             if count == GRID_POINTS_LOOKED_AT:

@@ -58,17 +58,26 @@ class RandomSuggester:
 
 
 class GridWalk:
-    """Suggests the values at given positions of each parameter's grid, then the first ones."""
+    """Suggests values of each parameter's grid, and keeps their positions.
 
-    def __init__(self, prefix: Sequence[int]) -> None:
+    Args:
+        prefix: Positions of the first parameters.
+        seed: Draws the positions beyond the prefix; None takes the first of each.
+    """
+
+    def __init__(self, prefix: Sequence[int] = (), seed: int | str | None = None) -> None:
         self._prefix = prefix
+        self._random = None if seed is None else random.Random(seed)
         self.indices: list[int] = []
         self.sizes: list[int] = []
         self.params: dict[str, Value] = {}
 
     def _take(self, name: str, values: Sequence[Any]) -> Any:
         position = len(self.indices)
-        index = self._prefix[position] if position < len(self._prefix) else 0
+        if position < len(self._prefix):
+            index = self._prefix[position]
+        else:
+            index = self._random.randrange(len(values)) if self._random else 0
         self.indices.append(index)
         self.sizes.append(len(values))
         self.params[name] = values[index]

@@ -194,3 +194,54 @@ def test_space_new_refuses_what_is_wrong(nas, folder: Path) -> None:
 
 def test_a_metric_of_another_task(nas, folder: Path) -> None:
     assert "accuracy" in nas.wrong(*search("--metric", "r2"))
+
+
+def test_numbers_that_32_bits_cannot_tell(nas, folder: Path) -> None:
+    rows = "ms,t\n" + "".join(f"{1_700_000_000_000 + k * 1000},{k % 2}\n" for k in range(60))
+    line = nas.wrong(*search("--data", csv(rows), "--target", "t"))
+    assert "t.csv: ms" in line and "Subtract a constant" in line
+    np.savez("a.npz", x=np.full((50, 2), 1e35), y=np.arange(50) % 2)
+    assert "numbers below 1e+30" in nas.wrong(*search("--data", "a.npz"))
+
+
+def test_train_and_test_parts_of_unequal_length(nas, folder: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(120, 2)), np.arange(120) % 2
+    np.savez("a.npz", x_train=x[:100], y_train=y[:90], x_test=x[100:], y_test=y[90:])
+    line = nas.wrong(*search("--data", "a.npz"))
+    assert "y_train has shape (90,) for 100 rows" in line
+
+
+def test_a_typo_in_a_small_table(nas, folder: Path) -> None:
+    line = nas.wrong(*search("--data", csv(ROWS.replace("7,0,yes", "7x,0,yes")), "--target", "y"))
+    assert "t.csv: a, row 8: got '7x'" in line and "--categorical a" in line
+
+
+def test_a_metric_that_a_part_leaves_undefined(nas, folder: Path) -> None:
+    line = nas.wrong(*search("--data", "diabetes", "--test-size", "0.001", "--study", "d"))
+    assert "r2, but the test part has one row" in line
+    rows = "a,g,y\n" + "".join(f"{k},{k // 10},{int(k >= 40)}\n" for k in range(80))
+    more = ("--target", "y", "--groups", "g", "--metric", "auc", "--folds", 8, "--study", "g")
+    assert "of 2 classes" in nas.wrong(*search("--data", csv(rows), *more, "--test-size", 0))
+
+
+def test_a_foreign_file_in_the_cards_place_stays(nas, searched: Path, monkeypatch) -> None:
+    monkeypatch.chdir(searched)
+    (searched / "package.json").write_text("{}", encoding="utf-8")
+    assert "no model card" in nas.wrong("export", "--output", "package.keras")
+    assert (searched / "package.json").read_text(encoding="utf-8") == "{}"
+    assert not (searched / "package.keras").exists()
+
+
+def test_reading_leaves_another_programs_database_alone(nas, folder: Path) -> None:
+    connection = sqlite3.connect(folder / "other.db")
+    connection.execute("CREATE TABLE mine (x)")
+    connection.commit()
+    connection.close()
+    before = (folder / "other.db").read_bytes()
+    assert "holds no study" in nas.wrong("best", "--storage", "sqlite:///other.db")
+    assert (folder / "other.db").read_bytes() == before
+
+
+def test_no_complete_trial_names_the_ways_out(nas, folder: Path) -> None:
+    line = nas.wrong(*search("--max-params", 3, "--study", "small"))
+    assert "no complete trial" in line and "--max-params" in line

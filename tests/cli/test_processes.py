@@ -120,3 +120,31 @@ def test_a_reader_that_closes_early_is_no_error(searched: Path) -> None:
     )
     assert done.stdout.startswith("trial,outcome")
     assert "Traceback" not in done.stderr
+
+
+def test_a_search_stopped_in_its_first_trial_is_no_failure(folder: Path) -> None:
+    text = TINY.replace("epochs: 4", "epochs: 100000")
+    (folder / "tiny.yaml").write_text(text, encoding="utf-8")
+    process = start(folder)
+    assert process.stdout is not None and process.stderr is not None
+    while process.stderr.readline() != "Starting TensorFlow\n":
+        pass
+    time.sleep(15)  # into the first trial
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "No trial is complete yet." in out and err == ""
+
+
+def test_the_database_file_alone_holds_a_finished_study(folder: Path) -> None:
+    finish(folder)
+    copy = folder / "copy.db"
+    copy.write_bytes((folder / "studies" / "nas.db").read_bytes())
+    done = subprocess.run(
+        [*NAS, "trials", "--json", "--storage", "sqlite:///copy.db"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(json.loads(done.stdout)) >= 6

@@ -135,3 +135,32 @@ def test_space_new_writes_what_search_reads(nas, searched: Path) -> None:
         "learning_rate": "0.0001 to 0.1, log scale",
     }
     assert "right" in nas.right("space", "check", "own.yaml").out
+
+
+def test_another_databases_model_is_not_taken_for_the_winner(nas, searched: Path) -> None:
+    for data, url in (("wine", "sqlite:///b.db"), ("iris", "sqlite:///c.db")):
+        nas.right(
+            *f"search --space tiny.yaml --data {data} --trials 1 --folds 2 --storage {url}".split()
+        )
+    nas.right(
+        *"search --space tiny.yaml --data wine --trials 1 --folds 2".split(),
+        "--storage",
+        "sqlite:///b.db",
+    )
+    card = (searched / "tiny.json").read_text(encoding="utf-8")
+    assert '"source": "wine"' in card
+
+
+def test_classes_keep_their_names(nas, searched: Path) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame({"a": np.arange(60.0), "t": np.arange(60) % 2 == 0})
+    table.to_parquet(searched / "bool.parquet")
+    text = table.assign(t=np.where(table.t, "none", "NA"))
+    text.to_csv(searched / "text.csv", index=False)
+    for file, names in (("bool.parquet", ["p_False", "p_True"]), ("text.csv", ["p_NA", "p_none"])):
+        study = Path(file).stem
+        more = f"--target t --trials 1 --folds 2 --study {study}".split()
+        nas.right("search", "--space", "tiny.yaml", "--data", file, *more)
+        nas.right("predict", f"studies/{study}.keras", "--data", file, "--output", "c.csv")
+        assert (searched / "c.csv").read_text().splitlines()[0].split(",")[1:] == names

@@ -611,7 +611,7 @@ Y = np.arange(N) % 2
 @pytest.mark.parametrize(
     "arrays, where, received, expected",
     [
-        ({"x": np.ones((N, 1)), "y": Y[1:]}, "", "y has shape (39, 1) for 40 rows", "one value"),
+        ({"x": np.ones((N, 1)), "y": Y[1:]}, "", "y has shape (39,) for 40 rows", "one value"),
         ({"x": np.ones((N, 1)), "y": np.eye(N)}, "", "y has shape (40, 40)", "one value a row"),
         ({"x": np.full((N, 1), "a"), "y": Y}, ": x", "an array of <U1", "numbers"),
         ({"x": np.ones((N, 1), complex), "y": Y}, ": x", "an array of complex128", "numbers"),

@@ -258,8 +258,8 @@ def test_the_timeout_ends_after_an_epoch_and_leaves_no_running_trial(tmp_path: P
     [
         ({"space": SearchSpace({"depth": [1, 2], "epochs": 9}, "fake")}, "space (depth: "),
         ({"data": "wine"}, "data set (iris)"),
-        ({"split": SplitOptions(folds=4)}, "folds (folds 3)"),
-        ({"split": SplitOptions(folds=3, seed=5)}, "folds (seed 0)"),
+        ({"split": SplitOptions(folds=4)}, "folds (folds 3, now 4)"),
+        ({"split": SplitOptions(folds=3, seed=5)}, "folds (seed 0, now 5)"),
         ({"metric": METRICS["f1"]}, "metric (accuracy)"),
     ],
 )
@@ -267,7 +267,7 @@ def test_another_basis_under_the_same_name_is_refused(
     tmp_path: Path, change: dict, named: str
 ) -> None:
     open_fake_study(tmp_path)
-    with pytest.raises(NasError, match="'fake' was made with another") as caught:
+    with pytest.raises(NasError, match="'fake' was made with other settings") as caught:
         open_fake_study(tmp_path, **change)
     assert named in str(caught.value)
     assert "--study" in str(caught.value)
@@ -325,3 +325,27 @@ def test_the_gp_sampler_without_torch_says_what_to_install(
     monkeypatch.setattr("nas.search.proposals.find_spec", lambda name: None)
     with pytest.raises(NasError, match="pip install torch"):
         search_fake(tmp_path, n_trials=1, sampler="gp")
+
+
+def test_a_large_grid_is_drawn_from_all_its_points(tmp_path: Path) -> None:
+    space = SearchSpace(
+        {
+            "depth": Range(1, 8),
+            "learning_rate": Range(1e-4, 1e-1, log=True),
+            "l2": Range(1e-7, 1e-2, log=True),
+            "l1": Range(1e-7, 1e-2, log=True),
+            "dropout": Range(0.0, 0.5),
+            "beta_1": Range(0.8, 0.99),
+            "beta_2": Range(0.9, 0.999),
+            "rho": Range(0.8, 0.99),
+            "epochs": 9,
+        },
+        name="fake",
+    )
+    engine = FakeEngine()
+    search_fake(tmp_path, engine, space, n_trials=30, sampler="grid", pruner="none")
+    depths = {len(spec.architecture.units) for spec in engine.started}
+    assert len(set(engine.started)) == 30
+    assert max(depths) > 6 and min(depths) < 3
+    rates = {spec.training.learning_rate for spec in engine.started}
+    assert len(rates) == 5
