@@ -1,0 +1,126 @@
+"""Arrays: scikit-learn's data sets, NumPy archives, and the image sets of Keras."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.data.checks import check_array, check_file, check_finite, check_precision
+from nas.data.dataset import Dataset, Schema, encode_target
+from nas.data.options import DataOptions
+from nas.errors import NasError, first_line
+
+SKLEARN_DATA = ("digits", "iris", "wine", "breast_cancer", "diabetes")
+KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
+
+
+def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) -> Dataset:
+    source = options.source
+    has_test = "x_test" in arrays
+    if has_test:
+        shapes = [arrays[key].shape[1:] for key in ("x_train", "x_test")]
+        if shapes[0] != shapes[1]:
+            raise NasError(
+                source, f"rows shaped {shapes[0]} in x_train and {shapes[1]} in x_test", "the same"
+            )
+        x = np.concatenate([arrays["x_train"], arrays["x_test"]])
+        parts = [_one_value_a_row(arrays, part, source) for part in ("train", "test")]
+        y = np.concatenate(parts)
+    else:
+        x, y = arrays["x"], arrays["y"]
+    if x.ndim == 0 or y.ndim == 0:
+        raise NasError(source, "x or y is a single number", "arrays with a row each")
+    if not len(x):
+        raise NasError(source, "no rows", "at least one row")
+    if not has_test:
+        y = _one_value_a_row({"x_": x, "y_": y}, "", source)
+    if not x.size:
+        raise NasError(source, "x has no columns", "at least one")
+    check_array(x, "x", source)
+    target = y
+    if target.dtype.kind not in "biufU":
+        raise NasError(f"{source}: y", f"an array of {target.dtype}", "numbers or text")
+    if target.dtype.kind == "f":
+        target = target.astype(np.float64)
+        check_finite(target, f"{source}: y")
+    codes, task, classes = encode_target(target, options.task, f"{source}: y")
+    if x.ndim == 1:
+        x = x[:, None]
+    if x.dtype.kind == "f":
+        x = x.astype(np.float64)
+    if x.ndim == 2:
+        check_precision(x, f"{source}: x")
+    return Dataset(
+        name=Path(source).stem,
+        features=x,
+        y=codes,
+        schema=Schema((), x.shape[1:]),
+        task=task,
+        classes=classes,
+        test_rows=np.arange(len(arrays["x_train"]), len(x)) if has_test else None,
+    )
+
+
+def _one_value_a_row(arrays: Mapping[str, NDArray[Any]], part: str, source: str) -> NDArray[Any]:
+    x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+    if y.shape not in ((len(x),), (len(x), 1)):
+        name = f"y_{part}".rstrip("_")
+        raise NasError(source, f"{name} has shape {y.shape} for {len(x)} rows", "one value a row")
+    return y.reshape(len(y))
+
+
+def read_sklearn(name: str) -> Mapping[str, NDArray[Any]]:
+    from sklearn import datasets
+
+    load: Callable[..., Any] = getattr(datasets, f"load_{name}")
+    x, y = load(return_X_y=True)
+    return {"x": x, "y": y}
+
+
+def read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
+    arrays = open_npz(path)
+    split: Sequence[str] = ("x_train", "y_train", "x_test", "y_test")
+    keys = ("x", "y") if "x" in arrays else split
+    missing = [key for key in keys if key not in arrays]
+    if missing:
+        raise NasError(
+            str(path),
+            f"holds {', '.join(arrays) or 'nothing'}",
+            "arrays x and y, or x_train, y_train, x_test and y_test",
+        )
+    return {key: arrays[key] for key in keys}
+
+
+def open_npz(path: Path) -> dict[str, NDArray[Any]]:
+    check_file(path)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise NasError(
+            str(path), f"cannot be read ({first_line(error, 120)})", "a NumPy .npz archive"
+        ) from error
+
+
+def read_keras(name: str) -> Mapping[str, NDArray[Any]]:
+    """A data set of Keras: a local copy in `NAS_DATA_DIR`, or Keras's own cache and download."""
+    folder = os.environ.get("NAS_DATA_DIR")
+    local = Path(folder) / f"{name}.npz" if folder else None
+    if local is not None and local.exists():
+        return read_npz(local)
+    import keras
+
+    try:
+        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # Keras raises a bare Exception for every kind of failed download
+        raise NasError(
+            name,
+            f"could not be downloaded ({first_line(error, 120)})",
+            fix=f"Give a local copy: --data path/{name}.npz with x_train, y_train, x_test, y_test.",
+        ) from error
+    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}

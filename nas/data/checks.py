@@ -1,0 +1,65 @@
+"""What is wrong with a file or with numbers, before anything learns from them."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import NasError
+
+# Networks compute with 32-bit floats: a deviation below this share of the values is lost in them.
+LEAST_RELATIVE_DEVIATION = 1e-5
+LARGEST_NUMBER = 1e30
+
+
+def check_file(path: Path) -> None:
+    if not path.exists():
+        raise NasError(str(path), "no such file", "a file with data")
+    if path.is_dir():
+        raise NasError(str(path), "is a folder", "a file with data")
+    if path.stat().st_size == 0:
+        raise NasError(str(path), "the file is empty", "a file with data")
+
+
+def check_precision(values: NDArray[Any], where: str) -> None:
+    """Refuses numbers whose differences 32-bit floats, which networks take, cannot tell."""
+    values = np.asarray(values, dtype=np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
+        largest = np.nanmax(np.abs(values), axis=0)
+        deviation = np.nanstd(values, axis=0)
+    if (largest > LARGEST_NUMBER).any():
+        raise NasError(where, f"got {largest.max():g}", f"numbers below {LARGEST_NUMBER:g}")
+    lost = (deviation > 0) & (deviation < LEAST_RELATIVE_DEVIATION * largest)
+    # Differences at the limit of 64 bits are rounding errors of a constant column.
+    lost &= deviation > 1e-14 * largest
+    if lost.any():
+        column = int(lost.argmax())
+        name = where if values.shape[1] == 1 else f"{where}, column {column + 1}"
+        raise NasError(
+            name,
+            f"values around {largest[column]:.6g} that differ by {deviation[column]:.2g} only",
+            "differences that 32-bit floats can tell",
+            "Subtract a constant from the column, or leave it out.",
+        )
+
+
+def check_array(x: NDArray[Any], key: str, source: str) -> None:
+    if x.dtype.kind not in "biuf":
+        raise NasError(f"{source}: {key}", f"an array of {x.dtype}", "numbers")
+    if x.dtype.kind == "f":
+        check_finite(x, f"{source}: {key}")
+
+
+def check_finite(values: NDArray[Any], where: str, allow_missing: bool = False) -> None:
+    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
+    if bad.any():
+        rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
+        raise NasError(
+            where,
+            f"NaN or infinite in {len(rows)} rows, first in row {rows[0] + 1}",
+            "finite numbers",
+            "Remove those rows, or give a table, where an empty cell is a missing value.",
+        )
