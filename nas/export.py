@@ -209,8 +209,9 @@ def _whole_model(
 
 def _save(model: keras.Model, card: dict[str, Any], path: Path) -> None:
     """Writes model and card beside their places, then moves both there."""
-    partial_model = path.with_name(f".{path.stem}.partial.keras")
-    partial_card = path.with_name(f".{path.stem}.partial.json")
+    # Two searches of one study may save its winner at the same moment.
+    partial_model = path.with_name(f".{path.stem}.{os.getpid()}.partial.keras")
+    partial_card = partial_model.with_suffix(".json")
     try:
         model.save(partial_model)
         partial_card.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -305,7 +306,7 @@ def predict_file(model_path: Path, source: str, output: Path) -> int:
         columns = prediction.T if prediction.ndim == 2 else (1.0 - prediction, prediction)
         for label, column in zip(classes, columns, strict=True):
             table[f"p_{label}"] = column
-    partial_file = output.with_name(f".{output.name}.partial")
+    partial_file = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         pd.DataFrame(table).to_csv(partial_file, index=False)
         partial_file.replace(output)
