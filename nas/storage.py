@@ -13,9 +13,9 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
+from nas import DEFAULT_STORAGE
 from nas.errors import NasError, did_you_mean, first_line
 
-DEFAULT_STORAGE = "sqlite:///studies/nas.db"
 LOCK_TIMEOUT = 20.0  # seconds to wait for another process's write
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

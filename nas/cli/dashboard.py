@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import DEFAULT_STORAGE, StorageOption, say
+from nas import DEFAULT_STORAGE
+from nas.cli.output import StorageOption, say
 
 
 def dashboard(

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from nas import DEFAULT_STORAGE
 from nas.cli.output import (
-    DEFAULT_STORAGE,
     JsonOption,
     StorageOption,
     StudyOption,

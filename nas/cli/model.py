@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nas import DEFAULT_STORAGE
 from nas.cli.output import (
-    DEFAULT_STORAGE,
     StorageOption,
     StudyOption,
     say,

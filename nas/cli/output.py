@@ -28,7 +28,6 @@ StorageOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-DEFAULT_STORAGE = "sqlite:///studies/nas.db"
 
 
 def say(text: str, label: str = "") -> None:
@@ -128,8 +127,10 @@ def start_tensorflow() -> None:
 
 def default_model_path(storage: str, study: str) -> Path:
     """Where a search saves its winner: beside an SQLite database, otherwise in `studies`."""
-    prefix = "sqlite:///"
-    folder = Path(storage.removeprefix(prefix)).parent if storage.startswith(prefix) else None
+    from nas.storage import sqlite_path
+
+    database = sqlite_path(storage)
+    folder = database.parent if database is not None else None
     if folder is None or not folder.is_dir():
         folder = Path("studies")
         folder.mkdir(exist_ok=True)

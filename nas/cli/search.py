@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from nas import DEFAULT_STORAGE
 from nas.cli.output import (
-    DEFAULT_STORAGE,
     StorageOption,
     console,
     default_model_path,

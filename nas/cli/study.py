@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas import DEFAULT_STORAGE
 from nas.cli.output import (
-    DEFAULT_STORAGE,
     JsonOption,
     StorageOption,
     StudyOption,
