@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from nas.data import FoldData
 from nas.engines.base import Cohort, Engine, batch_order, lane_seed
-from nas.metrics import Metric, predictions_of
+from nas.engines.trial_log import TrialLog, score_outputs
+from nas.metrics import Metric
 from nas.models.network import build_model, initial_weights
 from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
 from nas.spec import TrialResult, TrialSpec
@@ -55,10 +56,10 @@ class KerasCohort(Cohort):
         for trial, kept in zip(self._trials, self._kept, strict=True):
             for _ in range(epochs if kept else 0):
                 trial.run_epoch()
-        return np.array([trial.scores for trial in self._trials])
+        return np.array([trial.log.scores for trial in self._trials])
 
     def running(self) -> NDArray[np.bool_]:
-        return np.asarray(self._kept & [any(trial.active) for trial in self._trials])
+        return np.asarray(self._kept & [any(trial.log.active) for trial in self._trials])
 
     def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
         self._kept &= np.asarray(mask, dtype=bool)
@@ -108,26 +109,19 @@ class _Trial:
             self._states.append([*initial_weights(spec, lane), *random_states, *fresh_optimizer])
         self._loaded: int | None = None
 
-        self.scores = [float("nan")] * len(folds)
-        self.active = [spec.training.epochs > 0] * len(folds)
-        self._epochs = [0] * len(folds)
-        self._losses: list[list[float]] = []
-        self._best_loss = [float("inf")] * len(folds)
-        self._stale_epochs = [0] * len(folds)
-        self._seconds = time.perf_counter() - started
+        self.log = TrialLog(spec.training, len(folds))
+        self.log.seconds = time.perf_counter() - started
 
     def run_epoch(self) -> None:
         started = time.perf_counter()
-        if any(self.active):
-            self._losses.append([float("nan")] * len(self._folds))
-        for fold, active in enumerate(self.active):
+        for fold, active in enumerate(self.log.active):
             if active:
                 self._run_lane(fold)
-        self._seconds += time.perf_counter() - started
+        self.log.seconds += time.perf_counter() - started
 
     def _run_lane(self, fold: int) -> None:
         training = self._spec.training
-        epoch = self._epochs[fold]
+        epoch = self.log.epochs[fold]
         n_rows = len(self._folds[fold].y_train)
         steps = -(-n_rows // training.batch_size)
         self._load(fold)
@@ -140,17 +134,7 @@ class _Trial:
                 tf.constant(training.batch_size),
             )
         )
-        self._epochs[fold] = epoch + 1
-        self._losses[-1][fold] = loss
-        score = self._score(self._x[fold][1], self._folds[fold].y_val, fold)
-        diverged = not np.isfinite(loss)
-        self.scores[fold] = float("nan") if diverged else score
-        if loss < self._best_loss[fold]:
-            self._best_loss[fold], self._stale_epochs[fold] = loss, 0
-        else:
-            self._stale_epochs[fold] += 1
-        stopped_early = 0 < training.early_stopping <= self._stale_epochs[fold]
-        self.active[fold] = epoch + 1 < training.epochs and not stopped_early and not diverged
+        self.log.record(fold, loss, self._score(self._x[fold][1], self._folds[fold].y_val, fold))
 
     def result(self) -> TrialResult:
         started = time.perf_counter()
@@ -158,34 +142,21 @@ class _Trial:
         for fold, data in enumerate(self._folds):
             self._load(fold)
             train_values.append(self._score(self._x[fold][0], data.y_train, fold))
-        self._seconds += time.perf_counter() - started
-        return TrialResult(
-            fold_values=tuple(self.scores),
-            train_values=tuple(train_values),
-            losses=tuple(map(tuple, self._losses)),
-            epochs=tuple(self._epochs),
-            seconds=self._seconds,
-        )
+        self.log.seconds += time.perf_counter() - started
+        return self.log.result(train_values)
 
     def weights(self, fold: int) -> list[NDArray[np.float32]]:
         self._load(fold)
         return [np.array(weight) for weight in self._model.get_weights()]
 
     def _score(self, x: Any, y: NDArray[Any], fold: int) -> float:
-        """Score of the loaded lane; NaN without rows, or when an output is not finite."""
-        if not len(y):
-            return float("nan")
-        outputs = np.concatenate(
-            [
-                self._predict(x[start : start + PREDICT_BATCH]).numpy()
-                for start in range(0, len(y), PREDICT_BATCH)
-            ]
-        )
-        if not np.isfinite(outputs).all():
-            return float("nan")
-        data = self._folds[fold]
-        prediction = predictions_of(data.task, outputs, data.target_mean, data.target_scale)
-        return self._metric.score(y, prediction)
+        """Score of the loaded lane."""
+        parts = [
+            self._predict(x[start : start + PREDICT_BATCH]).numpy()
+            for start in range(0, len(y), PREDICT_BATCH)
+        ]
+        outputs = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+        return score_outputs(self._metric, self._folds[fold], y, outputs)
 
     def _load(self, fold: int) -> None:
         """Puts a lane's state into the model, and the state of the one before it away."""

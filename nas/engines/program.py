@@ -1,0 +1,411 @@
+"""The compiled program: one epoch of several lanes of one shape, in one call.
+
+Everything that differs between trials of a shape is an argument: optimizer, learning rates,
+activation, dropout, penalties, residual connections, widths below the program's. So a program is
+compiled once and serves all later trials of its shape.
+
+Notation: axes are always lanes first, then rows, then units. All kernels of a lane lie one after
+another in one vector, all its other weights in a second one, so that one fused operation updates
+them; see `Shape` for where each lies.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nas.engines.update_rule import Coefficients
+
+BATCH_MOMENTUM, NORMALIZATION_EPSILON = 0.99, 1e-3  # Keras's defaults
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What must be the same in all lanes of a program.
+
+    Attributes:
+        task: Chooses the loss.
+        n_inputs: Columns of the features.
+        n_outputs: Units of the output layer.
+        depth: Hidden layers.
+        width: Units of every hidden layer; a narrower layer leaves its last units unused.
+        batch_size: Rows of a step.
+        normalization: `none`, `batch` or `layer`.
+        has_l1: Whether there is a penalty on absolute values.
+        clips: Whether gradients are clipped.
+        lanes: Lanes that train together.
+    """
+
+    task: str
+    n_inputs: int
+    n_outputs: int
+    depth: int
+    width: int
+    batch_size: int
+    normalization: str
+    has_l1: bool
+    clips: bool
+    lanes: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units from the inputs to the outputs."""
+        return (self.n_inputs, *[self.width] * self.depth, self.n_outputs)
+
+    @property
+    def kernels(self) -> list[tuple[int, int]]:
+        """Shape of each kernel, in the order in which they lie in the vector of kernels."""
+        return list(pairwise(self.sizes))
+
+    @property
+    def others(self) -> list[int]:
+        """Size of each other weight: the biases, then scale and offset of each normalization."""
+        normalized = 0 if self.normalization == "none" else self.depth
+        return [*self.sizes[1:], *[self.width] * (2 * normalized)]
+
+    @property
+    def n_kernel_weights(self) -> int:
+        return sum(math.prod(kernel) for kernel in self.kernels)
+
+
+class Weights(NamedTuple):
+    """Weights of the lanes, or one of their moments; tensors of shape (lanes, n)."""
+
+    kernels: Any
+    others: Any
+
+
+class State(NamedTuple):
+    """All that training changes.
+
+    Attributes:
+        weights: The weights.
+        first: Their first moments.
+        second: Their second moments.
+        moving: Moving mean and variance of each batch normalization, shape
+            (depth, 2, lanes, width); of size 0 without.
+    """
+
+    weights: Weights
+    first: Weights
+    second: Weights
+    moving: Any
+
+
+class Epoch(NamedTuple):
+    """What an epoch is trained on.
+
+    Attributes:
+        x: Training rows, (lanes, n_rows, n_inputs).
+        y: Encoded targets, (lanes, n_rows, n_outputs).
+        rows: The rows of each step, (steps, lanes, batch_size).
+        row_weights: Their weights, 1 over the batch's rows; 0 fills up a smaller batch.
+        share: Share of the epoch's rows in each step, (steps, lanes); 0 where a lane rests.
+        coefficients: (steps, lanes, N_COEFFICIENTS), see `update_rule`; those of `RESTING` where
+            a lane rests.
+        seeds: Seed of the dropout in this epoch, (lanes,), uint32.
+    """
+
+    x: Any
+    y: Any
+    rows: Any
+    row_weights: Any
+    share: Any
+    coefficients: Any
+    seeds: Any
+
+
+class Settings(NamedTuple):
+    """What stays the same for a trial; tensors.
+
+    Attributes:
+        units: 1 for each unit in use, 0 for the others, (depth, width).
+        activation_form: Which of the forms of `activations`, a number.
+        activation: The form's coefficients, (4,).
+        dropout: Share of units dropped.
+        residual: 1 with residual connections, else 0.
+        l1, l2: Penalties on the kernels.
+        clip_norm: Largest global norm of a gradient; 0 for no clipping.
+    """
+
+    units: Any
+    activation_form: Any
+    activation: Any
+    dropout: Any
+    residual: Any
+    l1: Any
+    l2: Any
+    clip_norm: Any
+
+
+# Activations, in five forms of which the program has one branch each
+
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+# From the name of an activation to its form, and the form's coefficients k, p, q and r.
+ACTIVATIONS: dict[str, tuple[int, tuple[float, float, float, float]]] = {
+    "relu": (0, (0.0, 0.0, 0.0, 0.0)),
+    "leaky_relu": (0, (0.0, 0.2, 0.0, 0.0)),
+    "linear": (0, (0.0, 1.0, 0.0, 0.0)),
+    "elu": (1, (0.0, 1.0, 1.0, 0.0)),
+    "selu": (1, (0.0, _SELU_SCALE, _SELU_SCALE * _SELU_ALPHA, 0.0)),
+    "sigmoid": (2, (1.0, 1.0, 0.0, 0.0)),
+    "tanh": (2, (2.0, 2.0, 0.0, -1.0)),
+    "silu": (2, (1.0, 0.0, 1.0, 0.0)),
+    "gelu": (3, (0.0, 0.0, 0.0, 0.0)),
+    "softplus": (4, (0.0, 0.0, 0.0, 0.0)),
+}
+
+
+def _activate(z: Any, form: Any, coefficients: Any) -> Any:
+    """The activation, one branch of which is run."""
+    k, p, q, r = tf.unstack(coefficients)
+    forms = [
+        lambda z: tf.where(z > 0, z, p * z),
+        lambda z: tf.where(z > 0, p * z, q * tf.math.expm1(tf.minimum(z, 0.0))),
+        lambda z: (p + q * z) * tf.sigmoid(k * z) + r,
+        tf.nn.gelu,
+        tf.nn.softplus,
+    ]
+
+    # By hand, because the gradient that TensorFlow makes for a branch fills the other branches'
+    # intermediate results with zeros, which XLA folds for minutes.
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def activate(z: Any) -> Any:
+        def pull_back(f: Any, upstream: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                output = f(z)
+            return tape.gradient(output, z, upstream)
+
+        def gradient(upstream: Any) -> Any:
+            return tf.switch_case(form, [lambda f=f: pull_back(f, upstream) for f in forms])
+
+        return tf.switch_case(form, [lambda f=f: f(z) for f in forms]), gradient
+
+    return activate(z)
+
+
+# Dropout
+
+_ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B))  # Wellons 2018, the `lowbias32` hash
+
+
+def _hash(x: Any) -> Any:
+    """Mixes 32-bit numbers; every bit of the result depends on every bit of `x`."""
+    shift, xor = tf.bitwise.right_shift, tf.bitwise.bitwise_xor
+    for bits, factor in _ROUNDS:
+        x = xor(x, shift(x, tf.constant(bits, tf.uint32))) * tf.constant(factor, tf.uint32)
+    return xor(x, shift(x, tf.constant(16, tf.uint32)))
+
+
+def _dropout(counters: Any, key: Any, rate: Any) -> Any:
+    """What to multiply with: 0 for a dropped unit, 1 / (1 - rate) for the others.
+
+    A counter hashed with a key; TensorFlow's own generators take as long as the rest of a step.
+
+    Args:
+        counters: A number for each row and unit, (batch_size, width).
+        key: A number for each lane, drawn anew for each step and layer, (lanes,).
+        rate: Share of units dropped.
+    """
+    bits = _hash(tf.bitwise.bitwise_xor(counters, key[:, None, None]))
+    uniform = (
+        tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
+    )
+    return tf.where(uniform >= rate, 1.0 / (1.0 - rate), 0.0)
+
+
+# The network
+
+
+def _unpack(shape: Shape, weights: Weights) -> tuple[list[Any], list[Any]]:
+    """Kernels, (lanes, n_in, n_out) each, and other weights, (lanes, 1, n) each."""
+    sizes = [math.prod(kernel) for kernel in shape.kernels]
+    kernels = [
+        tf.reshape(part, (-1, *kernel))
+        for part, kernel in zip(
+            tf.split(weights.kernels, sizes, axis=1), shape.kernels, strict=True
+        )
+    ]
+    others = [part[:, None, :] for part in tf.split(weights.others, shape.others, axis=1)]
+    return kernels, others
+
+
+def forward(
+    shape: Shape,
+    settings: Settings,
+    kernels: Sequence[Any],
+    others: Sequence[Any],
+    moving: Any,
+    x: Any,
+    row_weights: Any = None,
+    dropout_keys: Any = None,
+    counters: Any = None,
+) -> tuple[Any, list[Any]]:
+    """The outputs of all lanes, and the new moving statistics of batch normalizations.
+
+    With `row_weights`, (lanes, n_rows), as in training, else as in prediction.
+    """
+    training = row_weights is not None
+    statistics = []
+    skip = None
+    for i in range(shape.depth):
+        units = settings.units[i]
+        a = tf.matmul(x, kernels[i]) + others[i]
+        if shape.normalization != "none":
+            scale, offset = others[shape.depth + 1 + 2 * i :][:2]
+            if shape.normalization == "layer":
+                n = tf.reduce_sum(units)
+                mean = tf.reduce_sum(a * units, axis=2, keepdims=True) / n
+                centered = (a - mean) * units
+                variance = tf.reduce_sum(centered**2, axis=2, keepdims=True) / n
+            else:
+                mean, variance = moving[i, 0][:, None, :], moving[i, 1][:, None, :]
+                if training:
+                    weights = row_weights[:, :, None]
+                    batch_mean = tf.reduce_sum(weights * a, axis=1, keepdims=True)
+                    batch_variance = tf.reduce_sum(
+                        weights * (a - batch_mean) ** 2, axis=1, keepdims=True
+                    )
+                    statistics.append(
+                        [
+                            BATCH_MOMENTUM * old + (1.0 - BATCH_MOMENTUM) * new
+                            for old, new in ((mean, batch_mean), (variance, batch_variance))
+                        ]
+                    )
+                    mean, variance = batch_mean, batch_variance
+                centered = a - mean
+            a = centered * tf.math.rsqrt(variance + NORMALIZATION_EPSILON) * scale + offset
+        a = _activate(a, settings.activation_form, settings.activation) * units
+        if training:
+            a = a * _dropout(
+                counters, _hash(dropout_keys + tf.constant(i, tf.uint32)), settings.dropout
+            )
+        if skip is not None:
+            a = a + settings.residual * units * skip
+        x = skip = a
+    return tf.matmul(x, kernels[-1]) + others[shape.depth], statistics
+
+
+def _row_losses(task: str, y: Any, outputs: Any) -> Any:
+    """The loss of each row, (lanes, n_rows); Keras's, from logits."""
+    if task == "multiclass":
+        return tf.reduce_sum(-y * tf.nn.log_softmax(outputs), axis=2)
+    if task == "binary":
+        # max(o, 0) - o y + log(1 + exp(-|o|)), which is finite for every finite o
+        losses = tf.nn.relu(outputs) - outputs * y + tf.math.log1p(tf.exp(-tf.abs(outputs)))
+        return losses[:, :, 0]
+    return ((outputs - y) ** 2)[:, :, 0]
+
+
+# Training
+
+
+def _update(
+    c: Coefficients, decay: Any, w: Any, gradient: Any, m: Any, v: Any
+) -> tuple[Any, Any, Any]:
+    """One step of the rule of `update_rule`."""
+    new_v = c.v_keep * v + c.v_add * gradient**2
+    inverse = 1.0 / (tf.sqrt(c.v_scale * new_v + c.inside) + c.outside)
+    q = gradient * (1.0 - c.divide_early + c.divide_early * inverse)
+    new_m = c.m_keep * m + c.m_add * q
+    late = c.divide_early + (1.0 - c.divide_early) * inverse
+    new_w = w - decay * w - (c.m_rate * new_m + c.q_rate * q) * late
+    return new_w, new_m, new_v
+
+
+@cache
+def compile_epoch(shape: Shape) -> Any:
+    """A function from `State`, `Epoch`, `Settings` and dropout counters to `State` and losses.
+
+    The losses, (lanes,), are means over the epoch's rows, penalties included.
+    """
+
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def run_epoch(state: State, epoch: Epoch, settings: Settings, counters: Any) -> Any:
+        def step(s: Any, state: State, total: Any) -> Any:
+            row_weights, share = epoch.row_weights[s], epoch.share[s]
+            c = Coefficients(*tf.split(epoch.coefficients[s], len(Coefficients._fields), axis=1))
+            x = tf.gather(epoch.x, epoch.rows[s], batch_dims=1)
+            y = tf.gather(epoch.y, epoch.rows[s], batch_dims=1)
+            keys = _hash(epoch.seeds + tf.cast(s, tf.uint32))
+            weights = state.weights
+            kernels, others = _unpack(shape, weights)
+            with tf.GradientTape() as tape:
+                tape.watch([kernels, others])
+                outputs, statistics = forward(
+                    shape, settings, kernels, others, state.moving, x, row_weights, keys, counters
+                )
+                losses = tf.reduce_sum(row_weights * _row_losses(shape.task, y, outputs), axis=1)
+            gradients = tape.gradient(losses, [kernels, others])
+            gradient = Weights(*[tf.concat([_flat(g) for g in part], axis=1) for part in gradients])
+            w, g, m, v = weights.kernels, gradient.kernels, state.first, state.second
+            losses += settings.l2 * _sum(w**2)
+            g += 2.0 * settings.l2 * w
+            if shape.has_l1:
+                losses += settings.l1 * _sum(tf.abs(w))
+                g += settings.l1 * tf.sign(w)
+            gradient = gradient._replace(kernels=g)
+            if shape.clips:
+                gradient = _clip(gradient, settings.clip_norm)
+            new = zip(
+                _update(c, c.decay, w, gradient.kernels, m.kernels, v.kernels),
+                _update(c, 0.0, weights.others, gradient.others, m.others, v.others),
+                strict=True,
+            )
+            weights, m, v = (Weights(*parts) for parts in new)
+            moving = state.moving
+            if statistics:
+                moving = tf.where(share[:, None] > 0.0, tf.stack(statistics)[:, :, :, 0, :], moving)
+            return s + 1, State(weights, m, v, moving), total + share * losses
+
+        steps = tf.shape(epoch.rows)[0]
+        start = (tf.constant(0), state, tf.zeros(shape.lanes))
+        _, state, total = tf.while_loop(lambda s, *_: s < steps, step, start)
+        return state, total
+
+    return run_epoch
+
+
+@cache
+def compile_prediction(shape: Shape) -> Any:
+    """A function from weights, moving statistics, `Settings` and rows, (lanes, n, n_inputs).
+
+    It returns the outputs, (lanes, n, n_outputs). Not an XLA program: those are compiled for each
+    number of rows anew.
+    """
+
+    @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def predict(weights: Weights, moving: Any, settings: Settings, x: Any) -> Any:
+        return forward(shape, settings, *_unpack(shape, weights), moving, x)[0]
+
+    return predict
+
+
+def _flat(gradient: Any) -> Any:
+    return tf.reshape(gradient, (gradient.shape[0], -1))
+
+
+def _sum(values: Any) -> Any:
+    """Sums over each lane's numbers, (lanes,)."""
+    # In columns first: XLA adds those side by side, but the numbers of a row one at a time.
+    columns = math.gcd(values.shape[1], 64)
+    return tf.reduce_sum(tf.reduce_sum(tf.reshape(values, (values.shape[0], -1, columns)), 1), 1)
+
+
+def _clip(gradient: Weights, largest: Any) -> Weights:
+    norm = tf.sqrt(_sum(gradient.kernels**2) + _sum(gradient.others**2))
+    factor = (largest / tf.maximum(norm, largest))[:, None]
+    return Weights(factor * gradient.kernels, factor * gradient.others)
+
+
+def dropout_counters(shape: Shape) -> Any:
+    """A number for each row of a batch and each unit; an argument, because XLA folds constants."""
+    numbers = np.arange(shape.batch_size * max(shape.width, 1), dtype=np.uint32)
+    return tf.constant(numbers.reshape(shape.batch_size, -1) * np.uint32(0x9E3779B9))
