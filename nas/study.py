@@ -38,6 +38,7 @@ class TrialRecord:
         seconds: Wall time of the training.
         n_weights: Weights of the network.
         engine: Name of the engine that trained it.
+        engine_reason: Why that one.
         reason: Why it was pruned or failed; empty for a complete trial.
     """
 
@@ -53,6 +54,7 @@ class TrialRecord:
     seconds: float | None
     n_weights: int | None
     engine: str | None
+    engine_reason: str
     reason: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class TrialRecord:
             "n_weights": self.n_weights,
             "seconds": self.seconds,
             "engine": self.engine,
+            "engine_reason": self.engine_reason,
             "reason": self.reason,
             "params": self.params,
             "spec": self.spec.to_dict() if self.spec else None,
@@ -153,6 +156,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         seconds=attributes.get("seconds"),
         n_weights=attributes.get("n_weights"),
         engine=attributes.get("engine"),
+        engine_reason=attributes.get("engine_reason", ""),
         reason=attributes.get("reason", ""),
     )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nas.data import DataOptions, FoldData, SplitOptions, load_dataset, split_dataset
 from nas.engines.base import Cohort, Engine, lane_seed
+from nas.engines.pool import LocalPool
 from nas.metrics import METRICS, Metric
 from nas.search import Progress, SearchOptions, open_study, run_search, study_settings
 from nas.space import SearchSpace
@@ -126,9 +127,9 @@ def search_fake(
 ) -> tuple[optuna.Study, list[Progress]]:
     """Runs a search with the fake engine; `stop_after` closes it after so many steps."""
     study = open_fake_study(folder, space, name, metric)
-    steps = run_search(
-        study, url_of(folder), space, PROBLEM, engine or FakeEngine(), SearchOptions(**options)
-    )
+    the_engine = engine or FakeEngine()
+    pool = LocalPool(lambda _spec: (the_engine, "fake"))
+    steps = run_search(study, url_of(folder), space, PROBLEM, pool, SearchOptions(**options))
     seen = []
     for progress in steps:
         seen.append(progress)

@@ -30,6 +30,8 @@ from nas.data import (
 )
 from nas.engines.base import Engine, lane_seed
 from nas.engines.keras_engine import KerasEngine
+from nas.engines.pool import LocalPool
+from nas.engines.selection import Selection
 from nas.errors import NasError
 from nas.export import card_path, export_winner, load_model, predict_file, study_data, winner_entry
 from nas.metrics import get_metric
@@ -100,7 +102,8 @@ def make_study(
     folds = encode_folds(dataset, split.folds)
     problem = Problem(dataset.task, folds[0].x_train.shape[1], dataset.n_outputs)
     search = SearchOptions(n_trials=2, seed=SEED, pruner="none")
-    for _ in run_search(study, url, space, problem, KerasEngine(folds, metric), search):
+    pool = LocalPool(Selection(folds, metric, "keras").choose)
+    for _ in run_search(study, url, space, problem, pool, search):
         pass
     record = study_record(study)
     path = folder / "winner.keras"

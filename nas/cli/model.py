@@ -10,10 +10,10 @@ from nas.cli.output import (
     StorageOption,
     StudyOption,
     say,
-    start_tensorflow,
     with_interval,
     working,
 )
+from nas.engines.startup import start_tensorflow
 
 
 def export(

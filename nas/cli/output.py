@@ -1,8 +1,6 @@
 """What all commands share: options, tables, JSON, and TensorFlow kept quiet."""
 
-import gc
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,29 +98,6 @@ def working(message: str) -> Iterator[None]:
     else:
         print(message, file=sys.stderr, flush=True)
         yield
-
-
-def start_tensorflow() -> None:
-    """Imports TensorFlow without the log lines that its C++ code prints on the way.
-
-    They go to file descriptor 2 directly, before any log level is in force.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_logical_devices()
-            # What is loaded by now stays: no later collection need look at it again, and Keras
-            # collects at the start of each trial.
-            gc.collect()
-            gc.freeze()
-            tf.get_logger().setLevel("ERROR")
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def default_model_path(storage: str, study: str) -> Path:

@@ -25,10 +25,10 @@ from nas.cli.output import (
     say,
     score,
     show_params,
-    start_tensorflow,
     with_interval,
     working,
 )
+from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
 from nas.space import load_space
 from nas.spec import Task
@@ -102,8 +102,15 @@ def search(
         bool, typer.Option("--allow-duplicates", help="Train the same network again.")
     ] = False,
     engine: Annotated[
-        Literal["auto", "keras"], typer.Option(help="What trains the networks.")
+        Literal["auto", "compiled", "keras"],
+        typer.Option(help="What trains the networks; auto is compiled wherever it can."),
     ] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that train; 1 trains in this one. [default: the cores]"
+        ),
+    ] = None,
     study: Annotated[
         str | None, typer.Option(help="Name of the study. [default: the space's name]")
     ] = None,
@@ -123,6 +130,12 @@ def search(
         raise NasError("--study", f"got '{name}'", "a name without a slash or leading dot")
 
     with working("Reading the data"):
+        from nas.engines.workers import WorkerPool, default_workers
+
+        n_workers = default_workers() if workers is None else workers
+        # They start now, and import TensorFlow while this process reads the data.
+        pool: Any = WorkerPool(n_workers) if n_workers > 1 else None
+
         from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
         from nas.metrics import check_metric, get_metric
         from nas.search import SearchOptions, make_sampler, open_study, run_search, study_settings
@@ -179,16 +192,20 @@ def search(
     with working("Starting TensorFlow"):
         start_tensorflow()
         from nas.engines.keras_engine import KerasEngine
+        from nas.engines.pool import LocalPool
+        from nas.engines.selection import Selection
         from nas.export import export_winner, is_winner, winner_entry
         from nas.models.preprocessing import encode_folds
         from nas.spec import Problem
 
         encoded = encode_folds(dataset, split.folds)
+        if pool is None:
+            pool = LocalPool(Selection(encoded, the_metric, engine).choose)
+        else:
+            pool.load(encoded, the_metric, engine)
     problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
-    steps = run_search(
-        optuna_study, storage, the_space, problem, KerasEngine(encoded, the_metric), options
-    )
-    interrupted = _follow(steps)
+    interrupted = _follow(run_search(optuna_study, storage, the_space, problem, pool, options))
+    pool.close()
 
     record = study_record(optuna_study)
     if interrupted:
@@ -330,12 +347,14 @@ def _status(progress: "Progress", done_now: int, elapsed: float, stopping: bool)
     lines: list[Any] = [top, Text(f"{counts};  best {best}")]
     if progress.running is not None:
         now = f"trial {progress.number}: {progress.running.describe()}"
+        if progress.in_training > 1:
+            now = f"{progress.in_training} in training; {now}"
         if progress.score is not None:
             epochs = progress.running.training.epochs
             now += f"; epoch {progress.epoch}/{epochs}: {score(progress.score)}"
         lines.append(Text(now, style="dim", overflow="ellipsis", no_wrap=True))
     if stopping:
-        lines.append(Text("Stopping after this epoch (Ctrl-C again ends at once)", style="bold"))
+        lines.append(Text("Stopping (Ctrl-C again ends at once)", style="bold"))
     return Group(*lines)
 
 

@@ -1,14 +1,15 @@
-"""The loop: ask Optuna, train a trial on all folds, prune by the mean, tell.
+"""The loop: ask Optuna, have trials trained on all folds, prune by the mean, tell.
 
 The generator `run_search` drives everything, and hands out a `Progress` after each epoch; whoever
-iterates may stop there, and the study is left clean. Each proposal is seeded from the search's
-seed and the number of trials before it, so a search that was stopped and resumed proposes what
-an uninterrupted one would have.
+iterates may stop there, and the study is left clean. A pool trains several trials at once. Each
+proposal is seeded from the search's seed and the trial's index, the lowest number that no other
+trial has, so a search of one trial at a time that was stopped and resumed proposes what an
+uninterrupted one would have.
 """
 
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -16,8 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas import pruning
-from nas.engines.base import Engine
-from nas.errors import NasError, first_line
+from nas.engines.pool import Pool, Report
 from nas.search.options import Progress, SearchOptions
 from nas.search.proposals import Proposer, derive_seed
 from nas.space import SearchSpace
@@ -25,19 +25,28 @@ from nas.spec import Problem, TrialResult, TrialSpec
 from nas.storage import storage_errors
 from nas.study import Outcome, set_attributes, trial_record
 
+HEARTBEAT = 0.2  # seconds after which whoever iterates gets a word, even if nothing happened
 
-@dataclass(frozen=True)
-class _Run:
-    """What stays the same for all trials of one call of `run_search`."""
 
-    study: optuna.Study
-    engine: Engine
-    options: SearchOptions
-    rungs: tuple[int, ...]
-    deadline: float | None
+@dataclass
+class _Job:
+    """A trial in training.
 
-    def time_is_up(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
+    Attributes:
+        outcome: How it ends, as soon as that is decided; its result may still be to come.
+        reason: Why.
+        value: Mean score over the folds after its last epoch.
+        epoch: Epochs that it has run.
+        engine: What is known of its engine, as attributes of the trial.
+    """
+
+    trial: Trial
+    spec: TrialSpec
+    outcome: Outcome = "complete"
+    reason: str = ""
+    value: float = float("nan")
+    epoch: int = 0
+    engine: dict[str, str] = field(default_factory=dict)
 
 
 def run_search(
@@ -45,141 +54,194 @@ def run_search(
     url: str,
     space: SearchSpace,
     problem: Problem,
-    engine: Engine,
+    pool: Pool,
     options: SearchOptions,
 ) -> Iterator[Progress]:
     """Trains trials until the study has `options.n_trials`, the time is up, or none is left.
 
-    Closing the generator ends the trial in training as interrupted; a later run takes it up again.
+    Closing the generator ends the trials in training as interrupted; a later run takes them up
+    again. The pool stays open.
 
     Args:
         study: From `open_study`.
         url: The study's database, for messages.
         space: Where networks are drawn from.
         problem: What the data asks of a network.
-        engine: Trains the trials.
+        pool: Trains the trials.
         options: How to search.
 
     Yields:
-        The state after each epoch and after each trial.
+        The state after each epoch and after each trial, and several times a second.
     """
-    deadline = time.monotonic() + options.timeout if options.timeout is not None else None
-    run = _Run(study, engine, options, pruning.rungs(space.max_epochs), deadline)
-    proposer = Proposer(study, space, problem, options)
-    finished: FrozenTrial | None = None
+    search = _Search(study, space, problem, pool, options)
     with storage_errors(url):
-        while True:
-            trials = study.get_trials(deepcopy=False)
-            state = _progress(study, trials, options)
-            if finished is not None:
-                yield replace(state, finished=trial_record(finished))
-            # Trials that another process has in training count as done, or N becomes more.
-            index = state.done + sum(trial.state == TrialState.RUNNING for trial in trials)
-            if index >= options.n_trials:
-                return
-            if run.time_is_up():
-                yield replace(state, note="The time is up.")
-                return
-            asked = proposer.ask(index, trials)
-            if asked is None:
-                note = (
-                    "No other network of this space is within --max-params."
-                    if options.max_params is not None
-                    else "Every network of this space has been trained."
-                )
-                yield replace(state, note=note)
-                return
-            trial, spec = asked
-            state = replace(state, running=spec, number=trial.number)
-            finished = yield from _train(run, trial, spec, state)
-
-
-def _train(
-    run: _Run, trial: Trial, spec: TrialSpec, state: Progress
-) -> Generator[Progress, None, FrozenTrial]:
-    outcome: Outcome = "complete"
-    reason = ""
-    value = float("nan")
-    result: TrialResult | None = None
-    epoch = 0
-    try:
-        yield state
         try:
-            # Seeded by the count of trials, not by Optuna's number: interruptions push that on.
-            cohort = run.engine.start([spec], [derive_seed(run.options.seed, state.done)])
-            while outcome == "complete" and cohort.running()[0]:
-                scores = cohort.advance(1)[0]
-                epoch += 1
-                if not np.isfinite(scores).all():
-                    fold = int(np.argmin(np.isfinite(scores)))
-                    outcome = "diverged"
-                    reason = f"diverged in epoch {epoch} on fold {fold + 1}"
-                    continue
-                value = float(scores.mean())
-                trial.report(value, epoch)
-                if cohort.running()[0] and not _keeps(run, trial, value, epoch):
-                    outcome = "pruned"
-                    reason = f"{run.options.pruner} after epoch {epoch}"
-                    continue
-                yield replace(state, epoch=epoch, score=value)
-                if run.time_is_up() and cohort.running()[0]:
-                    outcome, reason = "interrupted", "the time was up"
-            cohort.keep([outcome == "complete"])
-            result = cohort.finish()[0]
-        except (NasError, optuna.exceptions.StorageInternalError):
+            yield from search.run()
+        except GeneratorExit:
+            search.interrupt("stopped by the user")
             raise
-        except Exception as error:  # whatever a network does must not end the search
-            outcome, reason = "failed", first_line(error)
-    except GeneratorExit:
-        _end(run, trial, spec, "interrupted", "stopped by the user", value, None)
-        raise
-    return _end(run, trial, spec, outcome, reason, value, result)
 
 
-def _keeps(run: _Run, trial: Trial, value: float, epoch: int) -> bool:
-    study, pruner = run.study, run.options.pruner
-    if pruner == "none" or (pruner == "halving" and epoch not in run.rungs):
+class _Search:
+    """One call of `run_search`."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        problem: Problem,
+        pool: Pool,
+        options: SearchOptions,
+    ) -> None:
+        self._study, self._pool, self._options = study, pool, options
+        self._proposer = Proposer(study, space, problem, options)
+        self._rungs = pruning.rungs(space.max_epochs)
+        self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
+        self._jobs: dict[int, _Job] = {}
+        self._note = ""  # why no other trial is begun
+        self._state = _progress(study, self._trials(), options)
+
+    def run(self) -> Iterator[Progress]:
+        yield self._state
+        while True:
+            may_ask = self._may_ask()
+            if not self._jobs and not may_ask:
+                if self._note:
+                    yield replace(self._state, note=self._note)
+                return
+            report = self._pool.wait(0.0 if may_ask else HEARTBEAT) if self._jobs else None
+            if report is not None:
+                yield from self._take(report)
+            elif may_ask:
+                yield from self._begin()
+            else:
+                yield self._state
+            if self._time_is_up() and self._jobs:
+                self.interrupt("the time was up")
+
+    def interrupt(self, reason: str) -> None:
+        """Ends all trials in training, to be taken up again by a later run."""
+        for job in list(self._jobs.values()):
+            job.outcome, job.reason = "interrupted", reason
+            self._end(job, None)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _time_is_up(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _may_ask(self) -> bool:
+        if self._note or len(self._jobs) >= self._pool.slots:
+            return False
+        # Trials that another process has in training count as done, or N becomes more.
+        training = sum(trial.state == TrialState.RUNNING for trial in self._trials())
+        if self._state.done + training >= self._options.n_trials:
+            return False
+        if self._time_is_up():
+            self._note = "The time is up."
+            return False
         return True
-    known = [
-        other.intermediate_values[epoch]
-        for other in study.get_trials(deepcopy=False)
-        if other.number != trial.number
-        and epoch in other.intermediate_values
-        and other.user_attrs.get("outcome") != "interrupted"
-    ]
-    direction: Any = "maximize" if study.direction.name == "MAXIMIZE" else "minimize"
-    rule = pruning.halving if pruner == "halving" else pruning.median
-    return bool(rule([value], known, direction)[0])
 
+    def _begin(self) -> Iterator[Progress]:
+        asked = self._proposer.ask(self._trials())
+        if asked is None:
+            self._note = (
+                "No other network of this space is within --max-params."
+                if self._options.max_params is not None
+                else "Every network of this space has been trained."
+            )
+            return
+        trial, spec, index = asked
+        self._jobs[trial.number] = _Job(trial, spec)
+        self._pool.submit(trial.number, spec, derive_seed(self._options.seed, index))
+        self._state = replace(
+            self._state,
+            in_training=len(self._jobs),
+            running=spec,
+            number=trial.number,
+            epoch=0,
+            score=None,
+        )
+        yield self._state
 
-def _end(
-    run: _Run,
-    trial: Trial,
-    spec: TrialSpec,
-    outcome: Outcome,
-    reason: str,
-    value: float,
-    result: TrialResult | None,
-) -> FrozenTrial:
-    attributes: dict[str, Any] = {
-        "outcome": outcome,
-        "engine": run.engine.name,
-        "n_weights": spec.n_weights,
-    }
-    if reason:
-        attributes["reason"] = reason
-    if result is not None:
-        attributes |= {
-            "fold_values": [v if np.isfinite(v) else None for v in result.fold_values],
-            "train_value": _finite_mean(result.train_values),
-            "epochs": list(result.epochs),
-            "seconds": round(result.seconds, 3),
+    def _take(self, report: Report) -> Iterator[Progress]:
+        job = self._jobs.get(report.job)
+        if job is None:  # it was interrupted
+            return
+        if report.engine:
+            job.engine = {"engine": report.engine, "engine_reason": report.engine_reason}
+        if report.failure:
+            job.outcome, job.reason = "failed", report.failure
+        elif len(report.scores):
+            self._judge(job, report)
+            if report.running:
+                self._pool.answer(report.job, go_on=job.outcome == "complete")
+                if job.outcome == "complete":
+                    self._state = replace(
+                        self._state,
+                        running=job.spec,
+                        number=job.trial.number,
+                        epoch=job.epoch,
+                        score=job.value,
+                    )
+                    yield self._state
+                return
+        finished = self._end(job, report.result)
+        self._state = _progress(self._study, self._trials(), self._options)
+        self._state = replace(self._state, in_training=len(self._jobs))
+        yield replace(self._state, finished=trial_record(finished))
+
+    def _judge(self, job: _Job, report: Report) -> None:
+        """Notes the scores of an epoch, and decides whether the trial goes on."""
+        job.epoch += 1
+        if not np.isfinite(report.scores).all():
+            fold = int(np.argmin(np.isfinite(report.scores)))
+            job.outcome = "diverged"
+            job.reason = f"diverged in epoch {job.epoch} on fold {fold + 1}"
+            return
+        job.value = float(report.scores.mean())
+        job.trial.report(job.value, job.epoch)
+        if report.running and not self._keeps(job):
+            job.outcome = "pruned"
+            job.reason = f"{self._options.pruner} after epoch {job.epoch}"
+
+    def _keeps(self, job: _Job) -> bool:
+        pruner, epoch = self._options.pruner, job.epoch
+        if pruner == "none" or (pruner == "halving" and epoch not in self._rungs):
+            return True
+        known = [
+            other.intermediate_values[epoch]
+            for other in self._trials()
+            if other.number != job.trial.number
+            and epoch in other.intermediate_values
+            and other.user_attrs.get("outcome") != "interrupted"
+        ]
+        direction: Any = "maximize" if self._study.direction.name == "MAXIMIZE" else "minimize"
+        rule = pruning.halving if pruner == "halving" else pruning.median
+        return bool(rule([job.value], known, direction)[0])
+
+    def _end(self, job: _Job, result: TrialResult | None) -> FrozenTrial:
+        del self._jobs[job.trial.number]
+        attributes: dict[str, Any] = {
+            "outcome": job.outcome,
+            "n_weights": job.spec.n_weights,
+            **job.engine,
         }
-    set_attributes(trial, **attributes)
-    if outcome == "complete":
-        return run.study.tell(trial, value)
-    pruned = outcome in ("pruned", "diverged")
-    return run.study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+        if job.reason:
+            attributes["reason"] = job.reason
+        if result is not None:
+            attributes |= {
+                "fold_values": [v if np.isfinite(v) else None for v in result.fold_values],
+                "train_value": _finite_mean(result.train_values),
+                "epochs": list(result.epochs),
+                "seconds": round(result.seconds, 3),
+            }
+        set_attributes(job.trial, **attributes)
+        if job.outcome == "complete":
+            return self._study.tell(job.trial, job.value)
+        pruned = job.outcome in ("pruned", "diverged")
+        return self._study.tell(job.trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
 
 
 def _finite_mean(values: tuple[float, ...]) -> float | None:

@@ -150,7 +150,8 @@ def sweep(study: optuna.Study, storage: RDBStorage) -> None:
     retried = {t.user_attrs["retry_of"]["trial"] for t in trials if "retry_of" in t.user_attrs}
     for trial in trials:
         if trial.user_attrs.get("outcome") == "interrupted" and trial.number not in retried:
-            retry_of: dict[str, Any] = {"trial": trial.number}
+            index = trial.user_attrs.get("index", trial.number)
+            retry_of: dict[str, Any] = {"trial": trial.number, "index": index}
             if trial.user_attrs.get("killed"):
                 retry_of["killed"] = True
             if trial.params:

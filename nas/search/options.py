@@ -47,8 +47,9 @@ class Progress:
         failed: Trials that raised.
         rejected: Proposals that were not trained: duplicates and too large ones.
         best: The best complete trial.
-        running: The specification in training.
-        number: The number of the trial in training.
+        in_training: Trials in training.
+        running: The specification of the one last heard of.
+        number: Its number.
         epoch: Epochs that it has run.
         score: Its mean score over the folds.
         finished: The trial that ended just now.
@@ -61,6 +62,7 @@ class Progress:
     failed: int
     rejected: int
     best: TrialRecord | None
+    in_training: int = 0
     running: TrialSpec | None = None
     number: int = 0
     epoch: int = 0

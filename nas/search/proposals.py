@@ -29,7 +29,7 @@ GRID_POINTS_LOOKED_AT = 100_000
 
 
 def make_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) -> BaseSampler:
-    """A sampler for the one proposal that follows `index` earlier trials."""
+    """A sampler for the one proposal of this index."""
     own_seed = derive_seed(seed, index)
     match name:
         case "tpe":
@@ -86,14 +86,17 @@ class Proposer:
             max(MIN_STARTUP_TRIALS, options.n_trials // 10) if startup is None else startup
         )
 
-    def ask(self, index: int, trials: list[FrozenTrial]) -> tuple[Trial, TrialSpec] | None:
-        """The next trial and its specification; None when the space holds no other.
+    def ask(self, trials: list[FrozenTrial]) -> tuple[Trial, TrialSpec, int] | None:
+        """The next trial, its specification and its index; None when the space holds no other.
+
+        The index is the lowest number that no other trial has, and seeds all that is random in a
+        trial. One that was interrupted keeps its index when it is taken up again.
 
         Args:
-            index: Trials before it, which seeds the proposal.
             trials: All trials of the study so far.
         """
         study, options = self._study, self._options
+        index = _free_index(trials)
         seen = _seen(trials)
         waiting = any(trial.state == TrialState.WAITING for trial in trials)
         use_sampler = options.sampler != "grid" or waiting
@@ -108,7 +111,9 @@ class Proposer:
             trial = study.ask()
             spec = self._space.sample(trial, self._problem)
             trial.set_user_attr("spec", spec.to_dict())
+            own_index = trial.user_attrs.get("retry_of", {}).get("index", index)
             trial.set_user_attr("owner", owner())
+            trial.set_user_attr("index", own_index)
             twin = None if options.allow_duplicates else seen.get(_key(spec))
             if twin is not None:
                 set_attributes(trial, outcome="duplicate", reason=f"same as trial {twin}")
@@ -120,7 +125,7 @@ class Proposer:
                 trial.set_constraint("max_params", spec.n_weights - (options.max_params or 0))
                 study.tell(trial, state=TrialState.PRUNED)
             else:
-                return trial, spec
+                return trial, spec, own_index
             use_sampler = False
             attempt += 1
 
@@ -154,6 +159,16 @@ class Proposer:
         if not left:
             return None
         return left[np.random.default_rng(seed).integers(len(left))]
+
+
+def _free_index(trials: list[FrozenTrial]) -> int:
+    taken = set()
+    for trial in trials:
+        if trial.state == TrialState.WAITING:
+            taken.add(trial.user_attrs.get("retry_of", {}).get("index"))
+        elif trial.user_attrs.get("outcome") not in UNCOUNTED:
+            taken.add(trial.user_attrs.get("index", trial.number))
+    return next(index for index in range(len(trials) + 1) if index not in taken)
 
 
 def _seen(trials: list[FrozenTrial]) -> dict[str, int]:

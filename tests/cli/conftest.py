@@ -7,6 +7,8 @@ from cli import TINY, Nas
 @pytest.fixture
 def nas(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nas:
     monkeypatch.setenv("COLUMNS", "100")
+    # Worker processes import TensorFlow; the tests of `test_processes.py` have them.
+    monkeypatch.setattr("nas.engines.workers.default_workers", lambda: 1)
     return Nas(capfd)
 
 
@@ -28,6 +30,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         from nas.cli import main
 
         with pytest.raises(SystemExit) as ended:
-            main("search --space tiny.yaml --trials 8 --folds 3 --pruner none".split())
+            main("search --space tiny.yaml --trials 8 --folds 3 --pruner none --workers 1".split())
         assert ended.value.code == 0
     return folder

@@ -54,7 +54,7 @@ def test_trials_in_three_forms(nas) -> None:
         assert float(row["fold_1"]) == trial["fold_values"][0]
         assert row["depth"] == str(trial["params"]["depth"])
         assert len(trial["epoch_values"]) == 4
-        assert trial["engine"] == "keras"
+        assert (trial["engine"], trial["engine_reason"]) == ("compiled", "dense network")
         assert trial["spec"]["training"]["epochs"] == 4
 
 

@@ -17,6 +17,7 @@ from fakes import (
 from optuna.trial import TrialState
 
 from nas.data import SplitOptions
+from nas.engines.pool import LocalPool
 from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.search import SearchOptions, run_search, sweep
@@ -298,10 +299,9 @@ search_fake(Path({str(tmp_path)!r}), FakeEngine(scores), n_trials=5)
 
 def test_trials_of_a_living_process_are_left_alone(tmp_path: Path) -> None:
     study = open_fake_study(tmp_path)
-    steps = run_search(
-        study, url_of(tmp_path), SPACE, PROBLEM, FakeEngine(), SearchOptions(n_trials=3)
-    )
-    next(steps)
+    pool = LocalPool(lambda _spec: (FakeEngine(), "fake"))
+    steps = run_search(study, url_of(tmp_path), SPACE, PROBLEM, pool, SearchOptions(n_trials=3))
+    next(step for step in steps if step.in_training)
     sweep(study, open_storage(url_of(tmp_path)))
     assert outcomes(study) == ["running"]
     assert study.trials[0].user_attrs["owner"]["pid"] == os.getpid()

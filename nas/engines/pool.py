@@ -1,0 +1,138 @@
+"""Where trials are trained while the search goes on: in this process, or in several others.
+
+The search submits jobs, waits for a report, and answers it: go on, or end. A pool knows nothing of
+Optuna, and a job nothing of the others.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.engines.base import Cohort, Engine
+from nas.errors import NasError, first_line
+from nas.spec import TrialResult, TrialSpec
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known of a job after an epoch, or at its end.
+
+    Attributes:
+        job: The number that it was submitted under.
+        engine: Name of the engine that trains it; empty when none could be chosen.
+        engine_reason: Why that engine.
+        scores: Validation score of each fold after the last epoch, (n_folds,).
+        running: Whether it waits for an answer, and would train on.
+        result: Everything, once it has ended; None while it runs and when it failed.
+        failure: Why it failed, in a line; empty otherwise.
+    """
+
+    job: int
+    engine: str = ""
+    engine_reason: str = ""
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    running: bool = False
+    result: TrialResult | None = None
+    failure: str = ""
+
+
+class Pool(ABC):
+    """Trains jobs.
+
+    Attributes:
+        slots: Jobs that should be in the pool at once to keep it busy.
+    """
+
+    slots: int
+
+    @abstractmethod
+    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+        """Hands over a trial; a first report follows."""
+
+    @abstractmethod
+    def wait(self, timeout: float) -> Report | None:
+        """The next report; None when there is none within so many seconds."""
+
+    @abstractmethod
+    def answer(self, job: int, go_on: bool) -> None:
+        """Answers a report of a job that is running; one with its result follows if it ends."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends everything; jobs that still run are lost."""
+
+
+# From a network to the engine that trains it, and why that one.
+Choose = Callable[[TrialSpec], tuple[Engine, str]]
+
+
+class Task:
+    """One job in training: the engine's side of the conversation."""
+
+    def __init__(self, choose: Choose, job: int, spec: TrialSpec, seed: int) -> None:
+        self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
+        self._cohort: Cohort | None = None
+        self._engine: dict[str, Any] = {}
+
+    def advance(self) -> Report:
+        """Trains an epoch; makes the network before the first one."""
+        return self._guarded(self._advance)
+
+    def end(self) -> Report:
+        """The report of a job that does not go on."""
+        return self._guarded(self._end)
+
+    def _advance(self) -> Report:
+        if self._cohort is None:
+            engine, reason = self._choose(self._spec)
+            self._engine = {"engine": engine.name, "engine_reason": reason}
+            self._cohort = engine.start([self._spec], [self._seed])
+        scores = self._cohort.advance(1)[0]
+        running = bool(self._cohort.running()[0])
+        result = None if running else self._cohort.finish()[0]
+        return Report(self._job, **self._engine, scores=scores, running=running, result=result)
+
+    def _end(self) -> Report:
+        assert self._cohort is not None
+        self._cohort.keep([False])
+        return Report(self._job, **self._engine, result=self._cohort.finish()[0])
+
+    def _guarded(self, act: Callable[[], Report]) -> Report:
+        try:
+            return act()
+        except NasError as error:
+            return Report(self._job, **self._engine, failure=str(error))
+        except Exception as error:  # whatever a network does must not end the search
+            return Report(self._job, **self._engine, failure=first_line(error))
+
+
+class LocalPool(Pool):
+    """Trains one job at a time, in this process, while the search waits."""
+
+    slots = 1
+
+    def __init__(self, choose: Choose) -> None:
+        self._choose = choose
+        self._task: Task | None = None
+        self._next: Callable[[], Report] | None = None
+
+    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+        self._task = Task(self._choose, job, spec, seed)
+        self._next = self._task.advance
+
+    def wait(self, timeout: float) -> Report | None:
+        if self._next is None:
+            return None
+        run, self._next = self._next, None
+        return run()
+
+    def answer(self, job: int, go_on: bool) -> None:
+        assert self._task is not None
+        self._next = self._task.advance if go_on else self._task.end
+
+    def close(self) -> None:
+        self._task = self._next = None

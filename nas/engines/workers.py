@@ -1,0 +1,223 @@
+"""Worker processes that train, one for each core, each with a single thread.
+
+Small networks gain nothing from a second thread, so a core of its own for each trial is the
+fastest. A worker holds two jobs and trains their epochs in turn: while the search thinks about
+one, the other trains.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from nas.data import FoldData
+from nas.engines.pool import Pool, Report, Task
+from nas.engines.startup import start_tensorflow
+from nas.errors import NasError
+from nas.metrics import Metric
+from nas.spec import TrialSpec
+
+JOBS_OF_A_WORKER = 2
+
+# One thread for each library, and programs that compile a sixth faster and run as fast.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "XLA_FLAGS": "--xla_backend_optimization_level=1",
+}
+
+
+def default_workers() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass
+class _Worker:
+    """The search's side of a worker.
+
+    Attributes:
+        programs: Shapes that it has trained, and so holds compiled programs of.
+        jobs: The jobs that it has.
+    """
+
+    process: Any
+    connection: Connection
+    programs: set[tuple[Any, ...]] = field(default_factory=set)
+    jobs: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+
+
+class WorkerPool(Pool):
+    """Trains jobs in worker processes.
+
+    The processes start, and import TensorFlow, as soon as the pool is made; they are told what to
+    train on by `load`, before the first job.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        self.slots = (JOBS_OF_A_WORKER + 1) * n_workers
+        self._context = multiprocessing.get_context("spawn")
+        self._backlog: deque[tuple[int, TrialSpec, int]] = deque()
+        self._ready: deque[Report] = deque()
+        self._setup: tuple[Any, ...] | None = None
+        with _environment():
+            self._workers = [self._start() for _ in range(n_workers)]
+
+    def load(self, folds: Sequence[FoldData], metric: Metric, engine: str) -> None:
+        """Tells all workers what to train on, and by which engine (see `Selection`)."""
+        self._setup = (tuple(folds), metric, engine)
+        for worker in self._workers:
+            worker.connection.send(self._setup)
+
+    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+        self._backlog.append((job, spec, seed))
+        self._hand_out()
+
+    def wait(self, timeout: float) -> Report | None:
+        if not self._ready:
+            by_connection = {worker.connection: worker for worker in self._workers}
+            for connection in wait(list(by_connection), timeout):
+                self._receive(by_connection[connection])  # type: ignore[index]
+        return self._ready.popleft() if self._ready else None
+
+    def answer(self, job: int, go_on: bool) -> None:
+        worker = next(worker for worker in self._workers if job in worker.jobs)
+        self._send(worker, ("answer", job, go_on))
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+            worker.connection.close()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers = []
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _receive(self, worker: _Worker) -> None:
+        try:
+            report: Report = worker.connection.recv()
+        except (EOFError, OSError):
+            self._replace(worker)
+            return
+        self._ready.append(report)
+        if not report.running:
+            del worker.jobs[report.job]
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Gives jobs to workers that have room, to each rather what it has programs for."""
+        while self._backlog:
+            worker = min(self._workers, key=lambda worker: len(worker.jobs))
+            if len(worker.jobs) >= JOBS_OF_A_WORKER:
+                return
+            others = set().union(*(w.programs for w in self._workers if w is not worker))
+
+            def rank(number: int, own: Any = worker.programs, others: Any = others) -> int:
+                kind = _kind(self._backlog[number][1])
+                return 0 if kind in own else 2 if kind in others else 1
+
+            best = min(range(len(self._backlog)), key=rank)
+            job, spec, seed = self._backlog[best]
+            del self._backlog[best]
+            worker.programs.add(_kind(spec))
+            worker.jobs[job] = (job, spec, seed)
+            self._send(worker, ("start", job, spec, seed))
+
+    def _send(self, worker: _Worker, message: tuple[Any, ...]) -> None:
+        # When the worker is gone, the next `wait` finds out.
+        with contextlib.suppress(OSError):
+            worker.connection.send(message)
+
+    def _replace(self, worker: _Worker) -> None:
+        """A worker ended by itself: its jobs failed, and another one takes its place."""
+        worker.process.join()
+        code = worker.process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        failure = f"its worker process ended ({how}); was there enough memory?"
+        self._ready.extend(Report(job, failure=failure) for job in worker.jobs)
+        worker.connection.close()
+        if self._setup is None:
+            raise NasError("--workers", f"a worker process could not start ({how})")
+        with _environment():
+            fresh = self._start()
+        fresh.connection.send(self._setup)
+        self._workers[self._workers.index(worker)] = fresh
+        self._hand_out()
+
+
+def _kind(spec: TrialSpec) -> tuple[Any, ...]:
+    """What trials must have in common to share a program, about: see `program.Shape`."""
+    architecture, training = spec.architecture, spec.training
+    units = architecture.units
+    return (
+        len(units),
+        -(-max(units, default=0) // 64),
+        training.batch_size,
+        architecture.normalization,
+        training.l1 > 0,
+        training.clip_norm > 0,
+    )
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """The environment that workers start with."""
+    before = {key: os.environ.get(key) for key in ENVIRONMENT}
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ.update(ENVIRONMENT)
+    if flags:
+        os.environ["XLA_FLAGS"] = flags
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+# In the worker
+
+
+def _serve(connection: Connection) -> None:
+    # Ctrl-C reaches the whole terminal; the search decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_tensorflow(single_thread=True)
+    from nas.engines.selection import Selection
+
+    with contextlib.suppress(EOFError, OSError):  # the search is gone
+        folds, metric, engine = connection.recv()
+        selection = Selection(folds, metric, engine)
+        tasks: dict[int, Task] = {}
+        turns: deque[int] = deque()  # jobs that may train an epoch
+        while True:
+            while connection.poll(0) or not turns:
+                kind, job, *rest = connection.recv()
+                if kind == "start":
+                    tasks[job] = Task(selection.choose, job, *rest)
+                    turns.append(job)
+                elif rest[0]:
+                    turns.append(job)
+                else:
+                    connection.send(tasks.pop(job).end())
+            job = turns.popleft()
+            report = tasks[job].advance()
+            if not report.running:
+                del tasks[job]
+            connection.send(report)
