@@ -11,7 +11,14 @@ from nas.data import DataOptions, FoldData, SplitOptions, load_dataset, split_da
 from nas.engines.base import Cohort, Engine, lane_seed
 from nas.engines.pool import LocalPool
 from nas.metrics import METRICS, Metric
-from nas.search import Progress, SearchOptions, open_study, run_search, study_settings
+from nas.search import (
+    Progress,
+    SearchOptions,
+    live_study,
+    open_study,
+    run_search,
+    study_settings,
+)
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
 from nas.storage import open_storage
@@ -129,11 +136,13 @@ def search_fake(
     study = open_fake_study(folder, space, name, metric)
     the_engine = engine or FakeEngine()
     pool = LocalPool(lambda _spec: (the_engine, "fake"))
-    steps = run_search(study, url_of(folder), space, PROBLEM, pool, SearchOptions(**options))
+    url = url_of(folder)
     seen = []
-    for progress in steps:
-        seen.append(progress)
-        if stop_after is not None and len(seen) == stop_after:
-            steps.close()
-            break
+    with live_study(open_storage(url), url, name) as live:
+        steps = run_search(live, url, space, PROBLEM, pool, SearchOptions(**options))
+        for progress in steps:
+            seen.append(progress)
+            if stop_after is not None and len(seen) == stop_after:
+                steps.close()
+                break
     return study, seen

@@ -138,7 +138,14 @@ def search(
 
         from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
         from nas.metrics import check_metric, get_metric
-        from nas.search import SearchOptions, make_sampler, open_study, run_search, study_settings
+        from nas.search import (
+            SearchOptions,
+            live_study,
+            make_sampler,
+            open_study,
+            run_search,
+            study_settings,
+        )
         from nas.storage import open_storage, storage_errors
         from nas.study import study_record
 
@@ -204,7 +211,8 @@ def search(
         else:
             pool.load(encoded, the_metric, engine)
     problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
-    interrupted = _follow(run_search(optuna_study, storage, the_space, problem, pool, options))
+    with live_study(database, storage, name) as live:
+        interrupted = _follow(run_search(live, storage, the_space, problem, pool, options))
     pool.close()
 
     record = study_record(optuna_study)

@@ -9,6 +9,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class WorkerPool(Pool):
 
     def __init__(self, n_workers: int) -> None:
         self.slots = (JOBS_OF_A_WORKER + 1) * n_workers
-        self._context = multiprocessing.get_context("spawn")
+        self._context = _context()
         self._backlog: deque[tuple[int, TrialSpec, int]] = deque()
         self._ready: deque[Report] = deque()
         self._setup: tuple[Any, ...] | None = None
@@ -172,6 +173,15 @@ def _kind(spec: TrialSpec) -> tuple[Any, ...]:
         training.l1 > 0,
         training.clip_norm > 0,
     )
+
+
+def _context() -> Any:
+    """How processes are started: from a server that has TensorFlow loaded, where that is safe."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nas.engines.preload"])
+    return context
 
 
 @contextlib.contextmanager

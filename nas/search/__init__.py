@@ -1,7 +1,7 @@
 """The search: opening a study, proposing, training, pruning, telling."""
 
 from nas.search.loop import run_search
-from nas.search.opening import open_study, study_settings, sweep
+from nas.search.opening import live_study, open_study, study_settings, sweep
 from nas.search.options import Progress, PrunerName, SamplerName, SearchOptions
 from nas.search.proposals import make_sampler
 
@@ -10,6 +10,7 @@ __all__ = [
     "PrunerName",
     "SamplerName",
     "SearchOptions",
+    "live_study",
     "make_sampler",
     "open_study",
     "run_search",

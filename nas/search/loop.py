@@ -63,7 +63,7 @@ def run_search(
     again. The pool stays open.
 
     Args:
-        study: From `open_study`.
+        study: From `open_study`, or better `live_study`.
         url: The study's database, for messages.
         space: Where networks are drawn from.
         problem: What the data asks of a network.

@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -19,6 +21,7 @@ from nas.metrics import Metric
 from nas.space import SearchSpace, dump_space, parse_space
 from nas.storage import storage_errors
 from nas.study import Outcome
+from nas.write_behind import WriteBehind
 
 FOREIGN_TRIAL_IS_STALE = timedelta(days=1)
 
@@ -72,6 +75,13 @@ def open_study(
     return study
 
 
+@contextmanager
+def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[optuna.Study]:
+    """An opened study for the search itself, whose writes reach the database in batches."""
+    with storage_errors(url), WriteBehind(storage, {"owner": _owner()}) as live:
+        yield optuna.load_study(study_name=name, storage=live)
+
+
 def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
     old = study.user_attrs
     differences = []
@@ -105,7 +115,7 @@ def _space_difference(old: str, new: str) -> str:
     return ", ".join(lines.get(key, f"no {key}") for key in keys)
 
 
-def owner() -> dict[str, Any]:
+def _owner() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "start": _start_of(os.getpid())}
 
 

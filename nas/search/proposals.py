@@ -17,7 +17,6 @@ from optuna.samplers import (
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import NasError
-from nas.search.opening import owner
 from nas.search.options import SamplerName, SearchOptions
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
@@ -112,7 +111,6 @@ class Proposer:
             spec = self._space.sample(trial, self._problem)
             trial.set_user_attr("spec", spec.to_dict())
             own_index = trial.user_attrs.get("retry_of", {}).get("index", index)
-            trial.set_user_attr("owner", owner())
             trial.set_user_attr("index", own_index)
             twin = None if options.allow_duplicates else seen.get(_key(spec))
             if twin is not None:

@@ -20,7 +20,7 @@ from nas.data import SplitOptions
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
 from nas.metrics import METRICS
-from nas.search import SearchOptions, run_search, sweep
+from nas.search import SearchOptions, live_study, run_search, sweep
 from nas.space import Range, SearchSpace
 from nas.spec import TrialSpec
 from nas.storage import open_storage
@@ -276,12 +276,13 @@ def test_another_basis_under_the_same_name_is_refused(
 
 def test_trials_of_a_dead_process_are_swept_and_run_again_once(tmp_path: Path) -> None:
     script = f"""
-import os, sys
+import os, sys, time
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from pathlib import Path
 from fakes import FakeEngine, search_fake, smooth
 def scores(spec, fold, seed, epoch):
     if epoch == 4:
+        time.sleep(1)  # until what the trial is has reached the database
         os.kill(os.getpid(), 9)
     return smooth(spec, fold, seed, epoch)
 search_fake(Path({str(tmp_path)!r}), FakeEngine(scores), n_trials=5)
@@ -299,13 +300,15 @@ search_fake(Path({str(tmp_path)!r}), FakeEngine(scores), n_trials=5)
 
 def test_trials_of_a_living_process_are_left_alone(tmp_path: Path) -> None:
     study = open_fake_study(tmp_path)
+    url = url_of(tmp_path)
     pool = LocalPool(lambda _spec: (FakeEngine(), "fake"))
-    steps = run_search(study, url_of(tmp_path), SPACE, PROBLEM, pool, SearchOptions(n_trials=3))
-    next(step for step in steps if step.in_training)
-    sweep(study, open_storage(url_of(tmp_path)))
-    assert outcomes(study) == ["running"]
-    assert study.trials[0].user_attrs["owner"]["pid"] == os.getpid()
-    assert len(list(steps)) > 0
+    with live_study(open_storage(url), url, "fake") as live:
+        steps = run_search(live, url, SPACE, PROBLEM, pool, SearchOptions(n_trials=3))
+        next(step for step in steps if step.in_training)
+        sweep(study, open_storage(url))
+        assert outcomes(study) == ["running"]
+        assert study.trials[0].user_attrs["owner"]["pid"] == os.getpid()
+        assert len(list(steps)) > 0
     assert len(study_record(study).counted) == 3
 
 

@@ -1,0 +1,701 @@
+"""Ways to train the same trials on the same folds, each as its users would write it.
+
+Every way takes the folds, the trials' specifications and seeds, and a function to call after each
+trial; it returns a `Timing`. Whatever a way imports, it imports itself: the processes of the
+compiled loop then start with no more than they need, and a missing package ends one way only.
+"""
+
+import gc
+import importlib
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from nas.data import FoldData
+    from nas.engines.base import Engine
+    from nas.space import SearchSpace
+
+Array = NDArray[Any]
+Folds = Sequence["FoldData"]
+Tick = Callable[[], object]
+
+MNIST_EPOCHS = 3  # the first is dropped: in it everything is traced and compiled
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a way took for the trials that it was given.
+
+    Attributes:
+        accuracies: Mean validation accuracy over the folds, of each trial.
+        seconds: Wall time of it all.
+        fixed: The part of it that more trials don't make longer, such as starting processes.
+        compiling: The part of it that grows with the number of architectures instead.
+        details: Whatever else is worth keeping.
+    """
+
+    accuracies: list[float]
+    seconds: float
+    fixed: float = 0.0
+    compiling: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def usable_cpus() -> list[int]:
+    """Numbers of the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def architecture(spec: TrialSpec) -> tuple[Any, ...]:
+    """What trials must share to share a compiled program."""
+    return spec.architecture.units, spec.architecture.activation, spec.training.optimizer
+
+
+def engine_class(name: str) -> "type[Engine]":
+    """The engine that trials record by this name, from `nas.engines.<name>_engine`."""
+    module = importlib.import_module(f"nas.engines.{name}_engine")
+    engines: dict[str, type[Engine]] = {
+        value.name: value
+        for value in vars(module).values()
+        if hasattr(value, "start") and hasattr(value, "name")
+    }
+    return engines[name]
+
+
+# Keras
+
+
+def warm_up() -> None:
+    """A network of one step, so that no way pays for TensorFlow's own first steps."""
+    import keras
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((2, 1)), np.zeros((2, 1)), verbose=0)
+    model.predict(np.zeros((2, 1)), verbose=0)
+
+
+def with_fit(folds: Folds, specs: Sequence[TrialSpec], seeds: Sequence[int], tick: Tick) -> Timing:
+    """A fresh model and `model.fit` for each fold, as most people write it."""
+    import keras
+
+    from nas.engines.base import lane_seed
+    from nas.metrics import METRICS, predictions_of
+    from nas.models.network import build_model
+    from nas.models.training import encode_labels, make_loss, make_optimizer
+
+    started = time.perf_counter()
+    accuracies = []
+    for spec, seed in zip(specs, seeds, strict=True):
+        scores = []
+        for number, fold in enumerate(folds):
+            keras.utils.set_random_seed(lane_seed(seed, number))
+            model = build_model(spec)
+            model.compile(make_optimizer(spec.training), make_loss(spec.problem, spec.training))
+            y = encode_labels(spec.problem, fold.y_train, 0.0, 1.0)
+            y_val = encode_labels(spec.problem, fold.y_val, 0.0, 1.0)
+            model.fit(
+                fold.x_train,
+                y,
+                batch_size=spec.training.batch_size,
+                epochs=spec.training.epochs,
+                validation_data=(fold.x_val, y_val),
+                verbose=0,
+            )
+            prediction = predictions_of("multiclass", model.predict(fold.x_val, verbose=0))
+            scores.append(METRICS["accuracy"].score(fold.y_val, prediction))
+        accuracies.append(float(np.mean(scores)))
+        tick()
+    return Timing(accuracies, time.perf_counter() - started)
+
+
+def with_keras_tuner(
+    folds: Folds, specs: Sequence[TrialSpec], seeds: Sequence[int], tick: Tick
+) -> Timing:
+    """KerasTuner's random search, with a `run_trial` that trains all folds.
+
+    Only the draws are given, so that it trains the same trials as the others. `run_trial` is
+    replaced rather than `HyperModel.fit`, because the one that calls `fit` needs TensorBoard,
+    which TensorFlow no longer brings.
+    """
+    import keras
+    import keras_tuner
+    from keras import layers
+    from keras_tuner.oracles import RandomSearchOracle
+
+    problem = specs[0].problem
+    optimizers = {
+        "adam": keras.optimizers.Adam,
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+    }
+
+    class Network(keras_tuner.HyperModel):  # type: ignore[misc]
+        def build(self, hp: Any) -> Any:
+            depth = hp.Int("depth", 1, 4)
+            width = hp.Choice("width", [32, 64, 128])
+            activation = hp.Choice("activation", ["relu", "gelu", "tanh", "sigmoid"])
+            dropout = hp.Float("dropout", 0.0, 0.5)
+            penalty = keras.regularizers.L2(hp.Float("l2", 1e-7, 1e-2, sampling="log"))
+            model = keras.Sequential([keras.Input((problem.n_inputs,))])
+            for _ in range(depth):
+                model.add(layers.Dense(width, activation=activation, kernel_regularizer=penalty))
+                model.add(layers.Dropout(dropout))
+            model.add(layers.Dense(problem.n_outputs, kernel_regularizer=penalty))
+            optimizer = optimizers[hp.Choice("optimizer", list(optimizers))]
+            rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(optimizer(learning_rate=rate), loss, metrics=["accuracy"])
+            return model
+
+    class CrossValidated(keras_tuner.Tuner):  # type: ignore[misc]
+        def run_trial(self, trial: Any, **_options: Any) -> dict[str, float]:
+            keras.backend.clear_session()
+            scores = []
+            for fold in folds:
+                model = self.hypermodel.build(trial.hyperparameters)
+                history = model.fit(
+                    fold.x_train,
+                    fold.y_train,
+                    batch_size=specs[0].training.batch_size,
+                    epochs=specs[0].training.epochs,
+                    validation_data=(fold.x_val, fold.y_val),
+                    verbose=0,
+                )
+                scores.append(history.history["val_accuracy"][-1])
+            accuracies.append(float(np.mean(scores)))
+            tick()
+            return {"val_accuracy": accuracies[-1]}
+
+    given = iter(specs)
+
+    class GivenDraws(RandomSearchOracle):  # type: ignore[misc]
+        def populate_space(self, trial_id: str) -> dict[str, Any]:
+            spec = next(given)
+            values = {
+                "depth": len(spec.architecture.units),
+                "width": spec.architecture.units[0],
+                "activation": spec.architecture.activation,
+                "dropout": spec.architecture.dropout,
+                "optimizer": spec.training.optimizer,
+                "learning_rate": spec.training.learning_rate,
+                "l2": spec.training.l2,
+            }
+            return {"status": "RUNNING", "values": values}
+
+    accuracies: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        tuner = CrossValidated(
+            oracle=GivenDraws(
+                objective=keras_tuner.Objective("val_accuracy", "max"),
+                max_trials=len(specs),
+                seed=seeds[0],
+            ),
+            hypermodel=Network(),
+            directory=folder,
+        )
+        tuner.search(verbose=0)
+        seconds = time.perf_counter() - started
+    for trial in tuner.oracle.trials.values():
+        if trial.status != "COMPLETED":  # it goes on after any error
+            raise RuntimeError((trial.message or "a trial failed").strip().splitlines()[-1])
+    return Timing(accuracies, seconds)
+
+
+def with_engine(
+    engine: "Callable[[Folds, Any], Engine]",
+    folds: Folds,
+    specs: Sequence[TrialSpec],
+    seeds: Sequence[int],
+    tick: Tick,
+    at_once: int = 1,
+) -> Timing:
+    """One of nas's engines, without a study; `at_once` trials are in training together."""
+    from nas.metrics import METRICS
+
+    started = time.perf_counter()
+    made = engine(folds, METRICS["accuracy"])
+    fixed = time.perf_counter() - started
+    accuracies: list[float] = []
+    for first in range(0, len(specs), at_once):
+        part = slice(first, first + at_once)
+        cohort = made.start(specs[part], seeds[part])
+        while cohort.running().any():
+            scores = cohort.advance()
+        cohort.finish()
+        accuracies += scores.mean(axis=1).tolist()
+        for _ in specs[part]:
+            tick()
+    return Timing(accuracies, time.perf_counter() - started, fixed)
+
+
+# scikit-learn
+
+
+def with_sklearn(
+    folds: Folds, specs: Sequence[TrialSpec], seeds: Sequence[int], tick: Tick
+) -> Timing:
+    """`MLPClassifier` under `RandomizedSearchCV` on all processors.
+
+    It has no GELU (ReLU instead), no RMSprop (Adam instead) and no dropout, and does not score
+    the validation part after each epoch.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import RandomizedSearchCV
+    from sklearn.neural_network import MLPClassifier
+
+    # The folds are standardized each in its own way: all of them one after the other, and the
+    # cross-validation knows where each begins.
+    x = np.concatenate([part for fold in folds for part in (fold.x_train, fold.x_val)])
+    y = np.concatenate([part for fold in folds for part in (fold.y_train, fold.y_val)])
+    sizes = [len(part) for fold in folds for part in (fold.y_train, fold.y_val)]
+    parts = np.split(np.arange(len(y)), np.cumsum(sizes)[:-1])
+    pairs = list(zip(parts[::2], parts[1::2], strict=True))
+
+    activations = {"sigmoid": "logistic", "gelu": "relu"}
+    draws: list[dict[str, list[Any]]] = [
+        {
+            "hidden_layer_sizes": [spec.architecture.units],
+            "activation": [activations.get(name := spec.architecture.activation, name)],
+            "solver": ["sgd" if spec.training.optimizer == "sgd" else "adam"],
+            "learning_rate_init": [spec.training.learning_rate],
+            # It halves the penalty, and divides it by the rows of a batch.
+            "alpha": [2 * spec.training.batch_size * spec.training.l2],
+            "batch_size": [spec.training.batch_size],
+            "max_iter": [spec.training.epochs],
+            "random_state": [seed],
+        }
+        for spec, seed in zip(specs, seeds, strict=True)
+    ]
+
+    def search(candidates: list[dict[str, list[Any]]]) -> Any:
+        network = MLPClassifier(momentum=0.0, epsilon=1e-7, n_iter_no_change=1_000_000)
+        return RandomizedSearchCV(
+            network,
+            candidates,
+            n_iter=len(candidates),
+            scoring="accuracy",
+            cv=pairs,
+            refit=False,
+            n_jobs=-1,
+            error_score="raise",
+        ).fit(x, y)
+
+    with warnings.catch_warnings():
+        # It takes an end after `max_iter` epochs for a failure.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        started = time.perf_counter()
+        search([{**draws[0], "max_iter": [1]}])  # starts its processes
+        fixed = time.perf_counter() - started
+        results = search(draws).cv_results_
+        seconds = time.perf_counter() - started
+    # Candidates come back in an order of their own; the seed tells them apart.
+    scores = dict(zip(results["param_random_state"], results["mean_test_score"], strict=True))
+    for _ in specs:
+        tick()
+    return Timing([float(scores[seed]) for seed in seeds], seconds, fixed)
+
+
+# A compiled loop for each architecture
+
+
+@dataclass(frozen=True)
+class _LoopFold:
+    """A fold as the compiled loop takes it; all folds have the same shapes.
+
+    Attributes:
+        n_rows: Training rows; those after them are zeros, and never drawn.
+        x: Shape (most training rows of a fold, n_inputs).
+        y: Class numbers.
+        x_val: Shape (most validation rows of a fold, n_inputs).
+        y_val: Class numbers; -1, which is never right, for rows that are none.
+        n_val: Validation rows.
+    """
+
+    n_rows: int
+    x: Array
+    y: Array
+    x_val: Array
+    y_val: Array
+    n_val: int
+
+
+@dataclass(frozen=True)
+class _LoopPart:
+    """What one call of a process of the compiled loop returns."""
+
+    accuracies: list[float]
+    compiling: float
+    start_seconds: float
+
+
+def with_compiled_loop(
+    folds: Folds, specs: Sequence[TrialSpec], seeds: Sequence[int], tick: Tick
+) -> Timing:
+    """A hand-written epoch in one XLA program for each architecture, as of a good engineer's day.
+
+    One process for each processor, pinned and with a single thread; all trials of an architecture
+    go to the same one, large ones first. TensorFlow's import is part of the time.
+    """
+    most = max(len(fold.y_train) for fold in folds)
+    most_val = max(len(fold.y_val) for fold in folds)
+    data = [
+        _LoopFold(
+            len(fold.y_train),
+            _padded(fold.x_train, most, 0),
+            _padded(fold.y_train.astype(np.int32), most, 0),
+            _padded(fold.x_val, most_val, 0),
+            _padded(fold.y_val.astype(np.int32), most_val, -1),
+            len(fold.y_val),
+        )
+        for fold in folds
+    ]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, spec in enumerate(specs):
+        groups.setdefault(architecture(spec), []).append(index)
+    largest_first = sorted(
+        groups.values(), key=lambda group: -len(group) * specs[group[0]].n_weights
+    )
+    cpus = usable_cpus()
+    context = get_context("spawn")
+    free = context.Queue()
+    for cpu in cpus:
+        free.put(cpu)
+    accuracies = [float("nan")] * len(specs)
+    parts = []
+    started = time.perf_counter()
+    with ProcessPoolExecutor(
+        len(cpus), context, _start_loop, (free, time.time(), data)
+    ) as processes:
+        calls = {
+            processes.submit(_run_loop, [specs[k] for k in group], [seeds[k] for k in group]): group
+            for group in largest_first
+        }
+        for call in as_completed(calls):
+            parts.append(call.result())
+            for index, accuracy in zip(calls[call], parts[-1].accuracies, strict=True):
+                accuracies[index] = accuracy
+                tick()
+    seconds = time.perf_counter() - started
+    return Timing(
+        accuracies,
+        seconds,
+        fixed=max(part.start_seconds for part in parts),
+        compiling=sum(part.compiling for part in parts) / min(len(cpus), len(groups)),
+        details={"processes": len(cpus), "architectures": len(groups)},
+    )
+
+
+def _padded(values: Array, length: int, value: float) -> Array:
+    rest = [(0, length - len(values))] + [(0, 0)] * (values.ndim - 1)
+    return np.pad(values, rest, constant_values=value)
+
+
+_loop: dict[str, Any] = {}  # what a process of the compiled loop keeps between its calls
+
+
+def _start_loop(free_cpus: Any, started: float, folds: list[_LoopFold]) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {free_cpus.get()})
+    os.environ |= {
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    }
+    from nas.engines.startup import start_tensorflow
+
+    start_tensorflow()
+    import tensorflow as tf
+
+    _loop["folds"] = [
+        (fold, [tf.constant(a) for a in (fold.x, fold.y, fold.x_val, fold.y_val)]) for fold in folds
+    ]
+    _loop["start_seconds"] = time.time() - started
+
+
+def _run_loop(specs: list[TrialSpec], seeds: list[int]) -> _LoopPart:
+    """Trains trials of one architecture."""
+    import tensorflow as tf
+
+    run_epoch = _epoch_program(specs[0])
+    calls: list[float] = []
+    accuracies = []
+    for spec, seed in zip(specs, seeds, strict=True):
+        training = spec.training
+        settings = [
+            tf.constant(value, tf.float32)
+            for value in (training.learning_rate, training.l2, spec.architecture.dropout)
+        ]
+        scores = []
+        for number, (fold, data) in enumerate(_loop["folds"]):
+            generator = np.random.default_rng((seed, number))
+            weights = _initial_weights(spec, generator)
+            slots = [[np.zeros_like(w) for w in weights] for _ in _slots(training.optimizer)]
+            random_seed = tf.constant(generator.integers(2**31), tf.int32)
+            for epoch in range(training.epochs):
+                order, shares = _batches(fold, training.batch_size, generator)
+                started = time.perf_counter()
+                weights, slots, right = run_epoch(
+                    weights, slots, tf.constant(epoch), random_seed, *data, order, shares, *settings
+                )
+                accuracy = int(right) / fold.n_val
+                calls.append(time.perf_counter() - started)
+            scores.append(accuracy)
+        accuracies.append(float(np.mean(scores)))
+    # The first call compiles; what it computes takes as long as in any other.
+    compiling = calls[0] - float(np.median(calls[1:]))
+    return _LoopPart(accuracies, compiling, _loop["start_seconds"])
+
+
+def _batches(fold: _LoopFold, batch_size: int, generator: np.random.Generator) -> list[Any]:
+    """Rows of each step of an epoch, and the share that each has in its step's mean."""
+    import tensorflow as tf
+
+    steps = -(-fold.n_rows // batch_size)
+    order = _padded(generator.permutation(fold.n_rows).astype(np.int32), steps * batch_size, 0)
+    counts = _padded(np.ones(fold.n_rows, np.float32), steps * batch_size, 0)
+    shares = counts.reshape(steps, batch_size)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return [tf.constant(order.reshape(steps, batch_size)), tf.constant(shares)]
+
+
+def _initial_weights(spec: TrialSpec, generator: np.random.Generator) -> list[Any]:
+    """Kernels by Glorot and Bengio (2010), as Keras draws them, and biases of zero."""
+    import tensorflow as tf
+
+    sizes = [spec.problem.n_inputs, *spec.architecture.units, spec.problem.n_outputs]
+    weights = []
+    for inputs, units in itertools.pairwise(sizes):
+        limit = np.sqrt(6.0 / (inputs + units))
+        kernel = generator.uniform(-limit, limit, (inputs, units))
+        weights += [tf.constant(kernel, tf.float32), tf.zeros(units)]
+    return weights
+
+
+def _slots(optimizer: str) -> range:
+    """One for each value that an optimizer keeps of a weight."""
+    return range({"adam": 2, "rmsprop": 1, "sgd": 0}[optimizer])
+
+
+def _epoch_program(spec: TrialSpec) -> Any:
+    """One epoch of an architecture, and the number of validation rows that are then right."""
+    import tensorflow as tf
+
+    depth = len(spec.architecture.units)
+    training = spec.training
+    activate = {
+        "relu": tf.nn.relu,
+        "gelu": tf.nn.gelu,
+        "tanh": tf.nn.tanh,
+        "sigmoid": tf.nn.sigmoid,
+    }[spec.architecture.activation]
+
+    def outputs(weights: Any, x: Any, dropout: Any = None, seed: Any = None) -> Any:
+        for layer in range(depth):
+            x = activate(x @ weights[2 * layer] + weights[2 * layer + 1])
+            if dropout is not None:
+                # With the default generator, XLA on a CPU takes twice as long for an epoch.
+                noise = tf.random.stateless_uniform(tf.shape(x), tf.stack(seed), alg="threefry")
+                seed = (seed[0], seed[1] + 1)
+                x = tf.where(noise >= dropout, x / (1.0 - dropout), 0.0)
+        return x @ weights[-2] + weights[-1]
+
+    def updated(weights: Any, gradients: Any, slots: Any, step: Any, rate: Any) -> Any:
+        """The optimizers as Keras computes them."""
+        pairs = list(zip(weights, gradients, strict=True))
+        if training.optimizer == "sgd":
+            return [w - rate * g for w, g in pairs], []
+        if training.optimizer == "rmsprop":
+            rho, epsilon = training.rho, training.epsilon
+            squares = [
+                rho * v + (1.0 - rho) * g * g for v, g in zip(slots[0], gradients, strict=True)
+            ]
+            return [
+                w - rate * g * tf.math.rsqrt(v + epsilon)
+                for (w, g), v in zip(pairs, squares, strict=True)
+            ], [squares]
+        beta_1, beta_2 = training.beta_1, training.beta_2
+        count = tf.cast(step + 1, tf.float32)
+        rate = rate * tf.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
+        means = [m + (g - m) * (1.0 - beta_1) for m, g in zip(slots[0], gradients, strict=True)]
+        squares = [
+            v + (g * g - v) * (1.0 - beta_2) for v, g in zip(slots[1], gradients, strict=True)
+        ]
+        return [
+            w - rate * m / (tf.sqrt(v) + training.epsilon)
+            for w, m, v in zip(weights, means, squares, strict=True)
+        ], [means, squares]
+
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    def run_epoch(
+        weights: Any,
+        slots: Any,
+        epoch: Any,
+        seed: Any,
+        x: Any,
+        y: Any,
+        x_val: Any,
+        y_val: Any,
+        order: Any,
+        shares: Any,
+        rate: Any,
+        l2: Any,
+        dropout: Any,
+    ) -> Any:
+        n_steps = order.shape[0]
+
+        def step(number: Any, weights: Any, slots: Any) -> Any:
+            total = epoch * n_steps + number
+            rows = order[number]
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                logits = outputs(weights, tf.gather(x, rows), dropout, (seed, total * depth))
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather(y, rows), logits)
+                penalty = tf.add_n([tf.reduce_sum(kernel**2) for kernel in weights[::2]])
+                loss = tf.reduce_sum(losses * shares[number]) + l2 * penalty
+            gradients = tape.gradient(loss, weights)
+            weights, slots = updated(weights, gradients, slots, total, rate)
+            return number + 1, weights, slots
+
+        _, weights, slots = tf.while_loop(
+            lambda number, *_: number < n_steps, step, (0, weights, slots)
+        )
+        predicted = tf.argmax(outputs(weights, x_val), axis=1, output_type=tf.int32)
+        return weights, slots, tf.reduce_sum(tf.cast(predicted == y_val, tf.int32))
+
+    return run_epoch
+
+
+# nas
+
+
+def with_nas_search(
+    space: "SearchSpace",
+    engine: str,
+    workers: int | None,
+    folds: Folds,
+    specs: Sequence[TrialSpec],
+    seeds: Sequence[int],
+    tick: Tick,
+) -> Timing:
+    """The whole command from a cold start: imports, study, training, the winner's refit and test.
+
+    It proposes the trials itself; `specs` are what it is expected to propose.
+    """
+    from nas.space import dump_space
+    from nas.study import load_study
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "space.yaml").write_text(dump_space(space), encoding="utf-8")
+        storage = f"sqlite:///{folder / 'nas.db'}"
+        command = [sys.executable, "-m", "nas", "search", "--space", "space.yaml"]
+        command += ["--data", "digits", "--trials", str(len(specs)), "--engine", engine]
+        command += ["--sampler", "random", "--pruner", "none"]
+        command += ["--storage", storage, "--study", "throughput"]
+        if workers is not None:
+            command += ["--workers", str(workers)]
+        # From this checkout, whatever else is installed.
+        paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
+            started = time.perf_counter()
+            with subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            ) as process:
+                for line in process.stdout or ():
+                    if line.startswith("["):  # a trial has ended
+                        tick()
+            seconds = time.perf_counter() - started
+            errors.seek(0)
+            if process.returncode:
+                lines = errors.read().strip().splitlines() or ["no message"]
+                raise RuntimeError(f"nas search ended with {process.returncode}: {lines[-1]}")
+        record = load_study("throughput", storage)
+    values = {trial.spec: trial.value for trial in record.complete}
+    engines = [trial.engine for trial in record.counted]
+    others = len(set(values) - set(specs))
+    details = {
+        "engines": {name: engines.count(name) for name in sorted(map(str, set(engines)))},
+        "seconds_in_trials": sum(trial.seconds or 0.0 for trial in record.counted),
+        "not_complete": len(record.counted) - len(record.complete),
+        "other_trials": others,
+    }
+    nan = float("nan")
+    accuracies = [value if (value := values.get(spec)) is not None else nan for spec in specs]
+    return Timing(accuracies, seconds, details=details)
+
+
+# Epochs on larger data
+
+
+def fit_epochs(fold: "FoldData", spec: TrialSpec) -> list[float]:
+    """Seconds of each epoch of `model.fit`, its validation included."""
+    import keras
+
+    from nas.models.network import build_model
+    from nas.models.training import encode_labels, make_loss, make_optimizer
+
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.times = [time.perf_counter()]
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.times.append(time.perf_counter())
+
+    keras.backend.clear_session()
+    gc.collect()
+    clock = Clock()
+    model = build_model(spec)
+    model.compile(make_optimizer(spec.training), make_loss(spec.problem, spec.training))
+    model.fit(
+        fold.x_train,
+        encode_labels(spec.problem, fold.y_train, 0.0, 1.0),
+        batch_size=spec.training.batch_size,
+        epochs=spec.training.epochs,
+        validation_data=(fold.x_val, encode_labels(spec.problem, fold.y_val, 0.0, 1.0)),
+        callbacks=[clock],
+        verbose=0,
+    )
+    return np.diff(clock.times).tolist()
+
+
+def engine_epochs(
+    engine: "Callable[[Folds, Any], Engine]", fold: "FoldData", spec: TrialSpec
+) -> list[float]:
+    """The same by an engine, which scores the validation part after each epoch too."""
+    from nas.metrics import METRICS
+
+    cohort = engine([fold], METRICS["accuracy"]).start([spec], [0])
+    return list(_epoch_seconds(cohort))
+
+
+def _epoch_seconds(cohort: Any) -> Iterator[float]:
+    while cohort.running().any():
+        started = time.perf_counter()
+        cohort.advance()
+        yield time.perf_counter() - started
