@@ -24,6 +24,7 @@ from nas.metrics import Metric
 from nas.spec import TrialSpec
 
 JOBS_OF_A_WORKER = 2
+JOBS_TO_CHOOSE_FROM = 2  # for each worker, so that it finds one that it has a program for
 
 # One thread for each library, and programs that compile a sixth faster and run as fast.
 ENVIRONMENT = {
@@ -54,7 +55,7 @@ class _Worker:
     process: Any
     connection: Connection
     programs: set[tuple[Any, ...]] = field(default_factory=set)
-    jobs: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    jobs: set[int] = field(default_factory=set)
 
 
 class WorkerPool(Pool):
@@ -65,7 +66,7 @@ class WorkerPool(Pool):
     """
 
     def __init__(self, n_workers: int) -> None:
-        self.slots = (JOBS_OF_A_WORKER + 1) * n_workers
+        self.slots = (JOBS_OF_A_WORKER + JOBS_TO_CHOOSE_FROM) * n_workers
         self._context = _context()
         self._backlog: deque[tuple[int, TrialSpec, int]] = deque()
         self._ready: deque[Report] = deque()
@@ -117,27 +118,35 @@ class WorkerPool(Pool):
             return
         self._ready.append(report)
         if not report.running:
-            del worker.jobs[report.job]
+            worker.jobs.remove(report.job)
             self._hand_out()
 
     def _hand_out(self) -> None:
-        """Gives jobs to workers that have room, to each rather what it has programs for."""
-        while self._backlog:
-            worker = min(self._workers, key=lambda worker: len(worker.jobs))
-            if len(worker.jobs) >= JOBS_OF_A_WORKER:
-                return
-            others = set().union(*(w.programs for w in self._workers if w is not worker))
+        """Gives jobs to workers that have room.
 
-            def rank(number: int, own: Any = worker.programs, others: Any = others) -> int:
-                kind = _kind(self._backlog[number][1])
-                return 0 if kind in own else 2 if kind in others else 1
+        A worker rather gets what it has a program for, or nobody has; one that only another
+        worker has a program for, it gets when it would otherwise be idle.
+        """
+        for load in range(JOBS_OF_A_WORKER):
+            for worker in self._workers:
+                if len(worker.jobs) == load and self._backlog:
+                    self._give(worker)
 
-            best = min(range(len(self._backlog)), key=rank)
-            job, spec, seed = self._backlog[best]
-            del self._backlog[best]
-            worker.programs.add(_kind(spec))
-            worker.jobs[job] = (job, spec, seed)
-            self._send(worker, ("start", job, spec, seed))
+    def _give(self, worker: _Worker) -> None:
+        elsewhere = set().union(*(w.programs for w in self._workers if w is not worker))
+
+        def rank(position: int) -> int:
+            kind = _kind(self._backlog[position][1])
+            return 0 if kind in worker.programs else 2 if kind in elsewhere else 1
+
+        best = min(range(len(self._backlog)), key=rank)
+        if worker.jobs and rank(best) == 2:
+            return
+        job, spec, seed = self._backlog[best]
+        del self._backlog[best]
+        worker.programs.add(_kind(spec))
+        worker.jobs.add(job)
+        self._send(worker, ("start", job, spec, seed))
 
     def _send(self, worker: _Worker, message: tuple[Any, ...]) -> None:
         # When the worker is gone, the next `wait` finds out.
@@ -164,10 +173,10 @@ class WorkerPool(Pool):
 def _kind(spec: TrialSpec) -> tuple[Any, ...]:
     """What trials must have in common to share a program, about: see `program.Shape`."""
     architecture, training = spec.architecture, spec.training
-    units = architecture.units
+    widest = max(architecture.units, default=0)
     return (
-        len(units),
-        -(-max(units, default=0) // 64),
+        len(architecture.units),
+        32 if widest <= 32 else -(-widest // 64),
         training.batch_size,
         architecture.normalization,
         training.l1 > 0,
