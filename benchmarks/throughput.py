@@ -495,7 +495,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=6, help="trials of the slowest rows")
     parser.add_argument("--larger-sample", type=int, default=40, help="trials of the other samples")
     parser.add_argument("--only", nargs="*", choices=names, default=names, metavar="ROW")
-    parser.add_argument("--engine", default="compiled", help="engine of nas search, MNIST and memory")
+    parser.add_argument(
+        "--engine", default="compiled", help="engine of nas search, MNIST and memory"
+    )
     parser.add_argument("--workers", type=int, help="workers of nas search")
     parser.add_argument("--mnist", action="store_true", help="epochs on 48,000 rows as well")
     parser.add_argument(

@@ -159,8 +159,9 @@ class _Trial:
                 self._states[number], self._epoch(group), self._settings, _counters(self.shape)
             )
             scores = self._scores(number, "val", active)
+            by_lane = losses.numpy()
             for fold in active:
-                self.log.record(fold, float(losses[fold - group[0]]), scores[fold])
+                self.log.record(fold, float(by_lane[fold - group[0]]), scores[fold])
         self.log.seconds += time.perf_counter() - started
 
     def result(self) -> TrialResult:
@@ -188,6 +189,7 @@ class _Trial:
         share = np.zeros((steps, lanes), np.float32)
         rule = np.tile(RESTING, (steps, lanes, 1))
         seeds = np.zeros(lanes, np.uint32)
+        rule_of = cache(lambda own_steps, epoch: coefficients(training, own_steps, epoch))
         for lane, fold in enumerate(group):
             if not self.log.active[fold]:
                 continue
@@ -198,7 +200,7 @@ class _Trial:
             sizes[-1] = n_rows - batch * (own_steps - 1)
             row_weights[lane, :n_rows] = np.repeat(1.0 / sizes, sizes)
             share[:own_steps, lane] = sizes / n_rows
-            rule[:own_steps, lane] = coefficients(training, own_steps, epoch)
+            rule[:own_steps, lane] = rule_of(own_steps, epoch)
             seeds[lane] = np.random.SeedSequence((self._seeds[fold], epoch, 2)).generate_state(1)[0]
         return Epoch(
             x=_lanes(self._engine.x_train, group),
@@ -216,10 +218,9 @@ class _Trial:
         x = _lanes(engine.x_val if part == "val" else engine.x_train, group)
         predict = compile_prediction(self.shape)
         chunk = PREDICT_ROWS // len(group)
-        parts = [
-            predict(state.weights, state.moving, self._settings, x[:, first : first + chunk])
-            for first in range(0, x.shape[1], chunk)
-        ]
+        chunks = [x] if 0 < x.shape[1] <= chunk else []
+        chunks = chunks or [x[:, k : k + chunk] for k in range(0, x.shape[1], chunk)]
+        parts = [predict(state.weights, state.moving, self._settings, rows) for rows in chunks]
         outputs: Any = np.concatenate(parts, axis=1) if parts else np.zeros((len(group), 0, 1))
         scores = {}
         for fold in folds:

@@ -50,12 +50,14 @@ class _Worker:
     Attributes:
         programs: Shapes that it has trained, and so holds compiled programs of.
         jobs: The jobs that it has.
+        is_ready: Whether it has told that it waits for jobs.
     """
 
     process: Any
     connection: Connection
     programs: set[tuple[Any, ...]] = field(default_factory=set)
     jobs: set[int] = field(default_factory=set)
+    is_ready: bool = False
 
 
 class WorkerPool(Pool):
@@ -112,9 +114,12 @@ class WorkerPool(Pool):
 
     def _receive(self, worker: _Worker) -> None:
         try:
-            report: Report = worker.connection.recv()
+            report: Report | None = worker.connection.recv()
         except (EOFError, OSError):
             self._replace(worker)
+            return
+        if report is None:
+            worker.is_ready = True
             return
         self._ready.append(report)
         if not report.running:
@@ -158,11 +163,13 @@ class WorkerPool(Pool):
         worker.process.join()
         code = worker.process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        if not worker.is_ready:
+            raise NasError(
+                "--workers", f"a worker process ended as it started ({how})", fix="Use --workers 1."
+            )
         failure = f"its worker process ended ({how}); was there enough memory?"
         self._ready.extend(Report(job, failure=failure) for job in worker.jobs)
         worker.connection.close()
-        if self._setup is None:
-            raise NasError("--workers", f"a worker process could not start ({how})")
         with _environment():
             fresh = self._start()
         fresh.connection.send(self._setup)
@@ -223,6 +230,7 @@ def _serve(connection: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):  # the search is gone
         folds, metric, engine = connection.recv()
         selection = Selection(folds, metric, engine)
+        connection.send(None)  # ready
         tasks: dict[int, Task] = {}
         turns: deque[int] = deque()  # jobs that may train an epoch
         while True:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,21 @@ def trials(folder: Path) -> list[dict]:
         [*NAS, "trials", "--json"], cwd=folder, capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
+
+
+def trials_of(folder: Path, study: str) -> list[dict]:
+    """The trials of a study that may not be there yet."""
+    done = subprocess.run(
+        [*NAS, "trials", "--json", "--study", study], cwd=folder, capture_output=True, text=True
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else []
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.5)
 
 
 def finish(folder: Path) -> list[dict]:
@@ -75,6 +91,43 @@ def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
     resumed = finish(folder)
     assert found(resumed) == found(uninterrupted)
     assert all(t["outcome"] != "running" for t in resumed)
+
+
+def test_any_number_of_workers_finds_the_same(folder: Path) -> None:
+    runs = []
+    for workers in ("1", "2"):
+        options = f"--sampler random --pruner none --workers {workers} --study w{workers}".split()
+        subprocess.run([*SEARCH, *options], cwd=folder, capture_output=True, check=True)
+        records = json.loads(
+            subprocess.run(
+                [*NAS, "trials", "--json", "--study", f"w{workers}"],
+                cwd=folder,
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
+        runs.append(sorted((str(t["params"]), t["fold_values"]) for t in records))
+    assert len(runs[0]) == 6
+    for (params, values), (others_params, others_values) in zip(*runs, strict=True):
+        assert params == others_params
+        assert values == pytest.approx(others_values, abs=1e-6)
+
+
+def test_a_search_with_workers_stops_at_once_and_goes_on(folder: Path) -> None:
+    text = TINY.replace("epochs: 4", "epochs: 100000").replace("[4, 8]", "[400, 800]")
+    (folder / "long.yaml").write_text(text, encoding="utf-8")
+    search = [*NAS, *"search --space long.yaml --trials 6 --folds 3 --workers 2".split()]
+    process = subprocess.Popen(
+        search, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: sum(t["outcome"] == "running" for t in trials_of(folder, "long")) >= 4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "No trial is complete yet." in out
+    assert "Traceback" not in err
+    outcomes = {t["outcome"] for t in trials_of(folder, "long")}
+    assert outcomes == {"interrupted"}
 
 
 def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:

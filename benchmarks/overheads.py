@@ -1,0 +1,91 @@
+"""What a search costs besides training: storage and sampler, idle workers, programs."""
+
+import tempfile
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+from nas.engines.pool import Pool, Report
+from nas.metrics import METRICS
+from nas.search import (
+    SearchOptions,
+    live_study,
+    open_study,
+    run_search,
+    study_settings,
+)
+from nas.space import SearchSpace
+from nas.spec import Problem, TrialResult, TrialSpec
+from nas.storage import open_storage
+
+
+class NoTraining(Pool):
+    """Answers at once, with random scores: what is left is the search itself."""
+
+    slots = 8
+
+    def __init__(self, n_folds: int) -> None:
+        self._n_folds = n_folds
+        self._epochs: dict[int, int] = {}
+        self._ready: deque[int] = deque()
+        self._random = np.random.default_rng(0)
+
+    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+        self._epochs[job] = spec.training.epochs
+        self._ready.append(job)
+
+    def wait(self, timeout: float) -> Report | None:
+        if not self._ready:
+            return None
+        job = self._ready.popleft()
+        self._epochs[job] -= 1
+        scores = self._random.random(self._n_folds)
+        if self._epochs[job]:
+            return Report(job, "none", "benchmark", scores, running=True)
+        values = tuple(scores)
+        result = TrialResult(values, values, (), (1,) * self._n_folds, 0.0)
+        return Report(job, "none", "benchmark", scores, result=result)
+
+    def answer(self, job: int, go_on: bool) -> None:
+        self._ready.append(job)
+
+    def close(self) -> None:
+        pass
+
+
+def search_without_training(space: SearchSpace, n_trials: int, sampler: Any) -> float:
+    """Processor seconds, of all threads, of storage, sampler and loop for so many trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'nas.db'}"
+        data, split_options = DataOptions("digits"), SplitOptions(folds=5)
+        dataset = load_dataset(data)
+        split = split_dataset(dataset, split_options)
+        settings = study_settings(space, data, dataset, split_options, split, METRICS["accuracy"])
+        storage = open_storage(url, create=True)
+        open_study(storage, url, "overhead", settings, METRICS["accuracy"])
+        options = SearchOptions(n_trials=n_trials, sampler=sampler, pruner="none")
+        problem = Problem("multiclass", 64, 10)
+        started = time.process_time()
+        with live_study(storage, url, "overhead") as study:
+            for _ in run_search(study, url, space, problem, NoTraining(5), options):
+                pass
+        return time.process_time() - started
+
+
+def share_busy(trials: Any, n_workers: int) -> float:
+    """Share of the workers' time, between the first and the last trial, spent inside trials.
+
+    Args:
+        trials: Optuna's trials of a study that ran with so many workers.
+        n_workers: Worker processes.
+    """
+    counted = [t for t in trials if t.datetime_complete and "seconds" in t.user_attrs]
+    first: datetime = min(t.datetime_start for t in counted)
+    last: datetime = max(t.datetime_complete for t in counted)
+    training = sum(t.user_attrs["seconds"] for t in counted)
+    return float(training / (n_workers * (last - first).total_seconds()))
