@@ -1,5 +1,8 @@
 """What a search costs besides training: storage and sampler, idle workers, programs."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -8,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
+from optuna.trial import TrialState
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.engines.pool import Pool, Report
+from nas.engines.workers import default_workers
 from nas.metrics import METRICS
 from nas.search import (
     SearchOptions,
@@ -75,6 +81,26 @@ def search_without_training(space: SearchSpace, n_trials: int, sampler: Any) -> 
             for _ in run_search(study, url, space, problem, NoTraining(5), options):
                 pass
         return time.process_time() - started
+
+
+def default_search(n_trials: int, workers: int | None) -> dict[str, Any]:
+    """`nas search` on the default space with halving, as a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "nas", "search", "--trials", str(n_trials)]
+        if workers is not None:
+            command += ["--workers", str(workers)]
+        # From this checkout, whatever else is installed.
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        started = time.perf_counter()
+        subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+        seconds = time.perf_counter() - started
+        storage = open_storage(f"sqlite:///{Path(folder) / 'studies' / 'nas.db'}")
+        trials = optuna.load_study(study_name="mlp_depth", storage=storage).trials
+    return {
+        "seconds": seconds,
+        "pruned": sum(trial.state == TrialState.PRUNED for trial in trials),
+        "busy": share_busy(trials, workers or default_workers()),
+    }
 
 
 def share_busy(trials: Any, n_workers: int) -> float:

@@ -39,6 +39,7 @@ from nas.spec import Problem, TrialSpec
 if TYPE_CHECKING:
     from nas.data import FoldData
     from nas.engines.base import Engine
+    from nas.engines.program import Shape
 
 SPACE = SearchSpace(
     {
@@ -470,9 +471,8 @@ def run_memory(engine: "type[Engine]", work: Work, n_trials: int) -> dict[str, A
     specs = [replace(s, training=replace(s.training, epochs=MEMORY_EPOCHS)) for s in drawn]
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Memory", total=n_trials)
-        growth = memory_growth(
-            engine(work.folds, METRICS["accuracy"]), specs, seeds, lambda: progress.advance(task)
-        )
+        trained: Any = engine(work.folds, METRICS["accuracy"])
+        growth = memory_growth(trained, specs, seeds, lambda: progress.advance(task))
     slope = growth["megabytes_per_trial"]
     last = growth["megabytes"][-1] if growth["megabytes"] else None
     console.print(
@@ -480,7 +480,48 @@ def run_memory(engine: "type[Engine]", work: Work, n_trials: int) -> dict[str, A
         f"{MEMORY_FROM}; {_number(last, ',.0f')} MB after {n_trials} trials of {MEMORY_EPOCHS} "
         "epochs."
     )
+    if engine.name == "compiled":
+        growth["shapes"], growth["programs"] = count_programs(trained.shapes)
+        console.print(f"{growth['programs']} compiled programs for {growth['shapes']} shapes.")
     return growth
+
+
+def count_programs(shapes: "set[Shape]") -> tuple[int, int]:
+    """Shapes that were trained, and the programs that were compiled for them."""
+    from nas.engines.program import compile_epoch
+
+    programs = [compile_epoch(shape).experimental_get_tracing_count() for shape in shapes]
+    return len(shapes), sum(programs)
+
+
+# Everything but training
+
+
+def run_overheads(seconds: float | None, n_trials: int, workers: int | None) -> dict[str, Any]:
+    """What storage and sampler cost, and how busy workers are while halving prunes.
+
+    Args:
+        seconds: Wall time of `nas search` for as many trials, if it was measured.
+        n_trials: Trials of the comparison.
+        workers: Workers of the default search; None for all cores.
+    """
+    import overheads
+
+    report: dict[str, Any] = {}
+    for sampler in ("random", "tpe"):
+        cost = overheads.search_without_training(SPACE, n_trials, sampler)
+        report[sampler] = cost
+        share = f", {cost / seconds:.1%} of the search's time" if seconds else ""
+        console.print(
+            f"Storage, sampler ({sampler}) and loop: {cost:.1f} processor seconds for {n_trials} "
+            f"trials{share}."
+        )
+    report["halving"] = halving = overheads.default_search(n_trials, workers)
+    console.print(
+        f"Default search with halving, {n_trials} trials: {halving['seconds']:.0f} s, "
+        f"{halving['pruned']} pruned; workers busy {halving['busy']:.1%} of the time."
+    )
+    return report
 
 
 # The command
@@ -502,6 +543,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--mnist", action="store_true", help="epochs on 48,000 rows as well")
     parser.add_argument(
         "--memory", type=int, nargs="?", const=400, metavar="TRIALS", help="memory as well"
+    )
+    parser.add_argument(
+        "--overheads", action="store_true", help="storage, sampler and idle workers as well"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
@@ -556,6 +600,10 @@ def main() -> None:
         save()
     if arguments.memory is not None:
         report["memory"] = run_memory(peers.engine_class(arguments.engine), work, arguments.memory)
+        save()
+    if arguments.overheads:
+        seconds = nas.get("seconds") if nas is not None and "failed" not in nas else None
+        report["overheads"] = run_overheads(seconds, arguments.trials, arguments.workers)
         save()
 
 

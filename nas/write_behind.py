@@ -249,7 +249,7 @@ class WriteBehind(BaseStorage):
             number = connection.execute(count).scalar_one()
             this = update(_TRIALS).where(_TRIALS.c.trial_id == trial_id)
             connection.execute(this.values(number=number))
-            self._write_attributes(connection, trial_id)
+            self._write_attributes(connection, trial_id, {})
         return FrozenTrial(
             number=number,
             state=TrialState.RUNNING,
@@ -264,18 +264,15 @@ class WriteBehind(BaseStorage):
             trial_id=trial_id,
         )
 
-    def _write_attributes(self, connection: Connection, trial_id: int) -> None:
-        keys = list(self._trial_attributes)
-        if not keys:
-            return
-        attributes = _USER_ATTRS.c
-        old = (attributes.trial_id == trial_id) & attributes.key.in_(keys)
-        connection.execute(delete(_USER_ATTRS).where(old))
-        rows = [
-            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+    def _write_attributes(
+        self, connection: Connection, trial_id: int, present: Mapping[str, Any]
+    ) -> None:
+        rows: dict[_Key, _Row] = {
+            (_USER_ATTRS, key): {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
             for key, value in self._trial_attributes.items()
-        ]
-        connection.execute(insert(_USER_ATTRS), rows)
+        }
+        replaced = {key for key in rows if key[1] in present}
+        _insert(connection, _Batch({trial_id: rows}), {trial_id: replaced}, {trial_id})
 
     def set_trial_param(
         self,
@@ -377,7 +374,7 @@ class WriteBehind(BaseStorage):
             with self._transaction() as connection:
                 taken = connection.execute(taking).rowcount == 1
                 if taken:
-                    self._write_attributes(connection, trial_id)
+                    self._write_attributes(connection, trial_id, trial.user_attrs)
                     trial.user_attrs = {**trial.user_attrs, **self._trial_attributes}
             with self._lock:
                 if taken:

@@ -378,6 +378,23 @@ def test_a_waiting_trial_is_taken_by_one_process_only(start: Start) -> None:
     assert studies[1].ask().number == 1
 
 
+@pytest.mark.usefixtures("start", "still")
+def test_a_trial_says_from_its_first_moment_whose_it_is(tmp_path: Path) -> None:
+    with WriteBehind(open_storage(url_of(tmp_path)), {"owner": {"pid": 1}}) as storage:
+        study = optuna.load_study(study_name="s", storage=storage)
+        study.enqueue_trial({"x": 0.5}, user_attrs={"owner": {"pid": 2}, "retry_of": 7})
+        assert in_database(tmp_path)[0].user_attrs["owner"] == {"pid": 2}
+        trials = [study.ask(), study.ask()]
+        mine = {"owner": {"pid": 1}}
+        stored = in_database(tmp_path)
+        assert [trial.user_attrs for trial in stored] == [{**mine, "retry_of": 7}, mine]
+        assert plain(study.get_trials()) == plain(stored)
+        for trial in trials:
+            trial.set_user_attr("owner", 3)
+        storage.flush()
+        assert [trial.user_attrs["owner"] for trial in in_database(tmp_path)] == [3, 3]
+
+
 @pytest.mark.usefixtures("still")
 def test_trials_of_other_processes_are_seen(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = start(), start()
