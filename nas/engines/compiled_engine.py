@@ -17,7 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.data import FoldData
-from nas.engines.base import Cohort, Engine, batch_order, lane_seed
+from nas.engines.base import Engine, batch_order, lane_seed
 from nas.engines.program import (
     ACTIVATIONS,
     Epoch,
@@ -29,7 +29,7 @@ from nas.engines.program import (
     compile_prediction,
     dropout_counters,
 )
-from nas.engines.trial_log import TrialLog, score_outputs
+from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.engines.update_rule import RESTING, coefficients, initial_second_moment
 from nas.metrics import Metric
 from nas.models.network import initial_weights
@@ -92,35 +92,9 @@ class CompiledEngine(Engine):
         self.x_val = tf.constant(_stack([fold.x_val for fold in folds]))
         self.shapes: set[Shape] = set()
 
-    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> "CompiledCohort":
+    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> TrialsInTurn:
         trials = [_Trial(self, spec, seed) for spec, seed in zip(specs, seeds, strict=True)]
-        return CompiledCohort(trials)
-
-
-class CompiledCohort(Cohort):
-    """Trials of the compiled engine; see `Cohort`."""
-
-    def __init__(self, trials: list["_Trial"]) -> None:
-        self._trials = trials
-        self._kept = np.ones(len(trials), dtype=bool)
-
-    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
-        for trial, kept in zip(self._trials, self._kept, strict=True):
-            for _ in range(epochs if kept else 0):
-                trial.run_epoch()
-        return np.array([trial.log.scores for trial in self._trials])
-
-    def running(self) -> NDArray[np.bool_]:
-        return np.asarray(self._kept & [any(trial.log.active) for trial in self._trials])
-
-    def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
-        self._kept &= np.asarray(mask, dtype=bool)
-
-    def finish(self) -> list[TrialResult]:
-        return [trial.result() for trial in self._trials]
-
-    def weights(self, trial: int, fold: int) -> list[NDArray[np.float32]]:
-        return self._trials[trial].weights(fold)
+        return TrialsInTurn(trials)
 
 
 class _Trial:

@@ -15,8 +15,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.data import FoldData
-from nas.engines.base import Cohort, Engine, batch_order, lane_seed
-from nas.engines.trial_log import TrialLog, score_outputs
+from nas.engines.base import Engine, batch_order, lane_seed
+from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.metrics import Metric
 from nas.models.network import build_model, initial_weights
 from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
@@ -35,40 +35,14 @@ class KerasEngine(Engine):
         # Converted once for the whole search.
         self._x = [(tf.constant(fold.x_train), tf.constant(fold.x_val)) for fold in folds]
 
-    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> "KerasCohort":
+    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> TrialsInTurn:
         # Without this, Keras keeps the graphs of all earlier trials.
         keras.backend.clear_session()
         trials = [
             _Trial(spec, seed, self.folds, self._x, self.metric)
             for spec, seed in zip(specs, seeds, strict=True)
         ]
-        return KerasCohort(trials)
-
-
-class KerasCohort(Cohort):
-    """Trials of the plain engine; see `Cohort`."""
-
-    def __init__(self, trials: list["_Trial"]) -> None:
-        self._trials = trials
-        self._kept = np.ones(len(trials), dtype=bool)
-
-    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
-        for trial, kept in zip(self._trials, self._kept, strict=True):
-            for _ in range(epochs if kept else 0):
-                trial.run_epoch()
-        return np.array([trial.log.scores for trial in self._trials])
-
-    def running(self) -> NDArray[np.bool_]:
-        return np.asarray(self._kept & [any(trial.log.active) for trial in self._trials])
-
-    def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
-        self._kept &= np.asarray(mask, dtype=bool)
-
-    def finish(self) -> list[TrialResult]:
-        return [trial.result() for trial in self._trials]
-
-    def weights(self, trial: int, fold: int) -> list[NDArray[np.float32]]:
-        return self._trials[trial].weights(fold)
+        return TrialsInTurn(trials)
 
 
 class _Trial:

@@ -1,11 +1,13 @@
-"""What the lanes of a trial have done so far, and which train on: alike in all engines."""
+"""What trials have done so far, and which of their lanes train on: alike in all engines."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.data import FoldData
+from nas.engines.base import Cohort
 from nas.metrics import Metric, predictions_of
 from nas.spec import Training, TrialResult
 
@@ -65,3 +67,41 @@ def score_outputs(
         return float("nan")
     prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale)
     return metric.score(y, prediction)
+
+
+class LoggedTrial(Protocol):
+    """A trial in training, as an engine makes it."""
+
+    log: TrialLog
+
+    def run_epoch(self) -> None: ...
+
+    def result(self) -> TrialResult: ...
+
+    def weights(self, fold: int) -> list[NDArray[np.float32]]: ...
+
+
+class TrialsInTurn(Cohort):
+    """A cohort whose trials train one after the other; see `Cohort`."""
+
+    def __init__(self, trials: Sequence[LoggedTrial]) -> None:
+        self._trials = trials
+        self._kept = np.ones(len(trials), dtype=bool)
+
+    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
+        for trial, kept in zip(self._trials, self._kept, strict=True):
+            for _ in range(epochs if kept else 0):
+                trial.run_epoch()
+        return np.array([trial.log.scores for trial in self._trials])
+
+    def running(self) -> NDArray[np.bool_]:
+        return np.asarray(self._kept & [any(trial.log.active) for trial in self._trials])
+
+    def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
+        self._kept &= np.asarray(mask, dtype=bool)
+
+    def finish(self) -> list[TrialResult]:
+        return [trial.result() for trial in self._trials]
+
+    def weights(self, trial: int, fold: int) -> list[NDArray[np.float32]]:
+        return self._trials[trial].weights(fold)
