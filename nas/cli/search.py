@@ -118,7 +118,8 @@ def search(
 ) -> None:
     """Search a space for the best network, test it once, and save it.
 
-    The same command goes on where an earlier one stopped. Ctrl-C ends after the running epoch.
+    The same command goes on where an earlier one stopped. Ctrl-C ends it at once, or after the
+    running epoch with --workers 1.
     """
     seconds = _seconds(timeout)
     the_space = load_space(space)
@@ -356,7 +357,7 @@ def _status(progress: "Progress", done_now: int, elapsed: float, stopping: bool)
     if progress.running is not None:
         now = f"trial {progress.number}: {progress.running.describe()}"
         if progress.in_training > 1:
-            now = f"{progress.in_training} in training; {now}"
+            now = f"{progress.in_training} under way; {now}"
         if progress.score is not None:
             epochs = progress.running.training.epochs
             now += f"; epoch {progress.epoch}/{epochs}: {score(progress.score)}"

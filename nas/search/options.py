@@ -47,7 +47,7 @@ class Progress:
         failed: Trials that raised.
         rejected: Proposals that were not trained: duplicates and too large ones.
         best: The best complete trial.
-        in_training: Trials in training.
+        in_training: Trials begun and not ended; with workers, some of them still wait for one.
         running: The specification of the one last heard of.
         number: Its number.
         epoch: Epochs that it has run.
