@@ -1,11 +1,26 @@
 """Fixtures that all tests share."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from means import missing
+
+OWN_CACHE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled programs are kept for this run alone; its processes inherit the variable."""
+    if "NAS_CACHE_DIR" not in os.environ:
+        config.stash[OWN_CACHE] = os.environ["NAS_CACHE_DIR"] = tempfile.mkdtemp(prefix="nas-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if OWN_CACHE in config.stash:
+        shutil.rmtree(config.stash[OWN_CACHE], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

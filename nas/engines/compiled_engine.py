@@ -71,6 +71,7 @@ def program_shape(spec: TrialSpec, n_folds: int, n_rows: int) -> Shape:
         width=width_class(max(units)) if units else 0,
         batch_size=min(spec.training.batch_size, n_rows),
         normalization=spec.architecture.normalization if units else "none",
+        softplus=bool(units) and spec.architecture.activation == "softplus",
         has_l1=spec.training.l1 > 0.0,
         clips=spec.training.clip_norm > 0.0,
         lanes=1,
@@ -226,11 +227,9 @@ def _settings(spec: TrialSpec, shape: Shape) -> Settings:
     units = np.zeros((shape.depth, shape.width), np.float32)
     for layer, n in enumerate(architecture.units):
         units[layer, :n] = 1.0
-    form, activation = ACTIVATIONS[architecture.activation]
     values = Settings(
         units=units,
-        activation_form=np.int32(form),
-        activation=np.array(activation, np.float32),
+        activation=np.array(ACTIVATIONS[architecture.activation], np.float32),
         dropout=np.float32(architecture.dropout),
         residual=np.float32(architecture.residual),
         l1=np.float32(training.l1),

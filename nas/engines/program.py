@@ -36,6 +36,7 @@ class Shape:
         width: Units of every hidden layer; a narrower layer leaves its last units unused.
         batch_size: Rows of a step.
         normalization: `none`, `batch` or `layer`.
+        softplus: Whether that is the activation; all others share one formula.
         has_l1: Whether there is a penalty on absolute values.
         clips: Whether gradients are clipped.
         lanes: Lanes that train together.
@@ -48,6 +49,7 @@ class Shape:
     width: int
     batch_size: int
     normalization: str
+    softplus: bool
     has_l1: bool
     clips: bool
     lanes: int
@@ -125,8 +127,7 @@ class Settings(NamedTuple):
 
     Attributes:
         units: 1 for each unit in use, 0 for the others, (depth, width).
-        activation_form: Which of the forms of `activations`, a number.
-        activation: The form's coefficients, (4,).
+        activation: The coefficients of `Activation`, (n,).
         dropout: Share of units dropped.
         residual: 1 with residual connections, else 0.
         l1, l2: Penalties on the kernels.
@@ -134,7 +135,6 @@ class Settings(NamedTuple):
     """
 
     units: Any
-    activation_form: Any
     activation: Any
     dropout: Any
     residual: Any
@@ -143,50 +143,86 @@ class Settings(NamedTuple):
     clip_norm: Any
 
 
-# Activations, in five forms of which the program has one branch each
+# Activations
+
+
+class Activation(NamedTuple):
+    """Coefficients of the one formula that is every activation but softplus.
+
+    With `e = exp(-|steepness z| - bell z^2)` and a cumulative distribution `s`, which rises from
+    0 to 1 and whose tail is `e t (tail_1 + tail_2 t + ...)` with `t = 1 / (1 + spread |z| +
+    fold e)`, the activation is
+
+        (positive or negative) z + exponential (e - 1 where z < 0) + (level + gate z) s + offset
+
+    For the logistic distribution the tail is `e / (1 + e)`; for the normal one it is the
+    approximation 7.1.26 of Abramowitz & Stegun (1964), off by less than 1e-7.
+    """
+
+    positive: float = 0.0
+    negative: float = 0.0
+    exponential: float = 0.0
+    level: float = 0.0
+    gate: float = 0.0
+    offset: float = 0.0
+    steepness: float = 1.0
+    bell: float = 0.0
+    spread: float = 0.0
+    fold: float = 1.0
+    tail_1: float = 1.0
+    tail_2: float = 0.0
+    tail_3: float = 0.0
+    tail_4: float = 0.0
+    tail_5: float = 0.0
+
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+_NORMAL_TAIL = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 
-# From the name of an activation to its form, and the form's coefficients k, p, q and r.
-ACTIVATIONS: dict[str, tuple[int, tuple[float, float, float, float]]] = {
-    "relu": (0, (0.0, 0.0, 0.0, 0.0)),
-    "leaky_relu": (0, (0.0, 0.2, 0.0, 0.0)),
-    "linear": (0, (0.0, 1.0, 0.0, 0.0)),
-    "elu": (1, (0.0, 1.0, 1.0, 0.0)),
-    "selu": (1, (0.0, _SELU_SCALE, _SELU_SCALE * _SELU_ALPHA, 0.0)),
-    "sigmoid": (2, (1.0, 1.0, 0.0, 0.0)),
-    "tanh": (2, (2.0, 2.0, 0.0, -1.0)),
-    "silu": (2, (1.0, 0.0, 1.0, 0.0)),
-    "gelu": (3, (0.0, 0.0, 0.0, 0.0)),
-    "softplus": (4, (0.0, 0.0, 0.0, 0.0)),
-}
+ACTIVATIONS = {
+    "relu": Activation(positive=1.0),
+    "leaky_relu": Activation(positive=1.0, negative=0.2),
+    "linear": Activation(positive=1.0, negative=1.0),
+    "elu": Activation(positive=1.0, exponential=1.0),
+    "selu": Activation(positive=_SELU_SCALE, exponential=_SELU_SCALE * _SELU_ALPHA),
+    "sigmoid": Activation(level=1.0),
+    "tanh": Activation(level=2.0, offset=-1.0, steepness=2.0),
+    "silu": Activation(gate=1.0),
+    "gelu": Activation(
+        0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.3275911 / math.sqrt(2.0), 0.0,
+        *[coefficient / 2.0 for coefficient in _NORMAL_TAIL],
+    ),
+    "softplus": Activation(),  # has a program of its own
+}  # fmt: skip
 
 
-def _activate(z: Any, form: Any, coefficients: Any) -> Any:
-    """The activation, one branch of which is run."""
-    k, p, q, r = tf.unstack(coefficients)
-    forms = [
-        lambda z: tf.where(z > 0, z, p * z),
-        lambda z: tf.where(z > 0, p * z, q * tf.math.expm1(tf.minimum(z, 0.0))),
-        lambda z: (p + q * z) * tf.sigmoid(k * z) + r,
-        tf.nn.gelu,
-        tf.nn.softplus,
-    ]
+def _activate(z: Any, c: Activation) -> Any:
+    """The activation of which the coefficients are tensors.
 
-    # By hand, because the gradient that TensorFlow makes for a branch fills the other branches'
-    # intermediate results with zeros, which XLA folds for minutes.
+    One formula rather than a branch for each activation: that compiles in half the time, and runs
+    as fast, because it fuses with the operations around it.
+    """
+
+    # By hand, because nothing but the distribution's slope differs between the two.
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def activate(z: Any) -> Any:
-        def pull_back(f: Any, upstream: Any) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch(z)
-                output = f(z)
-            return tape.gradient(output, z, upstream)
+        size, below = tf.abs(z), z < 0.0
+        e = tf.exp(-c.steepness * size - c.bell * z * z)
+        t = 1.0 / (1.0 + c.spread * size + c.fold * e)
+        tail = c.tail_5
+        for coefficient in (c.tail_4, c.tail_3, c.tail_2, c.tail_1):
+            tail = coefficient + t * tail
+        tail *= t * e
+        s = tf.where(below, tail, 1.0 - tail)
+        under = tf.where(below, c.negative * z + c.exponential * (e - 1.0), c.positive * z)
+        output = under + (c.level + c.gate * z) * s + c.offset
 
         def gradient(upstream: Any) -> Any:
-            return tf.switch_case(form, [lambda f=f: pull_back(f, upstream) for f in forms])
+            density = c.steepness * s * (1.0 - s) + c.bell * math.sqrt(2.0 / math.pi) * e
+            slope = tf.where(below, c.negative + c.exponential * e, c.positive)
+            return upstream * (slope + c.gate * s + (c.level + c.gate * z) * density)
 
-        return tf.switch_case(form, [lambda f=f: f(z) for f in forms]), gradient
+        return output, gradient
 
     return activate(z)
 
@@ -255,6 +291,7 @@ def forward(
     training = row_weights is not None
     statistics = []
     skip = None
+    activation = Activation(*tf.unstack(settings.activation))
     for i in range(shape.depth):
         units = settings.units[i]
         a = tf.matmul(x, kernels[i]) + others[i]
@@ -282,7 +319,7 @@ def forward(
                     mean, variance = batch_mean, batch_variance
                 centered = a - mean
             a = centered * tf.math.rsqrt(variance + NORMALIZATION_EPSILON) * scale + offset
-        a = _activate(a, settings.activation_form, settings.activation) * units
+        a = units * (tf.nn.softplus(a) if shape.softplus else _activate(a, activation))
         if training:
             a = a * _dropout(
                 counters, _hash(dropout_keys + tf.constant(i, tf.uint32)), settings.dropout

@@ -18,6 +18,7 @@ from typing import Any
 
 from nas.data import FoldData
 from nas.engines.pool import Pool, Report, Task
+from nas.engines.program_cache import program_cache_flags
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
 from nas.metrics import Metric
@@ -188,6 +189,7 @@ def _kind(spec: TrialSpec) -> tuple[Any, ...]:
         architecture.normalization,
         training.l1 > 0,
         training.clip_norm > 0,
+        architecture.activation == "softplus",
     )
 
 
@@ -202,20 +204,25 @@ def _context() -> Any:
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """The environment that workers start with."""
-    before = {key: os.environ.get(key) for key in ENVIRONMENT}
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ.update(ENVIRONMENT)
-    if flags:
-        os.environ["XLA_FLAGS"] = flags
+    """The environment that workers start with; what the user has set for XLA stays in force."""
+    flags = {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "TF_XLA_FLAGS")}
+    xla_flags = flags["XLA_FLAGS"] or ENVIRONMENT["XLA_FLAGS"]
+    cache_flags = program_cache_flags(xla_flags)
+    changes = {
+        **ENVIRONMENT,
+        "XLA_FLAGS": xla_flags,
+        "TF_XLA_FLAGS": f"{cache_flags} {flags['TF_XLA_FLAGS']}".strip(),
+    }
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     try:
         yield
     finally:
-        for key, value in before.items():
+        for name, value in before.items():
             if value is None:
-                os.environ.pop(key, None)
+                os.environ.pop(name, None)
             else:
-                os.environ[key] = value
+                os.environ[name] = value
 
 
 # In the worker

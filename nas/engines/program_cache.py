@@ -1,0 +1,103 @@
+"""Compiled programs kept on disk, so that the next search need not compile them again.
+
+TensorFlow reads and writes the files; this module chooses the directory and keeps it sound. A
+program is machine code: the directory is named after the processor, TensorFlow's version and the
+compiler's options, so that a home directory that several machines share holds one for each.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError
+
+MAX_BYTES = 200e6  # of all programs of a directory; one has about a megabyte
+MIN_FREE_BYTES = 1e9  # on the disk; TensorFlow fails where it cannot write a program
+ABANDONED_SECONDS = 3600.0
+
+
+def cache_home() -> Path | None:
+    """The directory of caches: `NAS_CACHE_DIR` (empty for none), else the user's."""
+    chosen = os.environ.get("NAS_CACHE_DIR")
+    if chosen is not None:
+        return Path(chosen) if chosen else None
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nas"
+
+
+def program_cache_flags(xla_flags: str) -> str:
+    """What `TF_XLA_FLAGS` must hold before TensorFlow starts; empty where nothing can be kept.
+
+    Args:
+        xla_flags: The compiler's options, as in `XLA_FLAGS`.
+    """
+    try:
+        home = cache_home()
+        if home is None:
+            return ""
+        directory = home / "programs" / _machine(xla_flags)
+        directory.mkdir(parents=True, exist_ok=True)
+        _tidy(directory)
+        if shutil.disk_usage(directory).free < MIN_FREE_BYTES or not os.access(directory, os.W_OK):
+            return ""
+    except (OSError, RuntimeError):  # no home directory, a file in the way, a network disk gone
+        return ""
+    if any(character.isspace() for character in str(directory)):
+        return ""  # the flags are separated by spaces
+    return (
+        f"--tf_xla_persistent_cache_directory={directory} "
+        "--tf_xla_persistent_cache_device_types=CPU"
+    )
+
+
+def _machine(xla_flags: str) -> str:
+    """A name for all that the machine code depends on."""
+    processor = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+        of_interest = ("model name", "flags", "Features", "CPU part")
+        processor = "\n".join(sorted({line for line in lines if line.startswith(of_interest)}))
+    parts = (version("tensorflow"), platform.machine(), processor, xla_flags)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _tidy(directory: Path) -> None:
+    """Removes what is damaged or left half written, then the oldest programs beyond the limit."""
+    kept = 0
+    newest_first = sorted(directory.iterdir(), key=lambda p: _stat(p)[0], reverse=True)
+    for path in newest_first:
+        modified, size = _stat(path)
+        if path.suffix == ".tmp":  # another search may be writing it
+            stale = time.time() - modified > ABANDONED_SECONDS
+        else:
+            stale = kept + size > MAX_BYTES or not _is_whole(path)
+        if stale:
+            path.unlink(missing_ok=True)
+        else:
+            kept += size
+
+
+def _stat(path: Path) -> tuple[float, int]:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:  # another search has tidied
+        return 0.0, 0
+    return stat.st_mtime, stat.st_size
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is a protocol buffer message from its first byte to its last.
+
+    TensorFlow fails for good on a file that a power cut has shortened or filled with zeros.
+    """
+    try:
+        content = path.read_bytes()
+        Empty.FromString(content)
+    except (OSError, DecodeError):
+        return False
+    return content.startswith(b"\x0a")  # the first field
