@@ -26,8 +26,8 @@ from nas.engines.program import (
     State,
     Weights,
     compile_epoch,
-    compile_prediction,
     dropout_counters,
+    predict,
 )
 from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.engines.update_rule import RESTING, coefficients, initial_second_moment
@@ -191,11 +191,14 @@ class _Trial:
         """Scores on the validation or training rows, of some folds of a group."""
         engine, group, state = self._engine, self._groups[number], self._states[number]
         x = _lanes(engine.x_val if part == "val" else engine.x_train, group)
-        predict = compile_prediction(self.shape)
+        network = self._spec.architecture
         chunk = PREDICT_ROWS // len(group)
         chunks = [x] if 0 < x.shape[1] <= chunk else []
         chunks = chunks or [x[:, k : k + chunk] for k in range(0, x.shape[1], chunk)]
-        parts = [predict(state.weights, state.moving, self._settings, rows) for rows in chunks]
+        parts = [
+            predict(self.shape, self._settings, network, state.weights, state.moving, rows)
+            for rows in chunks
+        ]
         outputs: Any = np.concatenate(parts, axis=1) if parts else np.zeros((len(group), 0, 1))
         scores = {}
         for fold in folds:

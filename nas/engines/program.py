@@ -10,16 +10,19 @@ them; see `Shape` for where each lies.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from nas.engines.update_rule import Coefficients
+from nas.spec import Architecture
 
 BATCH_MOMENTUM, NORMALIZATION_EPSILON = 0.99, 1e-3  # Keras's defaults
 
@@ -129,7 +132,7 @@ class Settings(NamedTuple):
         units: 1 for each unit in use, 0 for the others, (depth, width).
         activation: The coefficients of `Activation`, (n,).
         dropout: Share of units dropped.
-        residual: 1 with residual connections, else 0.
+        residual: 1 with residual connections, else 0, or None.
         l1, l2: Penalties on the kernels.
         clip_norm: Largest global norm of a gradient; 0 for no clipping.
     """
@@ -197,7 +200,7 @@ ACTIVATIONS = {
 
 
 def _activate(z: Any, c: Activation) -> Any:
-    """The activation of which the coefficients are tensors.
+    """The activation with coefficients that are tensors.
 
     One formula rather than a branch for each activation: that compiles in half the time, and runs
     as fast, because it fuses with the operations around it.
@@ -269,13 +272,15 @@ def _unpack(shape: Shape, weights: Weights) -> tuple[list[Any], list[Any]]:
             tf.split(weights.kernels, sizes, axis=1), shape.kernels, strict=True
         )
     ]
-    others = [part[:, None, :] for part in tf.split(weights.others, shape.others, axis=1)]
+    rows = tf.expand_dims(weights.others, 1)
+    others = tf.split(rows, shape.others, axis=2)
     return kernels, others
 
 
 def forward(
     shape: Shape,
     settings: Settings,
+    activate: Callable[[Any], Any],
     kernels: Sequence[Any],
     others: Sequence[Any],
     moving: Any,
@@ -291,9 +296,7 @@ def forward(
     training = row_weights is not None
     statistics = []
     skip = None
-    activation = Activation(*tf.unstack(settings.activation))
-    for i in range(shape.depth):
-        units = settings.units[i]
+    for i, units in enumerate(tf.unstack(settings.units, shape.depth)):
         a = tf.matmul(x, kernels[i]) + others[i]
         if shape.normalization != "none":
             scale, offset = others[shape.depth + 1 + 2 * i :][:2]
@@ -319,12 +322,11 @@ def forward(
                     mean, variance = batch_mean, batch_variance
                 centered = a - mean
             a = centered * tf.math.rsqrt(variance + NORMALIZATION_EPSILON) * scale + offset
-        a = units * (tf.nn.softplus(a) if shape.softplus else _activate(a, activation))
-        if training:
-            a = a * _dropout(
-                counters, _hash(dropout_keys + tf.constant(i, tf.uint32)), settings.dropout
-            )
-        if skip is not None:
+        a = activate(a)
+        if training:  # else nothing need be kept from unused units: no weight reads them
+            keys = _hash(dropout_keys + tf.constant(i, tf.uint32))
+            a = a * units * _dropout(counters, keys, settings.dropout)
+        if skip is not None and settings.residual is not None:
             a = a + settings.residual * units * skip
         x = skip = a
     return tf.matmul(x, kernels[-1]) + others[shape.depth], statistics
@@ -366,6 +368,9 @@ def compile_epoch(shape: Shape) -> Any:
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def run_epoch(state: State, epoch: Epoch, settings: Settings, counters: Any) -> Any:
+        activation = Activation(*tf.unstack(settings.activation))
+        activate = tf.nn.softplus if shape.softplus else lambda z: _activate(z, activation)
+
         def step(s: Any, state: State, total: Any) -> Any:
             row_weights, share = epoch.row_weights[s], epoch.share[s]
             c = Coefficients(*tf.split(epoch.coefficients[s], len(Coefficients._fields), axis=1))
@@ -377,7 +382,16 @@ def compile_epoch(shape: Shape) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch([kernels, others])
                 outputs, statistics = forward(
-                    shape, settings, kernels, others, state.moving, x, row_weights, keys, counters
+                    shape,
+                    settings,
+                    activate,
+                    kernels,
+                    others,
+                    state.moving,
+                    x,
+                    row_weights,
+                    keys,
+                    counters,
                 )
                 losses = tf.reduce_sum(row_weights * _row_losses(shape.task, y, outputs), axis=1)
             gradients = tape.gradient(losses, [kernels, others])
@@ -410,19 +424,18 @@ def compile_epoch(shape: Shape) -> Any:
     return run_epoch
 
 
-@cache
-def compile_prediction(shape: Shape) -> Any:
-    """A function from weights, moving statistics, `Settings` and rows, (lanes, n, n_inputs).
+def predict(
+    shape: Shape, settings: Settings, network: Architecture, weights: Weights, moving: Any, x: Any
+) -> NDArray[np.float32]:
+    """The outputs, (lanes, n, n_outputs), for rows, (lanes, n, n_inputs).
 
-    It returns the outputs, (lanes, n, n_outputs). Not an XLA program: those are compiled for each
-    number of rows anew.
+    Operation by operation: so short a program is not worth its compilation.
     """
-
-    @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def predict(weights: Weights, moving: Any, settings: Settings, x: Any) -> Any:
-        return forward(shape, settings, *_unpack(shape, weights), moving, x)[0]
-
-    return predict
+    activate = keras.activations.get(network.activation)
+    if not network.residual:
+        settings = settings._replace(residual=None)
+    outputs, _ = forward(shape, settings, activate, *_unpack(shape, weights), moving, x)
+    return np.asarray(outputs)
 
 
 def _flat(gradient: Any) -> Any:
