@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.engines.pool import Pool, Report
-from nas.engines.workers import default_workers
+from nas.engines.processes import default_workers
 from nas.metrics import METRICS
 from nas.search import (
     SearchOptions,

@@ -592,6 +592,7 @@ def with_nas_search(
     space: "SearchSpace",
     engine: str,
     workers: int | None,
+    cache: str,
     folds: Folds,
     specs: Sequence[TrialSpec],
     seeds: Sequence[int],
@@ -599,7 +600,8 @@ def with_nas_search(
 ) -> Timing:
     """The whole command from a cold start: imports, study, training, the winner's refit and test.
 
-    It proposes the trials itself; `specs` are what it is expected to propose.
+    It proposes the trials itself; `specs` are what it is expected to propose. Compiled programs
+    are kept in the directory `cache`, and those that are there need not be compiled.
     """
     from nas.space import dump_space
     from nas.study import load_study
@@ -616,7 +618,11 @@ def with_nas_search(
             command += ["--workers", str(workers)]
         # From this checkout, whatever else is installed.
         paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "NAS_CACHE_DIR": cache,
+        }
         with (folder / "errors.txt").open("w+", encoding="utf-8") as errors:
             started = time.perf_counter()
             with subprocess.Popen(

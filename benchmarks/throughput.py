@@ -18,6 +18,7 @@ import json
 import math
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -190,8 +191,14 @@ class Row:
     note: str = ""
 
 
-def make_rows(engine: str, workers: int | None) -> dict[str, Row]:
-    """All rows by the name that `--only` takes; `engine` and `workers` are of `nas search`."""
+def make_rows(engine: str, workers: int | None, cache: str) -> dict[str, Row]:
+    """All rows by the name that `--only` takes.
+
+    Args:
+        engine: Of `nas search`.
+        workers: Of `nas search`.
+        cache: An empty directory for the programs that `nas search` compiles.
+    """
     return {
         "fit": Row("model.fit", "few", peers.with_fit, "a fresh model for each fold"),
         "tuner": Row(
@@ -222,8 +229,14 @@ def make_rows(engine: str, workers: int | None) -> dict[str, Row]:
         "nas": Row(
             "nas search",
             "all",
-            partial(peers.with_nas_search, SPACE, engine, workers),
-            f"the whole command with --engine {engine}, cold start",
+            partial(peers.with_nas_search, SPACE, engine, workers, cache),
+            f"the whole command with --engine {engine}, cold start, all programs compiled",
+        ),
+        "again": Row(
+            "nas, again",
+            "all",
+            partial(peers.with_nas_search, SPACE, engine, workers, cache),
+            "the same command, with the programs that the row before has kept on disk",
         ),
     }
 
@@ -528,7 +541,7 @@ def run_overheads(seconds: float | None, n_trials: int, workers: int | None) -> 
 
 
 def parse_arguments() -> argparse.Namespace:
-    names = list(make_rows("keras", None))
+    names = list(make_rows("keras", None, ""))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -582,12 +595,13 @@ def main() -> None:
             text = json.dumps(report, indent=2, allow_nan=False)
             arguments.json.write_text(text + "\n", encoding="utf-8")
 
-    for name, row in make_rows(arguments.engine, arguments.workers).items():
-        if name in arguments.only:
-            rows[name] = run_row(row, work, work.sample(sizes[row.trials]))
-            add_comparisons(rows, arguments.trials)
-            report["rows"] = rows
-            save()
+    with tempfile.TemporaryDirectory() as cache:
+        for name, row in make_rows(arguments.engine, arguments.workers, cache).items():
+            if name in arguments.only:
+                rows[name] = run_row(row, work, work.sample(sizes[row.trials]))
+                add_comparisons(rows, arguments.trials)
+                report["rows"] = rows
+                save()
     if rows:
         show_rows(rows, arguments.trials)
     nas = rows.get("nas")

@@ -28,6 +28,9 @@ class NasError(Exception):
             message += f". {fix}"
         super().__init__(" ".join(message.split()))
 
+    def __reduce__(self) -> tuple[type["NasError"], tuple[str, str, str, str]]:
+        return type(self), (self.where, self.received, self.expected, self.fix)
+
 
 def did_you_mean(word: object, allowed: Iterable[str]) -> str:
     """The nearest allowed word as a question, or an empty string when none is near."""

@@ -3,7 +3,6 @@
 import json
 import os
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,84 +17,26 @@ from numpy.typing import NDArray
 import nas
 from nas.analysis.winner import summarize
 from nas.data import (
-    DataOptions,
     Dataset,
     Features,
     Fold,
     Schema,
     Split,
-    SplitOptions,
     fit_statistics,
-    load_dataset,
     load_features,
     n_rows,
-    split_dataset,
     take_rows,
 )
 from nas.engines.base import Engine
 from nas.errors import NasError, first_line
 from nas.metrics import METRICS, bootstrap_interval, predicted_classes
+from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
 from nas.models.preprocessing import build_preprocessor, encode_folds, layer_name, model_inputs
 from nas.spec import TrialSpec
 from nas.study import StudyRecord
 
 PREDICT_BATCH = 4096
-
-
-def study_data(study: StudyRecord, source: str | None = None) -> tuple[Dataset, Split]:
-    """Reads the data of a study again, and divides it as its search did.
-
-    Args:
-        study: The study.
-        source: Where the data lies now, if it was moved.
-
-    Raises:
-        NasError: When the data has changed since.
-    """
-    settings = study.settings
-    saved = settings["data"]
-    options = DataOptions(
-        **{
-            **saved,
-            "drop": tuple(saved["drop"]),
-            "categorical": tuple(saved["categorical"]),
-            "source": source or saved["source"],
-        }
-    )
-    dataset = load_dataset(options)
-    if dataset.hash() != settings["data_hash"]:
-        raise NasError(
-            options.source,
-            f"not the data that study '{study.name}' was searched on",
-            f"data with the hash {settings['data_hash'][:12]}",
-            "Give the original with --data.",
-        )
-    return dataset, split_dataset(dataset, SplitOptions(**settings["split"]))
-
-
-def check_output(path: Path, suffix: str) -> None:
-    """Refuses a file that could not be written, before the work is done.
-
-    Raises:
-        NasError: When the folder does not exist or the ending is another.
-    """
-    if path.suffix.lower() != suffix:
-        raise NasError(str(path), f"the ending '{path.suffix}'", suffix)
-    if not path.parent.is_dir():
-        raise NasError(
-            str(path), f"no folder '{path.parent}'", "a folder that exists", "Make it first."
-        )
-    for file in (path, card_path(path)) if suffix == ".keras" else (path,):
-        if file.is_dir():
-            raise NasError(str(file), "is a folder", "a file to write to")
-    if not os.access(path.parent, os.W_OK):
-        raise NasError(str(path), "its folder is not writable", "a folder to write to")
-
-
-def card_path(model_path: Path) -> Path:
-    """Where the model card of a saved model lies."""
-    return model_path.with_suffix(".json")
 
 
 def export_winner(
@@ -222,34 +163,6 @@ def _save(model: keras.Model, card: dict[str, Any], path: Path) -> None:
     finally:
         partial_model.unlink(missing_ok=True)
         partial_card.unlink(missing_ok=True)
-
-
-def read_card(model_path: Path) -> dict[str, Any] | None:
-    """The card of a saved model; None where there is none."""
-    try:
-        card = json.loads(card_path(model_path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    is_card = isinstance(card, dict) and "nas_version" in card and "schema" in card
-    return card if is_card else None
-
-
-def is_winner(model_path: Path, study: StudyRecord) -> bool:
-    """Whether a saved model is the winner of this study: same data, trial and scores."""
-    best, card = study.best(), read_card(model_path)
-    return (
-        model_path.exists()
-        and card is not None
-        and study.winner.get("trial") == best.number == card["trial"]
-        and card["study"] == study.name
-        and card["data_hash"] == study.settings["data_hash"]
-        and card["fold_values"] == list(best.fold_values)
-    )
-
-
-def winner_entry(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What the study keeps of its winner's test."""
-    return {key: card[key] for key in ("trial", "test_value", "test_interval")}
 
 
 def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:

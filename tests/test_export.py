@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score
 
 import nas
 from nas import export
+from nas.analysis.study_data import study_data
 from nas.data import (
     DataOptions,
     Dataset,
@@ -33,8 +34,9 @@ from nas.engines.keras_engine import KerasEngine
 from nas.engines.pool import LocalPool
 from nas.engines.selection import Selection
 from nas.errors import NasError
-from nas.export import card_path, export_winner, load_model, predict_file, study_data, winner_entry
+from nas.export import export_winner, load_model, predict_file
 from nas.metrics import get_metric
+from nas.model_card import card_path, winner_entry
 from nas.models.network import initial_weights
 from nas.models.preprocessing import encode_folds, model_inputs
 from nas.search import SearchOptions, open_study, run_search, study_settings

@@ -35,14 +35,10 @@ def export(
     record.best()
     with working("Starting TensorFlow"):
         start_tensorflow()
+        from nas.analysis.study_data import study_data
         from nas.engines.keras_engine import KerasEngine
-        from nas.export import (
-            card_path,
-            check_output,
-            export_winner,
-            study_data,
-            winner_entry,
-        )
+        from nas.export import export_winner
+        from nas.model_card import card_path, check_output, winner_entry
 
         check_output(output, ".keras")
         dataset, split = study_data(record, data)

@@ -28,14 +28,16 @@ from nas.cli.output import (
     with_interval,
     working,
 )
+from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
 from nas.space import load_space
 from nas.spec import Task
 
 if TYPE_CHECKING:
+    from nas.data import Dataset, FoldData, Split
     from nas.search import Progress
-    from nas.study import TrialRecord
+    from nas.study import StudyRecord, TrialRecord
 
 INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
@@ -131,11 +133,9 @@ def search(
         raise NasError("--study", f"got '{name}'", "a name without a slash or leading dot")
 
     with working("Reading the data"):
-        from nas.engines.workers import WorkerPool, default_workers
-
         n_workers = default_workers() if workers is None else workers
-        # They start now, and import TensorFlow while this process reads the data.
-        pool: Any = WorkerPool(n_workers) if n_workers > 1 else None
+        if n_workers > 1:  # they import TensorFlow while this process reads the data
+            prepare_processes()
 
         from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
         from nas.metrics import check_metric, get_metric
@@ -198,26 +198,30 @@ def search(
     say(f"{name} in {storage.removeprefix('sqlite:///')}", "Study")
 
     with working("Starting TensorFlow"):
-        start_tensorflow()
-        from nas.engines.keras_engine import KerasEngine
-        from nas.engines.pool import LocalPool
-        from nas.engines.selection import Selection
-        from nas.export import export_winner, is_winner, winner_entry
-        from nas.models.preprocessing import encode_folds
+        from nas.model_card import is_winner, winner_entry
         from nas.spec import Problem
 
-        encoded = encode_folds(dataset, split.folds)
-        if pool is None:
-            pool = LocalPool(Selection(encoded, the_metric, engine).choose)
-        else:
+        pool: Any
+        if n_workers > 1:
+            from nas.engines.workers import WorkerPool
+
+            pool = WorkerPool(n_workers)
+            encoded = pool.call(_encode, dataset, split)
             pool.load(encoded, the_metric, engine)
+        else:
+            start_tensorflow()
+            from nas.engines.pool import LocalPool
+            from nas.engines.selection import Selection
+
+            encoded = _encode(dataset, split)
+            pool = LocalPool(Selection(encoded, the_metric, engine).choose)
     problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
     with live_study(database, storage, name) as live:
         interrupted = _follow(run_search(live, storage, the_space, problem, pool, options))
-    pool.close()
 
     record = study_record(optuna_study)
     if interrupted:
+        pool.close()
         so_far = "No trial is complete yet."
         if record.complete:
             best = record.best()
@@ -229,11 +233,30 @@ def search(
     path = default_model_path(storage, name)
     if not is_winner(path, record):
         with working(f"Training the winner (trial {best.number}) on all folds together"):
-            card = export_winner(record, dataset, split, KerasEngine, path, seed)
+            card = pool.call(_export, record, dataset, split, path, seed)
         with storage_errors(storage):
             optuna_study.set_user_attr("winner", winner_entry(card))
         record = study_record(optuna_study)
+    pool.close()
     _show_winner(record, path)
+
+
+# Where TensorFlow is: see `Pool.call`
+
+
+def _encode(dataset: "Dataset", split: "Split") -> "tuple[FoldData, ...]":
+    from nas.models.preprocessing import encode_folds
+
+    return encode_folds(dataset, split.folds)
+
+
+def _export(
+    study: "StudyRecord", dataset: "Dataset", split: "Split", path: Path, seed: int
+) -> dict[str, Any]:
+    from nas.engines.keras_engine import KerasEngine
+    from nas.export import export_winner
+
+    return export_winner(study, dataset, split, KerasEngine, path, seed)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -62,6 +62,10 @@ class Pool(ABC):
         """Answers a report of a job that is running; one with its result follows if it ends."""
 
     @abstractmethod
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function returns where TensorFlow is at hand; what it raises is raised."""
+
+    @abstractmethod
     def close(self) -> None:
         """Ends everything; jobs that still run are lost."""
 
@@ -133,6 +137,9 @@ class LocalPool(Pool):
     def answer(self, job: int, go_on: bool) -> None:
         assert self._task is not None
         self._next = self._task.advance if go_on else self._task.end
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
 
     def close(self) -> None:
         self._task = self._next = None

@@ -13,9 +13,6 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import DecodeError
-
 MAX_BYTES = 200e6  # of all programs of a directory; one has about a megabyte
 MIN_FREE_BYTES = 1e9  # on the disk; TensorFlow fails where it cannot write a program
 ABANDONED_SECONDS = 3600.0
@@ -35,23 +32,45 @@ def program_cache_flags(xla_flags: str) -> str:
     Args:
         xla_flags: The compiler's options, as in `XLA_FLAGS`.
     """
-    try:
-        home = cache_home()
-        if home is None:
-            return ""
-        directory = home / "programs" / _machine(xla_flags)
-        directory.mkdir(parents=True, exist_ok=True)
-        _tidy(directory)
-        if shutil.disk_usage(directory).free < MIN_FREE_BYTES or not os.access(directory, os.W_OK):
-            return ""
-    except (OSError, RuntimeError):  # no home directory, a file in the way, a network disk gone
-        return ""
-    if any(character.isspace() for character in str(directory)):
+    directory = _directory(xla_flags)
+    if directory is None or any(character.isspace() for character in str(directory)):
         return ""  # the flags are separated by spaces
     return (
         f"--tf_xla_persistent_cache_directory={directory} "
         "--tf_xla_persistent_cache_device_types=CPU"
     )
+
+
+def tidy_program_cache(xla_flags: str) -> None:
+    """Removes what is damaged or left half written, then the oldest programs beyond the limit."""
+    directory = _directory(xla_flags)
+    if directory is None:
+        return
+    kept = 0
+    for path in sorted(directory.iterdir(), key=lambda p: _stat(p)[0], reverse=True):
+        modified, size = _stat(path)
+        if path.suffix == ".tmp":  # another search may be writing it
+            stale = time.time() - modified > ABANDONED_SECONDS
+        else:
+            stale = kept + size > MAX_BYTES or not _is_whole(path)
+        if stale:
+            path.unlink(missing_ok=True)
+        else:
+            kept += size
+
+
+def _directory(xla_flags: str) -> Path | None:
+    """Where programs are kept; None where they cannot be."""
+    try:
+        home = cache_home()
+        if home is None:
+            return None
+        directory = home / "programs" / _machine(xla_flags)
+        directory.mkdir(parents=True, exist_ok=True)
+        too_full = shutil.disk_usage(directory).free < MIN_FREE_BYTES
+        return None if too_full or not os.access(directory, os.W_OK) else directory
+    except (OSError, RuntimeError):  # no home directory, a file in the way, a network disk gone
+        return None
 
 
 def _machine(xla_flags: str) -> str:
@@ -64,22 +83,6 @@ def _machine(xla_flags: str) -> str:
         processor = "\n".join(sorted({line for line in lines if line.startswith(of_interest)}))
     parts = (version("tensorflow"), platform.machine(), processor, xla_flags)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _tidy(directory: Path) -> None:
-    """Removes what is damaged or left half written, then the oldest programs beyond the limit."""
-    kept = 0
-    newest_first = sorted(directory.iterdir(), key=lambda p: _stat(p)[0], reverse=True)
-    for path in newest_first:
-        modified, size = _stat(path)
-        if path.suffix == ".tmp":  # another search may be writing it
-            stale = time.time() - modified > ABANDONED_SECONDS
-        else:
-            stale = kept + size > MAX_BYTES or not _is_whole(path)
-        if stale:
-            path.unlink(missing_ok=True)
-        else:
-            kept += size
 
 
 def _stat(path: Path) -> tuple[float, int]:
@@ -95,6 +98,9 @@ def _is_whole(path: Path) -> bool:
 
     TensorFlow fails for good on a file that a power cut has shortened or filled with zeros.
     """
+    from google.protobuf.empty_pb2 import Empty
+    from google.protobuf.message import DecodeError
+
     try:
         content = path.read_bytes()
         Empty.FromString(content)

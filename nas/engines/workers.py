@@ -6,42 +6,24 @@ one, the other trains.
 """
 
 import contextlib
-import multiprocessing
-import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from nas.data import FoldData
 from nas.engines.pool import Pool, Report, Task
-from nas.engines.program_cache import program_cache_flags
+from nas.engines.processes import prepare_processes, process_context, process_environment
 from nas.engines.startup import start_tensorflow
-from nas.errors import NasError
+from nas.errors import NasError, first_line
 from nas.metrics import Metric
 from nas.spec import TrialSpec
 
 JOBS_OF_A_WORKER = 2
 JOBS_TO_CHOOSE_FROM = 2  # for each worker, so that it finds one that it has a program for
-
-# One thread for each library, and programs that compile a sixth faster and run as fast.
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "XLA_FLAGS": "--xla_backend_optimization_level=1",
-}
-
-
-def default_workers() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass
@@ -64,24 +46,51 @@ class _Worker:
 class WorkerPool(Pool):
     """Trains jobs in worker processes.
 
-    The processes start, and import TensorFlow, as soon as the pool is made; they are told what to
-    train on by `load`, before the first job.
+    TensorFlow is imported from the moment that the pool is made, not in this process. What to
+    train on is told by `load`, before the first job.
     """
 
     def __init__(self, n_workers: int) -> None:
         self.slots = (JOBS_OF_A_WORKER + JOBS_TO_CHOOSE_FROM) * n_workers
-        self._context = _context()
+        self._context = process_context()
         self._backlog: deque[tuple[int, TrialSpec, int]] = deque()
         self._ready: deque[Report] = deque()
         self._setup: tuple[Any, ...] | None = None
-        with _environment():
-            self._workers = [self._start() for _ in range(n_workers)]
+        self._n_workers = n_workers
+        self._workers: list[_Worker] = []
+        prepare_processes()
 
     def load(self, folds: Sequence[FoldData], metric: Metric, engine: str) -> None:
         """Tells all workers what to train on, and by which engine (see `Selection`)."""
+        self._start_workers()
         self._setup = (tuple(folds), metric, engine)
         for worker in self._workers:
             worker.connection.send(self._setup)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._start_workers()  # they make themselves ready meanwhile
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_answer, args=(theirs,), daemon=True)
+        with process_environment():
+            process.start()
+        theirs.close()
+        try:
+            ours.send((function, arguments))
+            answer, error = ours.recv()
+        except (EOFError, OSError) as ended:
+            process.join()
+            raise NasError(
+                "--workers",
+                f"a worker process ended ({_how_it_ended(process)})",
+                fix="Was there enough memory? Use --workers 1.",
+            ) from ended
+        finally:
+            process.terminate()
+            process.join()
+            ours.close()
+        if error is not None:
+            raise error
+        return answer
 
     def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
         self._backlog.append((job, spec, seed))
@@ -105,6 +114,11 @@ class WorkerPool(Pool):
         for worker in self._workers:
             worker.process.join()
         self._workers = []
+
+    def _start_workers(self) -> None:
+        if not self._workers:
+            with process_environment():
+                self._workers = [self._start() for _ in range(self._n_workers)]
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -162,8 +176,7 @@ class WorkerPool(Pool):
     def _replace(self, worker: _Worker) -> None:
         """A worker ended by itself: its jobs failed, and another one takes its place."""
         worker.process.join()
-        code = worker.process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        how = _how_it_ended(worker.process)
         if not worker.is_ready:
             raise NasError(
                 "--workers", f"a worker process ended as it started ({how})", fix="Use --workers 1."
@@ -171,7 +184,7 @@ class WorkerPool(Pool):
         failure = f"its worker process ended ({how}); was there enough memory?"
         self._ready.extend(Report(job, failure=failure) for job in worker.jobs)
         worker.connection.close()
-        with _environment():
+        with process_environment():
             fresh = self._start()
         fresh.connection.send(self._setup)
         self._workers[self._workers.index(worker)] = fresh
@@ -193,39 +206,29 @@ def _kind(spec: TrialSpec) -> tuple[Any, ...]:
     )
 
 
-def _context() -> Any:
-    """How processes are started: from a server that has TensorFlow loaded, where that is safe."""
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nas.engines.preload"])
-    return context
+def _how_it_ended(process: Any) -> str:
+    code = process.exitcode
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    """The environment that workers start with; what the user has set for XLA stays in force."""
-    flags = {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "TF_XLA_FLAGS")}
-    xla_flags = flags["XLA_FLAGS"] or ENVIRONMENT["XLA_FLAGS"]
-    cache_flags = program_cache_flags(xla_flags)
-    changes = {
-        **ENVIRONMENT,
-        "XLA_FLAGS": xla_flags,
-        "TF_XLA_FLAGS": f"{cache_flags} {flags['TF_XLA_FLAGS']}".strip(),
-    }
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+# In the processes
 
 
-# In the worker
+def _answer(connection: Connection) -> None:
+    """Calls one function; see `Pool.call`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What it has begun to write, it takes away before it ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with contextlib.suppress(EOFError, OSError):
+        function, arguments = connection.recv()
+        start_tensorflow(single_thread=True)
+        try:
+            answer: tuple[Any, Exception | None] = (function(*arguments), None)
+        except NasError as error:
+            answer = (None, error)
+        except Exception as error:  # of any class, which the other side may not be able to read
+            answer = (None, RuntimeError(first_line(error)))
+        connection.send(answer)
 
 
 def _serve(connection: Connection) -> None:

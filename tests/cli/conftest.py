@@ -8,7 +8,7 @@ from cli import TINY, Nas
 def nas(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nas:
     monkeypatch.setenv("COLUMNS", "100")
     # Worker processes import TensorFlow; the tests of `test_processes.py` have them.
-    monkeypatch.setattr("nas.engines.workers.default_workers", lambda: 1)
+    monkeypatch.setattr("nas.cli.search.default_workers", lambda: 1)
     return Nas(capfd)
 
 

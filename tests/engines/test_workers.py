@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -143,3 +144,38 @@ def test_an_engine_may_be_asked_for() -> None:
     assert compiled.choose(SPECS[0])[0].name == "compiled"
     with pytest.raises(NasError, match="--engine: compiled cannot train"):
         compiled.choose(make_spec("multiclass", units=(5000,)))
+
+
+# Calls of a function where TensorFlow is
+
+
+def whose_process() -> tuple[int, bool]:
+    return os.getpid(), "tensorflow" in sys.modules
+
+
+def refuse(mistake: str) -> None:
+    raise NasError("space.yaml", mistake, "a number", "Write one.")
+
+
+def break_down() -> None:
+    raise ValueError("broken")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_call_runs_where_tensorflow_is(workers: WorkerPool) -> None:
+    process, has_tensorflow = workers.call(whose_process)
+    assert process != os.getpid() and has_tensorflow
+    local = LocalPool(Selection(FOLDS, METRIC, "auto").choose)
+    assert local.call(whose_process)[0] == os.getpid()
+
+
+def test_what_a_call_raises_is_raised(workers: WorkerPool) -> None:
+    with pytest.raises(NasError, match=r"^space.yaml: got x; expected a number. Write one.$"):
+        workers.call(refuse, "got x")
+    with pytest.raises(RuntimeError, match="ValueError: broken"):
+        workers.call(break_down)
+    with pytest.raises(NasError, match=r"ended \(signal 9\)"):
+        workers.call(die)

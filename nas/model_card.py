@@ -1,0 +1,62 @@
+"""The card of a saved model: what it is, and where it comes from. Read without Keras."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.errors import NasError
+from nas.study import StudyRecord
+
+
+def check_output(path: Path, suffix: str) -> None:
+    """Refuses a file that could not be written, before the work is done.
+
+    Raises:
+        NasError: When the folder does not exist or the ending is another.
+    """
+    if path.suffix.lower() != suffix:
+        raise NasError(str(path), f"the ending '{path.suffix}'", suffix)
+    if not path.parent.is_dir():
+        raise NasError(
+            str(path), f"no folder '{path.parent}'", "a folder that exists", "Make it first."
+        )
+    for file in (path, card_path(path)) if suffix == ".keras" else (path,):
+        if file.is_dir():
+            raise NasError(str(file), "is a folder", "a file to write to")
+    if not os.access(path.parent, os.W_OK):
+        raise NasError(str(path), "its folder is not writable", "a folder to write to")
+
+
+def card_path(model_path: Path) -> Path:
+    """Where the model card of a saved model lies."""
+    return model_path.with_suffix(".json")
+
+
+def read_card(model_path: Path) -> dict[str, Any] | None:
+    """The card of a saved model; None where there is none."""
+    try:
+        card = json.loads(card_path(model_path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_card = isinstance(card, dict) and "nas_version" in card and "schema" in card
+    return card if is_card else None
+
+
+def is_winner(model_path: Path, study: StudyRecord) -> bool:
+    """Whether a saved model is the winner of this study: same data, trial and scores."""
+    best, card = study.best(), read_card(model_path)
+    return (
+        model_path.exists()
+        and card is not None
+        and study.winner.get("trial") == best.number == card["trial"]
+        and card["study"] == study.name
+        and card["data_hash"] == study.settings["data_hash"]
+        and card["fold_values"] == list(best.fold_values)
+    )
+
+
+def winner_entry(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the study keeps of its winner's test."""
+    return {key: card[key] for key in ("trial", "test_value", "test_interval")}
