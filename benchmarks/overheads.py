@@ -54,7 +54,7 @@ class NoTraining(Pool):
         if self._epochs[job]:
             return Report(job, "none", "benchmark", scores, running=True)
         values = tuple(scores)
-        result = TrialResult(values, values, (), (1,) * self._n_folds, 0.0)
+        result = TrialResult(values, values, (1,) * self._n_folds, 0.0)
         return Report(job, "none", "benchmark", scores, result=result)
 
     def answer(self, job: int, go_on: bool) -> None:

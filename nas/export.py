@@ -85,7 +85,7 @@ def export_winner(
     while cohort.running()[0]:
         cohort.advance()
     result = cohort.finish()[0]
-    if not np.isfinite(result.losses[-1][0]):
+    if not np.isfinite(result.curves.train_loss[-1][0]):
         raise NasError(
             study.name,
             f"the winner (trial {best.number}) diverged when trained on all folds together",

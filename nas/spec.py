@@ -4,8 +4,9 @@ A `TrialSpec` alone rebuilds the Keras model of its trial; nothing downstream of
 reads the YAML file or Optuna's parameters again.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -37,7 +38,9 @@ class Architecture:
         normalization: `none`, `batch` or `layer`, between a hidden layer and its activation.
         residual: Whether each hidden layer after the first adds its input to its output.
         dropout: Share of units dropped after each hidden layer while training, in [0, 1).
-        initializer: Keras name of the hidden kernels' initializer.
+        initializer: Of the hidden kernels: a Keras name, `normal(deviation)`,
+            `uniform(low, high)` or `constant(value)`.
+        bias_initializer: Of the hidden biases, likewise.
     """
 
     network: str
@@ -47,6 +50,7 @@ class Architecture:
     residual: bool
     dropout: float
     initializer: str
+    bias_initializer: str = "zeros"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +155,126 @@ class TrialSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Curves:
+    """How a trial learned: by epoch and fold, shape (n_epochs, n_folds); NaN after a fold's end.
+
+    Attributes:
+        train_loss: Mean loss over an epoch's batches, with penalties and dropout.
+        val_loss: Loss on the validation part after the epoch, without either.
+        val_value: Score on the validation part after the epoch.
+    """
+
+    train_loss: tuple[tuple[float, ...], ...] = ()
+    val_loss: tuple[tuple[float, ...], ...] = ()
+    val_value: tuple[tuple[float, ...], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: five digits, None for what is not finite."""
+        return {name: [_short(row) for row in rows] for name, rows in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Curves":
+        """The inverse of `to_dict`."""
+        return cls(**{name: tuple(map(_long, rows)) for name, rows in data.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What one fold's network looks like before and after its training.
+
+    Measured on up to 500 rows. Entries by layer run from the first hidden layer to the output
+    layer, those of hidden layers leave the latter out. Where training diverged, everything after
+    it is NaN.
+
+    Attributes:
+        n_steps: Steps of the optimizer.
+        gradient_before: Root mean square of each kernel's gradient before training, by layer.
+        gradient_after: The same after training.
+        first_step: Change of each kernel in the first epoch, relative to its norm, by layer.
+        last_step: The same in the last epoch.
+        norm_ratio: Norm of each kernel after training, relative to that before, by layer.
+        dead_before: Share of units that are zero on more than 99 % of the rows before training,
+            by hidden layer.
+        dead: The same after training.
+        saturated_before: Share of units that are at a bound of their activation on more than
+            90 % of the rows before training, by hidden layer.
+        saturated: The same after training.
+        rank: Effective rank (Roy & Vetterli 2007) of the outputs, by hidden layer.
+        probe: Validation score of a linear model on the inputs, then on each hidden layer's
+            outputs; accuracy, or the coefficient of determination.
+        loss_before: Training loss without penalties before training.
+        loss_after: The same after training.
+        penalty_before: L1 and L2 penalties before training.
+        penalty_after: The same after training.
+        train_value: Accuracy, or coefficient of determination, on training rows after training.
+        val_value: The same on validation rows.
+        predicted_share: Share of the class that is predicted most on validation rows; for
+            regression, 1 less the predictions' deviation relative to the targets'.
+        true_share: Share of the largest class there; 0 for regression.
+    """
+
+    n_steps: int
+    gradient_before: tuple[float, ...]
+    gradient_after: tuple[float, ...]
+    first_step: tuple[float, ...]
+    last_step: tuple[float, ...]
+    norm_ratio: tuple[float, ...]
+    dead_before: tuple[float, ...]
+    dead: tuple[float, ...]
+    saturated_before: tuple[float, ...]
+    saturated: tuple[float, ...]
+    rank: tuple[float, ...]
+    probe: tuple[float, ...]
+    loss_before: float
+    loss_after: float
+    penalty_before: float
+    penalty_after: float
+    train_value: float
+    val_value: float
+    predicted_share: float
+    true_share: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: five digits, None for what is not finite."""
+        return {
+            name: _short(value) if isinstance(value, tuple) else _short([value])[0]
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Examination":
+        """The inverse of `to_dict`."""
+        values: dict[str, Any] = {
+            name: _long(value) if isinstance(value, list) else _long([value])[0]
+            for name, value in data.items()
+        }
+        return cls(**{**values, "n_steps": int(values["n_steps"])})
+
+
+def _short(values: Sequence[float]) -> list[float | None]:
+    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+
+
+def _long(values: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(float("nan") if value is None else value for value in values)
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
     """What an engine hands back for one trial; epochs are counted from 1.
 
     Attributes:
         fold_values: Validation score of each fold after its last epoch.
         train_values: Score of each fold's training part after its last epoch, without dropout.
-        losses: Mean training loss by epoch and fold, shape (n_epochs, n_folds); NaN after a
-            fold's last epoch.
         epochs: Epochs that each fold ran.
         seconds: Wall time that the trial took.
+        curves: Losses and scores by epoch and fold.
+        examination: Of the first fold's network; None where it could not be examined.
     """
 
     fold_values: tuple[float, ...]
     train_values: tuple[float, ...]
-    losses: tuple[tuple[float, ...], ...]
     epochs: tuple[int, ...]
     seconds: float
+    curves: Curves = field(default_factory=Curves)
+    examination: Examination | None = None

@@ -9,16 +9,25 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import NasError
 from nas.metrics import standard_error
-from nas.spec import TrialSpec
+from nas.spec import Curves, Examination, TrialSpec
 from nas.storage import open_optuna_study, open_storage, storage_errors
 
 Direction = Literal["maximize", "minimize"]
 
-# How a trial ended. The last three were never trained to an end, and do not count as trials.
+# How a trial ended. The last four do not count as trials: three were never trained to an end, and
+# a given one, of `nas train`, lies outside the study's space.
 Outcome = Literal[
-    "running", "complete", "pruned", "diverged", "failed", "duplicate", "too_large", "interrupted"
+    "running",
+    "complete",
+    "pruned",
+    "diverged",
+    "failed",
+    "duplicate",
+    "too_large",
+    "interrupted",
+    "given",
 ]
-UNCOUNTED: tuple[Outcome, ...] = ("duplicate", "too_large", "interrupted")
+UNCOUNTED: tuple[Outcome, ...] = ("duplicate", "too_large", "interrupted", "given")
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class TrialRecord:
         engine: Name of the engine that trained it.
         engine_reason: Why that one.
         reason: Why it was pruned or failed; empty for a complete trial.
+        curves: Losses and scores by epoch and fold; None where the trial has no result.
+        examination: Of the first fold's network; None where there is none.
     """
 
     number: int
@@ -56,6 +67,8 @@ class TrialRecord:
     engine: str | None
     engine_reason: str
     reason: str
+    curves: Curves | None = None
+    examination: Examination | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -74,6 +87,8 @@ class TrialRecord:
             "params": self.params,
             "spec": self.spec.to_dict() if self.spec else None,
             "epoch_values": {str(epoch): value for epoch, value in self.epoch_values.items()},
+            "curves": self.curves.to_dict() if self.curves else None,
+            "examination": self.examination.to_dict() if self.examination else None,
         }
 
 
@@ -142,7 +157,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
     fold_values = tuple(
         float("nan") if value is None else value for value in attributes.get("fold_values", ())
     )
-    spec = attributes.get("spec")
+    spec, examination = attributes.get("spec"), attributes.get("examination")
     return TrialRecord(
         number=trial.number,
         outcome=outcome,
@@ -158,6 +173,8 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         engine=attributes.get("engine"),
         engine_reason=attributes.get("engine_reason", ""),
         reason=attributes.get("reason", ""),
+        curves=Curves.from_dict(attributes["curves"]) if "curves" in attributes else None,
+        examination=Examination.from_dict(examination) if examination else None,
     )
 
 

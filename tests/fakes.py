@@ -85,7 +85,7 @@ class FakeCohort(Cohort):
     def finish(self) -> list[TrialResult]:
         n_folds = len(self.engine.folds)
         return [
-            TrialResult(tuple(row), tuple(row + 0.01), (), (self.epoch,) * n_folds, 0.1)
+            TrialResult(tuple(row), tuple(row + 0.01), (self.epoch,) * n_folds, 0.1)
             for row in self.values
         ]
 

@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 import nas
-from nas.cli import dashboard, importance, model, search, space, study
+from nas.cli import dashboard, diagnose, importance, model, search, space, study
 from nas.cli.search import INTERRUPTED
 from nas.errors import NasError
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("best")(study.best)
 app.command("trials")(study.trials)
+app.command("train")(diagnose.train)
+app.command("diagnose")(diagnose.diagnose)
 app.command("importance")(importance.importance)
 app.command("dashboard")(dashboard.dashboard)
 app.command("export")(model.export)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -89,15 +89,18 @@ def show_params(params: dict[str, Any]) -> str:
 
 
 @contextmanager
-def working(message: str) -> Iterator[None]:
-    """Shows a message with a spinner on a terminal, and prints it elsewhere, on stderr."""
+def working(message: str) -> Iterator[Callable[[str], None]]:
+    """Shows a message with a spinner on a terminal, and prints it elsewhere, on stderr.
+
+    What it yields changes the message on a terminal.
+    """
     stderr = Console(stderr=True, highlight=False, markup=False)
     if stderr.is_terminal:
-        with stderr.status(message):
-            yield
+        with stderr.status(message) as status:
+            yield status.update
     else:
         print(message, file=sys.stderr, flush=True)
-        yield
+        yield lambda _message: None
 
 
 def default_model_path(storage: str, study: str) -> Path:

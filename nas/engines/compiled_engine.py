@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nas.data import FoldData
 from nas.engines.base import Engine, batch_order, lane_seed
+from nas.engines.examination import Snapshots, examine
 from nas.engines.program import (
     ACTIVATIONS,
     Epoch,
@@ -120,6 +121,8 @@ class _Trial:
             _initial_state(spec, self.shape, [self._seeds[fold] for fold in group])
             for group in self._groups
         ]
+        # The first fold's states by which the trial is examined; tensors do not change.
+        self._initial = self._first = self._previous = self._states[0]
         self.log = TrialLog(spec.training, n_folds)
         self.log.seconds = time.perf_counter() - started
 
@@ -130,26 +133,41 @@ class _Trial:
             active = [fold for fold in group if self.log.active[fold]]
             if not active:
                 continue
+            before = self._states[number]
             self._states[number], losses = program(
-                self._states[number], self._epoch(group), self._settings, _counters(self.shape)
+                before, self._epoch(group), self._settings, _counters(self.shape)
             )
+            if 0 in active:
+                self._previous = before
+                if not self.log.epochs[0]:
+                    self._first = self._states[0]
             scores = self._scores(number, "val", active)
             by_lane = losses.numpy()
             for fold in active:
-                self.log.record(fold, float(by_lane[fold - group[0]]), scores[fold])
+                score, val_loss = scores[fold]
+                self.log.record(fold, float(by_lane[fold - group[0]]), val_loss, score)
         self.log.seconds += time.perf_counter() - started
 
     def result(self) -> TrialResult:
         started = time.perf_counter()
-        values: dict[int, float] = {}
+        scores: dict[int, tuple[float, float]] = {}
         for number, group in enumerate(self._groups):
-            values |= self._scores(number, "train", group)
+            scores |= self._scores(number, "train", group)
+        moments = (self._initial, self._first, self._previous, self._states[0])
+        examination = examine(
+            self._spec,
+            self._engine.folds[0],
+            self.log.epochs[0],
+            Snapshots(*[self._weights(state, 0) for state in moments]),
+        )
         self.log.seconds += time.perf_counter() - started
-        return self.log.result([values[fold] for fold in sorted(values)])
+        return self.log.result([scores[fold][0] for fold in sorted(scores)], examination)
 
     def weights(self, fold: int) -> list[NDArray[np.float32]]:
         number, lane = divmod(fold, self.shape.lanes)
-        state = self._states[number]
+        return self._weights(self._states[number], lane)
+
+    def _weights(self, state: State, lane: int) -> list[NDArray[np.float32]]:
         kernels, others = (np.asarray(part[lane]) for part in state.weights)
         moving = np.asarray(state.moving)[:, :, lane] if state.moving.shape[0] else None
         return _to_keras(self._spec, self.shape, kernels, others, moving)
@@ -187,8 +205,10 @@ class _Trial:
             seeds=tf.constant(seeds),
         )
 
-    def _scores(self, number: int, part: str, folds: Sequence[int]) -> dict[int, float]:
-        """Scores on the validation or training rows, of some folds of a group."""
+    def _scores(
+        self, number: int, part: str, folds: Sequence[int]
+    ) -> dict[int, tuple[float, float]]:
+        """Score and loss on the validation or training rows, of some folds of a group."""
         engine, group, state = self._engine, self._groups[number], self._states[number]
         x = _lanes(engine.x_val if part == "val" else engine.x_train, group)
         network = self._spec.architecture

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nas.data import FoldData
 from nas.engines.base import Engine, batch_order, lane_seed
+from nas.engines.examination import Snapshots, examine
 from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.metrics import Metric
 from nas.models.network import build_model, initial_weights
@@ -82,6 +83,8 @@ class _Trial:
             random_states = [np.array([s, 0], dtype=np.uint32) for s in layer_seeds]
             self._states.append([*initial_weights(spec, lane), *random_states, *fresh_optimizer])
         self._loaded: int | None = None
+        # The first fold's weights by which the trial is examined.
+        self._initial = self._first = self._previous = self._states[0][: self._n_weights]
 
         self.log = TrialLog(spec.training, len(folds))
         self.log.seconds = time.perf_counter() - started
@@ -99,6 +102,8 @@ class _Trial:
         n_rows = len(self._folds[fold].y_train)
         steps = -(-n_rows // training.batch_size)
         self._load(fold)
+        if fold == 0:
+            self._previous = self.weights(0)
         loss = float(
             self._train(
                 self._x[fold][0],
@@ -108,23 +113,28 @@ class _Trial:
                 tf.constant(training.batch_size),
             )
         )
-        self.log.record(fold, loss, self._score(self._x[fold][1], self._folds[fold].y_val, fold))
+        if fold == 0 and not epoch:
+            self._first = self.weights(0)
+        score, val_loss = self._score(self._x[fold][1], self._folds[fold].y_val, fold)
+        self.log.record(fold, loss, val_loss, score)
 
     def result(self) -> TrialResult:
         started = time.perf_counter()
         train_values = []
         for fold, data in enumerate(self._folds):
             self._load(fold)
-            train_values.append(self._score(self._x[fold][0], data.y_train, fold))
+            train_values.append(self._score(self._x[fold][0], data.y_train, fold)[0])
+        snapshots = Snapshots(self._initial, self._first, self._previous, self.weights(0))
+        examination = examine(self._spec, self._folds[0], self.log.epochs[0], snapshots)
         self.log.seconds += time.perf_counter() - started
-        return self.log.result(train_values)
+        return self.log.result(train_values, examination)
 
     def weights(self, fold: int) -> list[NDArray[np.float32]]:
         self._load(fold)
         return [np.array(weight) for weight in self._model.get_weights()]
 
-    def _score(self, x: Any, y: NDArray[Any], fold: int) -> float:
-        """Score of the loaded lane."""
+    def _score(self, x: Any, y: NDArray[Any], fold: int) -> tuple[float, float]:
+        """Score and loss of the loaded lane."""
         parts = [
             self._predict(x[start : start + PREDICT_BATCH]).numpy()
             for start in range(0, len(y), PREDICT_BATCH)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from nas.data import FoldData
 from nas.engines.base import Cohort
 from nas.metrics import Metric, predictions_of
-from nas.spec import Training, TrialResult
+from nas.spec import Curves, Examination, Training, TrialResult
+
+SMALLEST_PROBABILITY = 1e-12  # of the true class, that the validation loss counts
 
 
 class TrialLog:
@@ -28,16 +30,29 @@ class TrialLog:
         self.scores = [float("nan")] * n_folds
         self.epochs = [0] * n_folds
         self.seconds = 0.0
-        self._losses: list[list[float]] = []
+        self._curves: dict[str, list[list[float]]] = {
+            "train_loss": [],
+            "val_loss": [],
+            "val_value": [],
+        }
         self._best_loss = [float("inf")] * n_folds
         self._stale_epochs = [0] * n_folds
 
-    def record(self, fold: int, loss: float, score: float) -> None:
-        """Notes an epoch of a fold; decides by early stopping and divergence whether it goes on."""
-        training = self._training
-        if len(self._losses) == self.epochs[fold]:
-            self._losses.append([float("nan")] * len(self.epochs))
-        self._losses[self.epochs[fold]][fold] = loss
+    def record(self, fold: int, loss: float, val_loss: float, score: float) -> None:
+        """Notes an epoch of a fold; decides by early stopping and divergence whether it goes on.
+
+        Args:
+            fold: The fold.
+            loss: Mean training loss, penalties included.
+            val_loss: Loss on the validation part, without penalties.
+            score: Score of the validation part.
+        """
+        training, epoch = self._training, self.epochs[fold]
+        values = (loss, val_loss, score)
+        for curve, value in zip(self._curves.values(), values, strict=True):
+            if len(curve) == epoch:
+                curve.append([float("nan")] * len(self.epochs))
+            curve[epoch][fold] = value
         self.epochs[fold] += 1
         diverged = not np.isfinite(loss)
         self.scores[fold] = float("nan") if diverged else score
@@ -49,24 +64,38 @@ class TrialLog:
         more = self.epochs[fold] < training.epochs
         self.active[fold] = more and not stopped_early and not diverged
 
-    def result(self, train_values: list[float]) -> TrialResult:
+    def result(self, train_values: list[float], examination: Examination | None) -> TrialResult:
         return TrialResult(
             fold_values=tuple(self.scores),
             train_values=tuple(train_values),
-            losses=tuple(map(tuple, self._losses)),
             epochs=tuple(self.epochs),
             seconds=self.seconds,
+            curves=Curves(**{k: tuple(map(tuple, rows)) for k, rows in self._curves.items()}),
+            examination=examination,
         )
 
 
 def score_outputs(
     metric: Metric, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32]
-) -> float:
-    """Score of a network's outputs, (n, n_outputs); NaN without rows or with infinite outputs."""
+) -> tuple[float, float]:
+    """Score and loss of a network's outputs, (n, n_outputs).
+
+    The loss is cross-entropy, or the squared error of the standardized target. Both are NaN
+    without rows or with infinite outputs.
+    """
     if not len(y) or not np.isfinite(outputs).all():
-        return float("nan")
+        return float("nan"), float("nan")
     prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale)
-    return metric.score(y, prediction)
+    if fold.task == "regression":
+        losses = np.square((prediction - y) / fold.target_scale)
+    else:
+        of_truth = (
+            np.take_along_axis(prediction, y.astype(np.int64)[:, None], axis=1)[:, 0]
+            if prediction.ndim == 2
+            else np.where(y > 0, prediction, 1.0 - prediction)
+        )
+        losses = -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
+    return metric.score(y, prediction), float(losses.mean())
 
 
 class LoggedTrial(Protocol):

@@ -31,7 +31,8 @@ def build_model(spec: TrialSpec) -> keras.Model:
         skip = x if architecture.residual and number > 1 else None
         x = layers.Dense(
             units,
-            kernel_initializer=architecture.initializer,
+            kernel_initializer=make_initializer(architecture.initializer),
+            bias_initializer=make_initializer(architecture.bias_initializer),
             kernel_regularizer=penalty,
             name=f"hidden_{number}",
         )(x)
@@ -62,15 +63,39 @@ def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
     weights: list[NDArray[np.float32]] = []
     inputs = spec.problem.n_inputs
     for units, layer_seed in zip(architecture.units, seeds[:-1], strict=True):
-        weights += _dense(architecture.initializer, inputs, units, int(layer_seed))
+        weights += [
+            _draw(architecture.initializer, (inputs, units), int(layer_seed)),
+            _draw(architecture.bias_initializer, (units,), int(layer_seed) + 1),
+        ]
         if architecture.normalization != "none":
             weights += [np.ones(units, np.float32), np.zeros(units, np.float32)]
         if architecture.normalization == "batch":  # moving mean and variance
             weights += [np.zeros(units, np.float32), np.ones(units, np.float32)]
         inputs = units
-    return weights + _dense("glorot_uniform", inputs, spec.problem.n_outputs, int(seeds[-1]))
+    n_outputs = spec.problem.n_outputs
+    output = _draw("glorot_uniform", (inputs, n_outputs), int(seeds[-1]))
+    return [*weights, output, np.zeros(n_outputs, np.float32)]
 
 
-def _dense(initializer: str, inputs: int, units: int, seed: int) -> list[NDArray[np.float32]]:
-    draw = keras.initializers.get({"class_name": initializer, "config": {"seed": seed}})
-    return [np.asarray(draw((inputs, units)), np.float32), np.zeros(units, np.float32)]
+def make_initializer(text: str, seed: int | None = None) -> keras.initializers.Initializer:
+    """The initializer of a name and its numbers, as in `Architecture.initializer`."""
+    name, _, numbers = text.rstrip(")").partition("(")
+    values = [float(number) for number in numbers.split(",")] if numbers else []
+    match name, values:
+        case "normal", [deviation]:
+            return keras.initializers.RandomNormal(0.0, deviation, seed)
+        case "uniform", [low, high]:
+            return keras.initializers.RandomUniform(low, high, seed)
+        case "constant", [value]:
+            return keras.initializers.Constant(value)
+        case "zeros", []:
+            return keras.initializers.Zeros()
+        case _, []:
+            return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
+    raise ValueError(f"unknown initializer {text!r}")
+
+
+def _draw(initializer: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+    if initializer == "zeros":  # without a way through TensorFlow
+        return np.zeros(shape, np.float32)
+    return np.asarray(make_initializer(initializer, seed)(shape), np.float32)

@@ -1,5 +1,6 @@
 """The search: opening a study, proposing, training, pruning, telling."""
 
+from nas.search.given import train_given
 from nas.search.loop import run_search
 from nas.search.opening import live_study, open_study, study_settings, sweep
 from nas.search.options import Progress, PrunerName, SamplerName, SearchOptions
@@ -16,4 +17,5 @@ __all__ = [
     "run_search",
     "study_settings",
     "sweep",
+    "train_given",
 ]

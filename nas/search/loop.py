@@ -231,17 +231,26 @@ class _Search:
         if job.reason:
             attributes["reason"] = job.reason
         if result is not None:
-            attributes |= {
-                "fold_values": [v if np.isfinite(v) else None for v in result.fold_values],
-                "train_value": _finite_mean(result.train_values),
-                "epochs": list(result.epochs),
-                "seconds": round(result.seconds, 3),
-            }
+            attributes |= result_attributes(result)
         set_attributes(job.trial, **attributes)
         if job.outcome == "complete":
             return self._study.tell(job.trial, job.value)
         pruned = job.outcome in ("pruned", "diverged")
         return self._study.tell(job.trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+
+
+def result_attributes(result: TrialResult) -> dict[str, Any]:
+    """A result as attributes of its trial, fit for the database."""
+    attributes: dict[str, Any] = {
+        "fold_values": [v if np.isfinite(v) else None for v in result.fold_values],
+        "train_value": _finite_mean(result.train_values),
+        "epochs": list(result.epochs),
+        "seconds": round(result.seconds, 3),
+        "curves": result.curves.to_dict(),
+    }
+    if result.examination is not None:
+        attributes["examination"] = result.examination.to_dict()
+    return attributes
 
 
 def _finite_mean(values: tuple[float, ...]) -> float | None:

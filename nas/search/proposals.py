@@ -95,7 +95,7 @@ class Proposer:
             trials: All trials of the study so far.
         """
         study, options = self._study, self._options
-        index = _free_index(trials)
+        index = free_index(trials)
         seen = _seen(trials)
         waiting = any(trial.state == TrialState.WAITING for trial in trials)
         use_sampler = options.sampler != "grid" or waiting
@@ -159,7 +159,8 @@ class Proposer:
         return left[np.random.default_rng(seed).integers(len(left))]
 
 
-def _free_index(trials: list[FrozenTrial]) -> int:
+def free_index(trials: list[FrozenTrial]) -> int:
+    """The lowest index that no trial has."""
     taken = set()
     for trial in trials:
         if trial.state == TrialState.WAITING:

@@ -1,6 +1,7 @@
 """The search space language: YAML or Python to `SearchSpace` to `TrialSpec`."""
 
 from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError, parameter
+from nas.space.given import changed_spec, given_spec, params_of, parse_settings
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import GridWalk, RandomSuggester, Replay, Suggester
 from nas.space.yaml import dump_space, load_space, parse_space, shipped_spaces
@@ -16,10 +17,14 @@ __all__ = [
     "SearchSpace",
     "SpaceError",
     "Suggester",
+    "changed_spec",
     "dump_space",
+    "given_spec",
     "layer_units",
     "load_space",
     "parameter",
+    "params_of",
+    "parse_settings",
     "parse_space",
     "shipped_spaces",
 ]

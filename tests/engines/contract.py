@@ -19,8 +19,10 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 
 from nas.data import FoldData
 from nas.engines.base import Cohort, Engine, batch_order, lane_seed
+from nas.engines.examination import Snapshots, examine
 from nas.metrics import METRICS
 from nas.models.network import build_model, initial_weights
+from nas.models.training import encode_labels, make_loss
 from nas.spec import Architecture, Problem, TrialResult, TrialSpec
 
 # What a specification has where a test does not say otherwise.
@@ -31,6 +33,7 @@ PLAIN: dict[str, Any] = {
     "residual": False,
     "dropout": 0.0,
     "initializer": "glorot_uniform",
+    "bias_initializer": "zeros",
     "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "constant",
@@ -153,7 +156,9 @@ def assert_same_trial(
                 getattr(a, column)[fold], getattr(e, column)[fold], rtol=tolerance
             )
         np.testing.assert_allclose(
-            np.array(a.losses)[:ran, fold], np.array(e.losses)[:ran, fold], rtol=tolerance
+            np.array(a.curves.train_loss)[:ran, fold],
+            np.array(e.curves.train_loss)[:ran, fold],
+            rtol=tolerance,
         )
         assert_same_weights(actual.weights[i][fold], expected.weights[j][fold], tolerance)
 
@@ -381,14 +386,44 @@ class EngineContract:
         for trial, result in enumerate(company.results):
             assert result.fold_values == tuple(company.scores[-1][trial])
             assert len(result.train_values) == len(result.epochs) == 3
-            assert np.shape(result.losses) == (max(result.epochs), 3)
+            assert np.shape(result.curves.train_loss) == (max(result.epochs), 3)
             assert result.seconds > 0
 
     def test_losses_end_with_their_fold(self, company: Trained) -> None:
         for result in company.results:
             for fold, ran in enumerate(result.epochs):
-                finite = np.isfinite([row[fold] for row in result.losses])
+                finite = np.isfinite([row[fold] for row in result.curves.train_loss])
                 assert finite.tolist() == [epoch < ran for epoch in range(len(finite))]
+
+    @pytest.mark.parametrize("task", SOURCES)
+    def test_curves_hold_validation_scores_and_losses(self, task: str) -> None:
+        spec = make_spec(task, epochs=3, l2=0.1, dropout=0.3)
+        folds = folds_of(task)
+        trained = train(self.start(folds, [spec], [4]))
+        curves = trained.results[0].curves
+        np.testing.assert_array_equal(curves.val_value, [scores[0] for scores in trained.scores])
+        for number, fold in enumerate(folds):
+            model = build_model(make_spec(task))  # without penalties
+            model.set_weights(trained.weights[0][number])
+            targets = encode_labels(spec.problem, fold.y_val, fold.target_mean, fold.target_scale)
+            outputs = model.predict(fold.x_val, verbose=0)
+            loss = make_loss(spec.problem, spec.training)(targets, outputs)
+            assert curves.val_loss[-1][number] == pytest.approx(float(loss), rel=1e-4)
+
+    def test_examines_the_first_folds_weights_at_four_moments(self) -> None:
+        spec = make_spec("multiclass", units=(9, 6), epochs=4, residual=True)
+        folds = folds_of("multiclass")
+        cohort = self.start(folds, [spec], [3])
+        weights = [cohort.weights(0, 0)]
+        while cohort.running().any():
+            cohort.advance()
+            weights.append(cohort.weights(0, 0))
+        snapshots = Snapshots(weights[0], weights[1], weights[-2], weights[-1])
+        expected = examine(spec, folds[0], 4, snapshots)
+        actual = cohort.finish()[0].examination
+        assert expected is not None and actual is not None
+        assert actual.to_dict() == expected.to_dict()
+        assert actual.first_step != actual.last_step
 
     def test_scores_of_ended_trials_stay(self, company: Trained) -> None:
         for scores in company.scores[2:]:
@@ -396,7 +431,7 @@ class EngineContract:
 
     def test_training_lowers_the_loss(self, company: Trained) -> None:
         for result in company.results:
-            assert min(result.losses[-1]) < min(result.losses[0])
+            assert min(result.curves.train_loss[-1]) < min(result.curves.train_loss[0])
 
     def test_advancing_past_the_end_changes_nothing(self) -> None:
         cohort = self.start(folds_of("regression")[:2], [make_spec("regression", epochs=2)], [5])
@@ -406,7 +441,7 @@ class EngineContract:
         np.testing.assert_array_equal(cohort.advance(3), last)
         after = collect(cohort)
         assert_same_trial(after, 0, before, 0, tolerance=0.0)
-        assert after.results[0].losses == before.results[0].losses
+        assert after.results[0].curves.train_loss == before.results[0].curves.train_loss
         assert not cohort.running().any()
 
     def test_many_epochs_at_once_are_as_one_by_one(self, company: Trained) -> None:
@@ -432,7 +467,9 @@ class EngineContract:
         weights, losses = keras_fit(spec, fold, lane_seed(11, 0), initial)
         assert weights_differ(weights, initial)
         assert_same_weights(trained.weights[0][0], weights, 1e-4)
-        np.testing.assert_allclose([row[0] for row in trained.results[0].losses], losses, rtol=1e-4)
+        np.testing.assert_allclose(
+            [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
+        )
 
     def test_every_fold_agrees_with_fit(self) -> None:
         spec = make_spec("regression", epochs=4, schedule="cosine", warmup=0.2, momentum=0.6, **SGD)
@@ -444,7 +481,7 @@ class EngineContract:
             weights, losses = keras_fit(spec, fold, lane_seed(2, number), initial[number])
             assert_same_weights(trained.weights[0][number], weights, 1e-4)
             np.testing.assert_allclose(
-                [row[number] for row in trained.results[0].losses], losses, rtol=1e-4
+                [row[number] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
             )
 
     # Seeds and company
@@ -509,7 +546,7 @@ class EngineContract:
         np.testing.assert_array_equal(trained.scores[-1][0], scores[0])
         assert len(trained.results) == 3
         assert trained.results[0].epochs == (1, 1, 1)
-        assert np.shape(trained.results[0].losses) == (1, 3)
+        assert np.shape(trained.results[0].curves.train_loss) == (1, 3)
         assert_same_trial(trained, 0, at_drop, 0, tolerance=self.tolerance)
         for survivor in (1, 2):
             assert_same_trial(trained, survivor, company, survivor, self.tolerance)
@@ -586,7 +623,7 @@ class EngineContract:
         y = (fold.y_train - fold.target_mean) / fold.target_scale
         plain = np.mean((terms.sum(axis=1) + out_bias[0] - y) ** 2)
         expected = rate / (1 - rate) * np.mean(np.sum(terms**2, axis=1))
-        losses = np.array(train(cohort).results[0].losses)[:, 0]
+        losses = np.array(train(cohort).results[0].curves.train_loss)[:, 0]
         error = losses.std(ddof=1) / np.sqrt(len(losses))
         assert expected > 10 * error
         assert abs(losses.mean() - plain - expected) < 4 * error
@@ -606,7 +643,7 @@ class EngineContract:
         ends = set()
         for result in trained.results:
             for fold, ran in enumerate(result.epochs):
-                losses = np.array(result.losses)[:, fold]
+                losses = np.array(result.curves.train_loss)[:, fold]
                 assert ran == 1 + np.nanargmin(losses[:ran]) + patience
                 assert np.isnan(losses[ran:]).all()
                 best_yet = np.minimum.accumulate(losses[:ran])
@@ -622,7 +659,7 @@ class EngineContract:
     def test_no_early_stopping_runs_to_the_end(self) -> None:
         spec = make_spec("multiclass", dropout=0.5, learning_rate=0.1, epochs=20)
         result = train(self.start(folds_of("multiclass")[:1], [spec], [1])).results[0]
-        losses = np.array(result.losses)[:, 0]
+        losses = np.array(result.curves.train_loss)[:, 0]
         assert np.max(np.flatnonzero(np.diff(losses) > 0)) < 19  # it got worse in between
         assert (np.diff(losses) > 0).any()
         assert result.epochs == (20,)
@@ -638,7 +675,7 @@ class EngineContract:
         assert np.isnan(together.scores[-1][1]).all()
         assert max(diverged.epochs) < 10
         for fold, ran in enumerate(diverged.epochs):
-            assert not np.isfinite(diverged.losses[ran - 1][fold])
+            assert not np.isfinite(diverged.curves.train_loss[ran - 1][fold])
         alone = train(self.start(folds, [calm], [3]))
         assert_same_trial(together, 2, alone, 0, self.tolerance)
         for neighbour in (0, 2):

@@ -69,7 +69,7 @@ def assert_same(a: TrialResult | None, b: TrialResult | None) -> None:
     assert a is not None and b is not None
     assert a.epochs == b.epochs
     np.testing.assert_allclose(a.fold_values, b.fold_values, rtol=1e-5)
-    np.testing.assert_allclose(a.losses, b.losses, rtol=1e-5)
+    np.testing.assert_allclose(a.curves.train_loss, b.curves.train_loss, rtol=1e-5)
 
 
 def test_workers_train_what_this_process_trains(workers: WorkerPool) -> None:

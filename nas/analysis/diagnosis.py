@@ -1,0 +1,476 @@
+"""Why a network is bad: causes, each with its evidence and the next experiment.
+
+The rules read the curves and the examination of one trial. A cause is named only where the
+network falls short of what a linear model on the inputs reaches, or its training and validation
+scores say by themselves that something is wrong. Thresholds were set, and their precision and
+recall measured, with planted faults: see `benchmarks/diagnosis.py` and `docs/diagnosis.md`.
+
+Notation: a skill is a score relative to that of the largest class (accuracy) or of the mean
+(coefficient of determination); 0 is worth nothing, 1 is perfect.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas.errors import NasError
+from nas.spec import Curves, Examination, TrialSpec
+from nas.study import StudyRecord, TrialRecord
+
+SHORT = 0.05  # of skill below the linear model: worse than chance can explain
+WORTHLESS = 0.1  # of skill: nothing was learned
+LARGE_STEP = 4.0  # change of a kernel in the first epoch, relative to its norm
+LARGE_LAST_STEP = 0.5  # the same in the last epoch, where training should settle
+SMALL_STEP = 0.02
+FEW_STEPS = 100  # of the optimizer
+STILL_FALLING = 0.03  # of the loss, that the last quarter of the epochs took off
+VANISHING = 1e-3  # gradient of the first kernel relative to that of the last one
+EXPLODING_LOSS = 8.0  # first loss, relative to that of a guess
+MANY_UNITS = 0.5  # share of a layer's units
+HEAVY_PENALTY = 1.0  # penalty before training relative to the loss
+SHRUNK = 0.3  # norm of the kernels after training relative to that before
+WIDE_GAP = 0.15  # between the skills on training and validation rows
+IMBALANCED = 0.8  # share of the largest class
+FLAT = 0.005  # of a probe's score: a layer gains less
+TITLES = {
+    "learning_rate_too_high": "learning rate too high",
+    "too_little_training": "learning rate too low or too few epochs",
+    "vanishing_gradients": "vanishing gradients",
+    "exploding_gradients": "exploding gradients",
+    "dead_units": "dead units",
+    "saturation": "saturated units",
+    "too_narrow": "a layer is too narrow",
+    "over_regularized": "too much regularization",
+    "over_fitting": "over-fitting",
+    "label_noise": "labels without relation to the inputs",
+    "imbalanced": "an imbalanced sample",
+    "idle_layers": "layers that add nothing",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One reason why a network is bad.
+
+    Attributes:
+        name: A key of `TITLES`.
+        title: The same in words.
+        strength: How strong the evidence is, from 0 to 1; comparable between causes.
+        evidence: What was measured, in a sentence.
+        experiment: The next command to run.
+    """
+
+    name: str
+    title: str
+    strength: float
+    evidence: str
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with one trial.
+
+    Attributes:
+        trial: Its number.
+        causes: The strongest evidence first; empty when nothing is wrong.
+        summary: A sentence or two.
+    """
+
+    trial: int
+    causes: tuple[Cause, ...]
+    summary: str
+
+
+@dataclass(frozen=True)
+class StudyDiagnosis:
+    """What is wrong with the trials of a study.
+
+    Attributes:
+        n_examined: Trials that could be diagnosed.
+        counts: Titles of causes and the trials that they were named for, the most frequent first.
+        best: The diagnosis of the best complete trial; None without one.
+        worst: Diagnoses of the trials with the lowest scores, at most three, the worst first.
+        summary: A sentence or two.
+    """
+
+    n_examined: int
+    counts: tuple[tuple[str, int], ...]
+    best: Diagnosis | None
+    worst: tuple[Diagnosis, ...]
+    summary: str
+
+
+@dataclass(frozen=True)
+class _Signs:
+    """The measures of a trial, ready for the rules."""
+
+    spec: TrialSpec
+    exam: Examination
+    train: float
+    val: float
+    linear: float
+    loss: tuple[float, ...]
+
+    @property
+    def diverged(self) -> bool:
+        return not math.isfinite(self.exam.loss_after) or not all(map(math.isfinite, self.loss))
+
+    @property
+    def learned_little(self) -> bool:
+        """Whether not even the training rows are fitted as a linear model would."""
+        return self.diverged or self.train < max(self.linear - SHORT, WORTHLESS)
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether it is worse than a linear model."""
+        return self.learned_little or self.val < self.linear - SHORT
+
+    @property
+    def guess(self) -> float:
+        """Loss of a network that knows nothing."""
+        problem = self.spec.problem
+        return {
+            "regression": 1.0,
+            "binary": math.log(2.0),
+            "multiclass": math.log(max(problem.n_outputs, 2)),
+        }[problem.task]
+
+
+def find_causes(
+    spec: TrialSpec, curves: Curves, examination: Examination
+) -> list[tuple[str, float, str]]:
+    """Names of causes with the strength of their evidence and a sentence, the strongest first."""
+    signs = _signs(spec, curves, examination)
+    rules = (
+        _exploding,
+        _learning_rate_too_high,
+        _vanishing,
+        _dead,
+        _saturated,
+        _narrow,
+        _over_regularized,
+        _too_little_training,
+        _imbalanced,
+        _label_noise,
+        _over_fitting,
+        _idle_layers,
+    )
+    found: dict[str, tuple[float, str]] = {}
+    for rule in rules:
+        cause = rule(signs, frozenset(found))
+        if cause is not None:
+            name, strength, evidence = cause
+            found[name] = (min(max(strength, 0.0), 1.0), evidence)
+    ranked = sorted(found.items(), key=lambda item: -item[1][0])
+    return [(name, strength, evidence) for name, (strength, evidence) in ranked]
+
+
+def _signs(spec: TrialSpec, curves: Curves, exam: Examination) -> _Signs:
+    def skill(value: float) -> float:
+        if not math.isfinite(value):
+            return 0.0
+        return max((value - exam.true_share) / max(1.0 - exam.true_share, 1e-9), -1.0)
+
+    loss = tuple(
+        statistics.fmean(known) if (known := [v for v in row if not math.isnan(v)]) else math.nan
+        for row in curves.train_loss
+    )
+    linear = skill(exam.probe[0]) if exam.probe else 0.0
+    return _Signs(spec, exam, skill(exam.train_value), skill(exam.val_value), linear, loss)
+
+
+# The rules: signs and the causes found so far, to a cause with strength and evidence
+
+Found = tuple[str, float, str] | None
+
+
+def _exploding(s: _Signs, _found: frozenset[str]) -> Found:
+    first = s.exam.loss_before / s.guess
+    if len(s.exam.gradient_before) < 3 or not s.falls_short:
+        return None
+    if math.isfinite(first) and first < EXPLODING_LOSS:
+        return None
+    return (
+        "exploding_gradients",
+        0.95,
+        f"before training the loss is {s.exam.loss_before:.3g}, where a guess has {s.guess:.2g}: "
+        "signals grow from layer to layer",
+    )
+
+
+def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
+    if "exploding_gradients" in found:
+        return None
+    first = statistics.median(s.exam.first_step)
+    if s.diverged:
+        return "learning_rate_too_high", 1.0, "the loss is no longer a finite number"
+    last = statistics.median(
+        step * ratio for step, ratio in zip(s.exam.last_step, s.exam.norm_ratio, strict=True)
+    )
+    worse = s.exam.loss_after > 1.05 * max(s.exam.loss_before, s.guess)
+    if not (s.falls_short or worse):
+        return None
+    if first > LARGE_STEP or worse or last > LARGE_STEP:
+        text = f"the first epoch changed the kernels to {first:.2g} times their norm"
+        if worse:
+            text += f", and the loss rose from {s.exam.loss_before:.3g} to {s.exam.loss_after:.3g}"
+        elif s.exam.predicted_share > max(0.9, s.exam.true_share + 0.2):
+            text += f"; one class is predicted for {s.exam.predicted_share:.0%} of the rows"
+        return "learning_rate_too_high", 0.98, text
+    return None
+
+
+def _too_little_training(s: _Signs, found: frozenset[str]) -> Found:
+    if not s.learned_little:
+        return None
+    if s.exam.n_steps < FEW_STEPS:
+        return "too_little_training", 0.9, f"training ended after {s.exam.n_steps} steps"
+    if found:
+        return None
+    step = statistics.median(s.exam.first_step)
+    epochs = len(s.loss)
+    start = s.loss[max(0, epochs - 1 - max(1, epochs // 4))] if epochs > 1 else s.exam.loss_before
+    falling = (start - s.loss[-1]) / max(abs(start), 1e-9)
+    if falling < STILL_FALLING and not (step < SMALL_STEP and falling > 0.0):
+        return None
+    return (
+        "too_little_training",
+        0.75,
+        f"the loss was still falling, by {falling:.1%} in the last quarter of {epochs} epochs; "
+        f"the first epoch changed the kernels by {step:.2g} of their norm",
+    )
+
+
+def _vanishing(s: _Signs, _found: frozenset[str]) -> Found:
+    gradients = s.exam.gradient_before
+    if len(gradients) < 4 or not s.falls_short:
+        return None
+    ratio = gradients[0] / max(gradients[-1], 1e-30)
+    if ratio > VANISHING:
+        return None
+    return (
+        "vanishing_gradients",
+        0.97,
+        f"before training the first layer's gradient is {ratio:.1g} of the last one's",
+    )
+
+
+def _dead(s: _Signs, found: frozenset[str]) -> Found:
+    if not s.falls_short or not s.exam.dead or s.diverged:
+        return None
+    share, layer = max((share, -k) for k, share in enumerate(s.exam.dead))
+    from_start = s.exam.dead_before[-layer] > MANY_UNITS
+    if share < MANY_UNITS or (found and not from_start):
+        return None
+    return (
+        "dead_units",
+        0.99 if from_start else 0.8,
+        f"{share:.0%} of the units of layer {1 - layer} are zero on nearly all rows"
+        + (", as before training" if from_start else ""),
+    )
+
+
+def _saturated(s: _Signs, found: frozenset[str]) -> Found:
+    if not s.falls_short or not s.exam.saturated or s.diverged:
+        return None
+    share, layer = max((share, -k) for k, share in enumerate(s.exam.saturated))
+    from_start = s.exam.saturated_before[-layer] > MANY_UNITS
+    if share < MANY_UNITS or (found and not from_start):
+        return None
+    return (
+        "saturation",
+        0.96 if from_start else 0.8,
+        f"{share:.0%} of the units of layer {1 - layer} are at a bound of "
+        f"{s.spec.architecture.activation} on nearly all rows",
+    )
+
+
+def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
+    units = s.spec.architecture.units
+    needed = s.spec.problem.n_outputs - 1
+    if not units or min(units) >= needed:
+        return None
+    layer = units.index(min(units)) + 1
+    lost = s.exam.probe[0] - s.exam.probe[layer] if len(s.exam.probe) > layer else math.nan
+    if s.val > s.linear + SHORT:
+        return None
+    return (
+        "too_narrow",
+        0.85,
+        f"layer {layer} has {min(units)} units for {needed + 1} classes; a linear model loses "
+        f"{max(lost, 0.0):.3f} of its score behind it",
+    )
+
+
+def _over_regularized(s: _Signs, _found: frozenset[str]) -> Found:
+    ratio = s.exam.penalty_before / max(s.exam.loss_before, 1e-9)
+    shrunk = statistics.median(s.exam.norm_ratio)
+    if not s.falls_short or s.train - s.val > WIDE_GAP:
+        return None
+    if ratio < HEAVY_PENALTY and not (
+        shrunk < SHRUNK and (s.spec.training.weight_decay or s.exam.penalty_before)
+    ):
+        return None
+    return (
+        "over_regularized",
+        0.84,
+        f"before training the penalty is {ratio:.2g} times the loss; after it the kernels have "
+        f"{shrunk:.2g} times their norm",
+    )
+
+
+def _imbalanced(s: _Signs, _found: frozenset[str]) -> Found:
+    if s.exam.true_share < IMBALANCED:
+        return None
+    return (
+        "imbalanced",
+        0.94,
+        f"{s.exam.true_share:.0%} of the rows are of one class",
+    )
+
+
+def _label_noise(s: _Signs, found: frozenset[str]) -> Found:
+    if found or s.val > WORTHLESS or s.linear > WORTHLESS:
+        return None
+    return (
+        "label_noise",
+        0.93,
+        f"neither the network ({s.val:.2f}) nor a linear model ({s.linear:.2f}) has any skill on "
+        "new rows",
+    )
+
+
+def _over_fitting(s: _Signs, found: frozenset[str]) -> Found:
+    gap = s.train - s.val
+    if gap < WIDE_GAP or found & {"label_noise"}:
+        return None
+    return (
+        "over_fitting",
+        0.7 + 0.1 * min(gap, 1.0),
+        f"the score is {s.exam.train_value:.3f} on training rows and {s.exam.val_value:.3f} on new "
+        "ones",
+    )
+
+
+def _idle_layers(s: _Signs, found: frozenset[str]) -> Found:
+    depth = len(s.spec.architecture.units)
+    if found or depth < 4 or s.diverged:
+        return None
+    probe = s.exam.probe
+    enough = next(k for k in range(depth + 1) if probe[k] >= max(probe[k:]) - FLAT)
+    if enough > depth // 2 or s.exam.val_value > probe[enough] + FLAT:
+        return None
+    return (
+        "idle_layers",
+        0.6,
+        f"a linear model on layer {enough} scores {probe[enough]:.3f}, the network "
+        f"{s.exam.val_value:.3f}: layers {enough + 1} to {depth} add nothing",
+    )
+
+
+# Trials and studies
+
+
+def diagnose_trial(record: StudyRecord, number: int) -> Diagnosis:
+    """Diagnoses one trial.
+
+    Raises:
+        NasError: When there is no such trial, or it was never examined.
+    """
+    trial = next((trial for trial in record.trials if trial.number == number), None)
+    if trial is None:
+        known = f"0 to {max((t.number for t in record.trials), default=0)}"
+        raise NasError("--trial", f"got {number}", f"a trial of study '{record.name}', {known}")
+    if not _is_examined(trial):
+        raise NasError(
+            record.name,
+            f"trial {number} was not examined ({trial.outcome})",
+            "a trial that trained for an epoch with this version of nas",
+            f"Train it again: nas train --study {record.name} --like {number}",
+        )
+    return _diagnose(record, trial)
+
+
+def diagnose_study(record: StudyRecord) -> StudyDiagnosis:
+    """Diagnoses all examined trials of a study.
+
+    Raises:
+        NasError: When no trial was examined.
+    """
+    examined = [trial for trial in record.trials if _is_examined(trial)]
+    if not examined:
+        raise NasError(
+            record.name,
+            "no trial was examined",
+            "a study with trials that trained for an epoch with this version of nas",
+            "Search again, or train one network with 'nas train'.",
+        )
+    diagnoses = {trial.number: _diagnose(record, trial) for trial in examined}
+    counts = Counter(cause.title for d in diagnoses.values() for cause in d.causes[:1])
+    healthy = sum(not d.causes for d in diagnoses.values())
+    best = diagnoses.get(record.best().number) if record.complete else None
+    sign = 1.0 if record.direction == "maximize" else -1.0
+
+    def last_value(trial: TrialRecord) -> float:
+        values = [v for v in trial.fold_values if math.isfinite(v)]
+        return sign * statistics.fmean(values) if values else -math.inf
+
+    worst = [
+        diagnoses[trial.number]
+        for trial in sorted(examined, key=last_value)
+        if diagnoses[trial.number].causes
+    ][:3]
+    summary = f"{len(examined)} trials examined: nothing is wrong with {healthy}"
+    if counts:
+        title, n = counts.most_common(1)[0]
+        summary += f", and the most frequent cause is: {title} ({n})"
+    return StudyDiagnosis(
+        len(examined), tuple(counts.most_common()), best, tuple(worst), summary + "."
+    )
+
+
+def _is_examined(trial: TrialRecord) -> bool:
+    return trial.spec is not None and trial.curves is not None and trial.examination is not None
+
+
+def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
+    assert trial.spec is not None and trial.curves is not None and trial.examination is not None
+    causes = tuple(
+        Cause(name, TITLES[name], strength, evidence, _experiment(record.name, trial, name))
+        for name, strength, evidence in find_causes(trial.spec, trial.curves, trial.examination)
+    )
+    if not causes:
+        return Diagnosis(trial.number, (), "Nothing is wrong with this network.")
+    titles = [cause.title for cause in causes]
+    return Diagnosis(trial.number, causes, f"What is wrong: {_enumerate(titles)}.")
+
+
+def _enumerate(titles: Sequence[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def _experiment(study: str, trial: TrialRecord, name: str) -> str:
+    assert trial.spec is not None
+    training, units = trial.spec.training, trial.spec.architecture.units
+    width = max(units, default=64)
+    changes = {
+        "learning_rate_too_high": f"--set learning_rate={training.learning_rate / 10:.2g}",
+        "too_little_training": f"--set epochs={training.epochs * 5}"
+        f" --set learning_rate={training.learning_rate * 3:.2g}",
+        "vanishing_gradients": "--set activation=relu --set initializer=he_normal",
+        "exploding_gradients": "--set initializer=he_normal --set normalization=batch",
+        "dead_units": "--set activation=gelu --set initializer=he_normal",
+        "saturation": "--set activation=relu --set initializer=he_normal",
+        "too_narrow": f"--set width={max(4 * width, 32)}",
+        "over_regularized": "--set l1=0 --set l2=0 --set weight_decay=0 --set dropout=0",
+        "over_fitting": f"--set l2={max(training.l2 * 10, 1e-3):.2g} --set dropout=0.3",
+        "idle_layers": f"--set depth={max(1, len(units) // 2)}",
+    }
+    if name == "label_noise":
+        return f"nas study show {study}"
+    if name == "imbalanced":
+        return f"nas search --metric balanced_accuracy --study {study}_balanced"
+    return f"nas train --study {study} --like {trial.number} {changes[name]}"

@@ -1,0 +1,294 @@
+"""`nas train` and `nas diagnose`: one given network, and what is wrong with a network."""
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas import DEFAULT_STORAGE
+from nas.cli.output import (
+    JsonOption,
+    StorageOption,
+    StudyOption,
+    console,
+    plain_table,
+    print_json,
+    say,
+    score,
+    working,
+)
+from nas.engines.startup import start_tensorflow
+from nas.errors import NasError
+
+if TYPE_CHECKING:
+    from nas.analysis.diagnosis import Diagnosis
+    from nas.study import StudyRecord, TrialRecord
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVE_WIDTH = 40  # characters of a learning curve
+
+
+def train(
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A parameter and its value, such as depth=4; once for each parameter.",
+        ),
+    ] = None,
+    space: Annotated[
+        str,
+        typer.Option(
+            help="What --set leaves out has the value that this space fixes, or the default of "
+            "the space language."
+        ),
+    ] = "mlp_depth",
+    like: Annotated[
+        int | None,
+        typer.Option(help="Trial of the study that --set changes, instead of the space's values."),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Study that it is recorded in. [default: the space's name]"),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the data lies, as for nas search. [default: the study's, or the space's]"
+        ),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Target column of a table.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="What a new study is scored by. [default: by the task]")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=1, help="Folds of a new study.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of a new study.")] = 0,
+    storage: StorageOption = DEFAULT_STORAGE,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one given network on the study's folds, record it there, and diagnose it.
+
+    A network that the study's space holds counts as one of its trials; any other is recorded
+    beside them.
+    """
+    from nas.space import changed_spec, given_spec, load_space, parse_settings, parse_space
+
+    values = parse_settings(settings or [])
+    the_space = load_space(space)
+    name = study or the_space.name
+    with working("Reading the data"):
+        from nas.analysis.study_data import study_data
+        from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+        from nas.metrics import METRICS, get_metric
+        from nas.search import live_study, open_study, study_settings, train_given
+        from nas.storage import open_storage, study_names
+        from nas.study import load_study
+
+        database = open_storage(storage, create=True)
+        if name in study_names(database):
+            record = load_study(name, storage)
+            dataset, split = study_data(record, data)
+            the_space, the_metric = parse_space(record.settings["space"]), METRICS[record.metric]
+            given_space = load_space(space) if study is None else the_space
+            seed = record.settings["split"]["seed"]
+        else:
+            if like is not None:
+                raise NasError("--like", f"there is no study '{name}' yet", "a study with trials")
+            source = data or the_space.data
+            if source is None:
+                raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
+            data_options = DataOptions(source, target or the_space.target)
+            split_options = SplitOptions(folds=folds, seed=seed)
+            dataset = load_dataset(data_options)
+            split = split_dataset(dataset, split_options)
+            the_metric, given_space = get_metric(metric, dataset.task), the_space
+            open_study(
+                database,
+                storage,
+                name,
+                study_settings(the_space, data_options, dataset, split_options, split, the_metric),
+                the_metric,
+            )
+    with working("Starting TensorFlow"):
+        start_tensorflow()
+        from nas.engines.pool import LocalPool
+        from nas.engines.selection import Selection
+        from nas.models.preprocessing import encode_folds
+        from nas.spec import Problem
+
+        encoded = encode_folds(dataset, split.folds)
+        pool = LocalPool(Selection(encoded, the_metric, "auto").choose)
+    problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
+    if like is None:
+        spec = given_spec(given_space, values, problem)
+    else:
+        spec = changed_spec(_spec_of(record, like), values)
+    message, trial = f"Training {spec.describe()}", None
+    with working(message) as tell, live_study(database, storage, name) as live:
+        for state in train_given(live, the_space, pool, spec, seed):
+            tell(f"{message}: epoch {state.epoch}, {score(state.value)}")
+            trial = state.finished
+    assert trial is not None
+
+    from nas.analysis.diagnosis import diagnose_trial
+
+    record = load_study(name, storage)
+    diagnosis = diagnose_trial(record, trial.number)
+    if as_json:
+        print_json({**_as_dict(diagnosis), "trial_record": trial.to_dict()})
+        return
+    say(f"{spec.describe()}, {spec.n_weights:,} weights", "Network")
+    _show_trial(record, trial)
+    _show(diagnosis)
+
+
+def diagnose(
+    trial: Annotated[
+        int | None,
+        typer.Option(help="Number of a trial. [default: the whole study]"),
+    ] = None,
+    study: StudyOption = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a network is bad: causes, their evidence, and the next experiment for each."""
+    from nas.analysis.diagnosis import diagnose_study, diagnose_trial
+    from nas.study import load_study
+
+    record = load_study(study, storage)
+    if trial is not None:
+        diagnosis = diagnose_trial(record, trial)
+        if as_json:
+            print_json(_as_dict(diagnosis))
+            return
+        _show_trial(record, next(t for t in record.trials if t.number == trial))
+        _show(diagnosis)
+        return
+    whole = diagnose_study(record)
+    if as_json:
+        print_json(
+            {
+                "study": record.name,
+                "n_examined": whole.n_examined,
+                "counts": dict(whole.counts),
+                "best": _as_dict(whole.best) if whole.best else None,
+                "worst": [_as_dict(diagnosis) for diagnosis in whole.worst],
+                "summary": whole.summary,
+            }
+        )
+        return
+    say(f"{record.name}: {whole.summary}")
+    if whole.counts:
+        table = plain_table("first cause", "trials", right=("trials",))
+        for title, count in whole.counts:
+            table.add_row(title, str(count))
+        console.print(table)
+    trials = {t.number: t for t in record.trials}
+    if whole.best is not None:
+        say("")
+        say(f"The best, trial {whole.best.trial}")
+        _show_trial(record, trials[whole.best.trial])
+        _show(whole.best)
+    for diagnosis in whole.worst:
+        say("")
+        say(f"Among the worst, trial {diagnosis.trial}")
+        _show_trial(record, trials[diagnosis.trial])
+        _show(diagnosis)
+
+
+def _spec_of(record: "StudyRecord", number: int) -> Any:
+    trial = next((trial for trial in record.trials if trial.number == number), None)
+    if trial is None or trial.spec is None:
+        raise NasError("--like", f"got {number}", f"a trial of study '{record.name}'")
+    return trial.spec
+
+
+def _as_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
+    return asdict(diagnosis)
+
+
+def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
+    """The learning curves and the layers of a trial."""
+    known = [value for value in trial.fold_values if math.isfinite(value)]
+    mean = sum(known) / len(known) if known else None
+    say(
+        f"trial {trial.number}, {trial.outcome}: {record.metric} {score(mean, trial.stderr)} over "
+        f"{len(trial.fold_values)} folds, {score(trial.train_value)} on training rows",
+        "Trial",
+    )
+    if trial.curves is not None:
+        table = plain_table("", "first", "", "last", right=("first", "last"))
+        curves = (
+            ("training loss", trial.curves.train_loss),
+            ("validation loss", trial.curves.val_loss),
+            (f"validation {record.metric}", trial.curves.val_value),
+        )
+        for label, curve in curves:
+            means = [_mean(row) for row in curve]
+            if means:
+                table.add_row(label, _number(means[0]), _drawn(means), _number(means[-1]))
+        console.print(table)
+    exam = trial.examination
+    if exam is not None and trial.spec is not None and trial.spec.architecture.units:
+        table = plain_table(
+            "layer", "units", "gradient", "step", "dead", "satur.", "rank", "probe",
+            right=("units", "gradient", "step", "dead", "satur.", "rank", "probe"),
+        )  # fmt: skip
+        table.add_row("inputs", "", "", "", "", "", "", _number(exam.probe[0]))
+        for k, units in enumerate(trial.spec.architecture.units):
+            table.add_row(
+                str(k + 1),
+                str(units),
+                _number(exam.gradient_before[k]),
+                _number(exam.last_step[k]),
+                _percent(exam.dead[k]),
+                _percent(exam.saturated[k]),
+                _number(exam.rank[k]),
+                _number(exam.probe[k + 1]),
+            )
+        table.add_row(
+            "output",
+            str(trial.spec.problem.n_outputs),
+            _number(exam.gradient_before[-1]),
+            _number(exam.last_step[-1]),
+            "", "", "",
+            _number(exam.val_value),
+        )  # fmt: skip
+        console.print(table)
+
+
+def _show(diagnosis: "Diagnosis") -> None:
+    say(diagnosis.summary, "Result")
+    for cause in diagnosis.causes:
+        say(f"{cause.title}: {cause.evidence}.", "Cause")
+        say(cause.experiment, "  try")
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _drawn(values: list[float]) -> str:
+    """A curve in blocks, one for each epoch, or for several where there are many."""
+    if len(values) > CURVE_WIDTH:
+        last = len(values) - 1
+        values = [values[round(k * last / (CURVE_WIDTH - 1))] for k in range(CURVE_WIDTH)]
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    steps = (high - low) or 1.0
+    return "".join(
+        BLOCKS[round((value - low) / steps * (len(BLOCKS) - 1))] if math.isfinite(value) else "×"
+        for value in values
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "–"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}" if math.isfinite(value) else "–"

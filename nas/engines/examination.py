@@ -1,0 +1,301 @@
+"""What a network looks like from inside, before and after its training: see `nas.spec.Examination`.
+
+Alike for all engines: made from weights in the order of `build_model(spec).get_weights()`.
+
+Notation: a layer's input and output are always (n_rows, n_units). Batch normalization uses the
+statistics of the examined training rows, for validation rows too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from nas.data import FoldData
+from nas.models.training import encode_labels, make_loss
+from nas.spec import Examination, TrialSpec
+
+N_ROWS = 500  # of the training and of the validation part, at most
+N_UNITS = 128  # of a hidden layer, at most, that rank and probe look at
+DEAD = 0.99  # share of rows on which a dead unit is zero
+SATURATED = 0.9  # share of rows on which a saturated unit is at a bound
+BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+MARGIN = 0.01  # of the range between the bounds, that counts as at a bound
+RIDGE = 1e-2  # of the probe, relative to the mean variance of its inputs
+WEIGHTS_PER_LAYER = {"none": 2, "layer": 4, "batch": 6}
+
+Weights = Sequence[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """One fold's weights at four moments.
+
+    Attributes:
+        initial: Before training.
+        first: After the first epoch.
+        previous: Before the last epoch.
+        final: After the last epoch.
+    """
+
+    initial: Weights
+    first: Weights
+    previous: Weights
+    final: Weights
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one pass through the network shows.
+
+    Attributes:
+        gradients: Root mean square of each kernel's gradient.
+        loss: Without penalties.
+        activations: Of each hidden layer, without its residual connection.
+        layers: Inputs, then the outputs of each hidden layer.
+        outputs: The network's.
+    """
+
+    gradients: tuple[float, ...]
+    loss: float
+    activations: list[NDArray[np.float32]]
+    layers: list[NDArray[np.float32]]
+    outputs: NDArray[np.float32]
+
+
+def examine(
+    spec: TrialSpec, fold: FoldData, epochs: int, snapshots: Snapshots
+) -> Examination | None:
+    """Examines a fold's network; None where the fold has no rows to train or to validate on.
+
+    Args:
+        spec: The network.
+        fold: The fold.
+        epochs: Epochs that it has run.
+        snapshots: Its weights.
+    """
+    if not len(fold.y_train) or not len(fold.y_val):
+        return None
+    rows = _spread(len(fold.y_train), N_ROWS)
+    x, y = fold.x_train[rows], fold.y_train[rows]
+    val_rows = _spread(len(fold.y_val), N_ROWS)
+    x_val, y_val = fold.x_val[val_rows], fold.y_val[val_rows]
+    targets = encode_labels(spec.problem, y, fold.target_mean, fold.target_scale)
+    val_targets = encode_labels(spec.problem, y_val, fold.target_mean, fold.target_scale)
+
+    with np.errstate(all="ignore"):  # a diverged network's numbers
+        examination = _examination(spec, snapshots, x, x_val, targets, val_targets)
+    steps = -(-len(fold.y_train) // spec.training.batch_size)
+    return replace(examination, n_steps=epochs * steps)
+
+
+def _examination(
+    spec: TrialSpec,
+    snapshots: Snapshots,
+    x: NDArray[np.float32],
+    x_val: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    val_targets: NDArray[np.float32],
+) -> Examination:
+    n = len(x)
+    before = _pass(spec, snapshots.initial, x, targets)
+    after = _pass(spec, snapshots.final, np.concatenate([x, x_val]), targets)
+    kernels = [_kernels(spec, weights) for weights in vars(snapshots).values()]
+    initial, first, previous, final = kernels
+    looked_at = [
+        slice(None) if not number else _spread(layer.shape[1], N_UNITS)
+        for number, layer in enumerate(after.layers)
+    ]
+    probes = zip(after.layers, looked_at, strict=True)
+    predicted_share, true_share = _shares(spec, after.outputs[n:], val_targets)
+    return Examination(
+        n_steps=0,
+        gradient_before=before.gradients,
+        gradient_after=after.gradients,
+        first_step=_changes(initial, first),
+        last_step=_changes(previous, final),
+        norm_ratio=tuple(_norm(b) / _norm(a) for a, b in zip(initial, final, strict=True)),
+        dead_before=tuple(map(_dead, before.activations)),
+        dead=tuple(_dead(a[:n]) for a in after.activations),
+        saturated_before=tuple(_saturated(spec, a) for a in before.activations),
+        saturated=tuple(_saturated(spec, a[:n]) for a in after.activations),
+        rank=tuple(effective_rank(layer[:n]) for layer in after.layers[1:]),
+        probe=tuple(_probe(spec, a[:n, k], targets, a[n:, k], val_targets) for a, k in probes),
+        loss_before=before.loss,
+        loss_after=after.loss,
+        penalty_before=_penalty(spec, initial),
+        penalty_after=_penalty(spec, final),
+        train_value=_value(spec, after.outputs[:n], targets),
+        val_value=_value(spec, after.outputs[n:], val_targets),
+        predicted_share=predicted_share,
+        true_share=true_share,
+    )
+
+
+def effective_rank(outputs: NDArray[Any]) -> float:
+    """The exponential of the entropy of the normalized singular values of centred outputs.
+
+    Roy & Vetterli 2007, equation 3; 0 where all rows are equal. At most `N_UNITS` units, spread
+    evenly, are looked at.
+    """
+    units = outputs[:, _spread(outputs.shape[1], N_UNITS)].astype(np.float64)
+    if not np.isfinite(units).all():
+        return float("nan")
+    centered = units - units.mean(0)
+    singular = np.sqrt(np.clip(np.linalg.eigvalsh(centered.T @ centered), 0.0, None))
+    # Constant units leave rounding errors of their size, not of the differences'.
+    floor = 1e-6 * np.sqrt(np.square(units).sum())
+    singular = singular[singular > floor]
+    if not len(singular):
+        return 0.0
+    shares = singular / singular.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _spread(total: int, most: int) -> NDArray[np.int64]:
+    """At most so many indices, evenly over all."""
+    return np.unique(np.linspace(0, total - 1, min(total, most)).astype(np.int64))
+
+
+def _kernels(spec: TrialSpec, weights: Weights) -> list[NDArray[np.float32]]:
+    per_layer = WEIGHTS_PER_LAYER[spec.architecture.normalization]
+    return [weights[per_layer * layer] for layer in range(len(spec.architecture.units) + 1)]
+
+
+def _pass(
+    spec: TrialSpec,
+    weights: Weights,
+    x: NDArray[np.float32],
+    targets: NDArray[np.float32],
+) -> _Pass:
+    """Forward, and backward to the kernels' gradients.
+
+    Args:
+        spec: The network.
+        weights: Its weights.
+        x: Rows.
+        targets: Encoded targets of the first of these rows, from which loss, gradients and the
+            statistics of batch normalization are taken.
+    """
+    network = spec.architecture
+    activate = keras.activations.get(network.activation)
+    per_layer = WEIGHTS_PER_LAYER[network.normalization]
+    tensors = [tf.constant(weight) for weight in weights]
+    kernels = tensors[::per_layer][: len(network.units) + 1]
+    n = len(targets)
+    with tf.GradientTape() as tape:
+        tape.watch(kernels)
+        layers: list[Any] = [tf.constant(x)]
+        activations: list[Any] = []
+        for number in range(len(network.units)):
+            _, bias, *scale_and_offset = tensors[per_layer * number :][:per_layer]
+            a = tf.matmul(layers[-1], kernels[number]) + bias
+            if network.normalization != "none":
+                axis = 0 if network.normalization == "batch" else 1
+                rows = a[:n] if axis == 0 else a
+                mean, variance = tf.nn.moments(rows, [axis], keepdims=True)
+                a = (a - mean) * tf.math.rsqrt(variance + 1e-3)
+                a = a * scale_and_offset[0] + scale_and_offset[1]
+            a = activate(a)
+            activations.append(a)
+            if network.residual and number:
+                skip, units = layers[-1], network.units[number]
+                skip = tf.pad(skip, [[0, 0], [0, max(0, units - skip.shape[1])]])[:, :units]
+                a = a + skip
+            layers.append(a)
+        outputs = tf.matmul(layers[-1], kernels[-1]) + tensors[per_layer * len(network.units) + 1]
+        loss = make_loss(spec.problem, spec.training)(tf.constant(targets), outputs[:n])
+    gradients = tape.gradient(loss, kernels)
+    return _Pass(
+        tuple(float(np.sqrt(np.mean(np.square(g.numpy())))) for g in gradients),
+        float(loss),
+        [a.numpy() for a in activations],
+        [layer.numpy() for layer in layers],
+        outputs.numpy(),
+    )
+
+
+def _penalty(spec: TrialSpec, kernels: Weights) -> float:
+    l1, l2 = spec.training.l1, spec.training.l2
+    return float(sum(l1 * np.abs(k).sum() + l2 * np.square(k).sum() for k in kernels))
+
+
+def _changes(start: Weights, end: Weights) -> tuple[float, ...]:
+    return tuple(_norm(b - a) / _norm(a) for a, b in zip(start, end, strict=True))
+
+
+def _norm(kernel: NDArray[np.float32]) -> float:
+    return max(float(np.linalg.norm(kernel)), 1e-30)
+
+
+def _dead(activations: NDArray[np.float32]) -> float:
+    if not np.isfinite(activations).all():
+        return float("nan")
+    return float(((np.abs(activations) < 1e-9).mean(0) > DEAD).mean())
+
+
+def _saturated(spec: TrialSpec, activations: NDArray[np.float32]) -> float:
+    bounds = BOUNDS.get(spec.architecture.activation)
+    if bounds is None:
+        return 0.0
+    if not np.isfinite(activations).all():
+        return float("nan")
+    low, high = bounds
+    margin = MARGIN * (high - low)
+    at_bound = (activations < low + margin) | (activations > high - margin)
+    return float((at_bound.mean(0) > SATURATED).mean())
+
+
+def _probe(
+    spec: TrialSpec,
+    inputs: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    val_inputs: NDArray[np.float32],
+    val_targets: NDArray[np.float32],
+) -> float:
+    """Validation score of a ridge regression in closed form (Alain & Bengio 2017, section 3)."""
+    if not np.isfinite(inputs).all():
+        return float("nan")
+    mean = inputs.mean(0)
+    x, offset = inputs - mean, targets.mean(0)
+    scale = np.float32(max(float(np.square(x).mean()), 1e-12))
+    if x.shape[1] <= len(x):
+        gram = x.T @ x + RIDGE * len(x) * scale * np.eye(x.shape[1], dtype=np.float32)
+        coefficients = np.linalg.solve(gram, x.T @ (targets - offset))
+    else:
+        gram = x @ x.T + RIDGE * len(x) * scale * np.eye(len(x), dtype=np.float32)
+        coefficients = x.T @ np.linalg.solve(gram, targets - offset)
+    prediction = (val_inputs - mean) @ coefficients + offset
+    if spec.problem.task == "binary":
+        prediction = prediction - 0.5
+    return _value(spec, prediction, val_targets)
+
+
+def _value(spec: TrialSpec, outputs: NDArray[Any], targets: NDArray[Any]) -> float:
+    """Accuracy of logits, or coefficient of determination."""
+    if not np.isfinite(outputs).all():
+        return float("nan")
+    if spec.problem.task == "multiclass":
+        return float(np.mean(outputs.argmax(1) == targets.argmax(1)))
+    if spec.problem.task == "binary":
+        return float(np.mean((outputs > 0) == (targets > 0.5)))
+    residual = float(np.square(outputs - targets).sum())
+    return 1.0 - residual / max(float(np.square(targets - targets.mean()).sum()), 1e-30)
+
+
+def _shares(spec: TrialSpec, outputs: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:
+    """Share of the class that is predicted most, and of the largest one."""
+    if not np.isfinite(outputs).all():
+        return float("nan"), float(targets.mean(0).max())
+    if spec.problem.task == "regression":
+        deviation = float(outputs.std()) / max(float(targets.std()), 1e-30)
+        return max(0.0, 1.0 - deviation), 0.0
+    if spec.problem.task == "binary":
+        predicted, true = float((outputs > 0).mean()), float((targets > 0.5).mean())
+        return max(predicted, 1.0 - predicted), max(true, 1.0 - true)
+    counts = np.bincount(outputs.argmax(1), minlength=spec.problem.n_outputs)
+    return float(counts.max() / counts.sum()), float(targets.mean(0).max())

@@ -1,0 +1,107 @@
+"""Training one given network, and recording it in the study."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from nas.engines.pool import Pool
+from nas.errors import NasError
+from nas.search.loop import result_attributes
+from nas.search.proposals import derive_seed, free_index
+from nas.space import SearchSpace, params_of
+from nas.spec import TrialSpec
+from nas.study import Outcome, TrialRecord, set_attributes, trial_record
+
+
+@dataclass(frozen=True)
+class Given:
+    """Where the training of a given network stands.
+
+    Attributes:
+        epoch: Epochs that it has run.
+        value: Mean score over the folds after the last one.
+        finished: The trial, once it has ended.
+    """
+
+    epoch: int
+    value: float
+    finished: TrialRecord | None = None
+
+
+def train_given(
+    study: optuna.Study, space: SearchSpace, pool: Pool, spec: TrialSpec, seed: int
+) -> Iterator[Given]:
+    """Trains one network on the study's folds.
+
+    One that the study's space holds becomes a trial like any other. One outside it is recorded
+    too, but neither sampler nor importance nor the choice of the winner sees it.
+
+    Args:
+        study: From `open_study`, or better `live_study`.
+        space: The study's space.
+        pool: Trains it.
+        spec: The network.
+        seed: The study's seed.
+
+    Yields:
+        The state after each epoch, and once more at the end.
+
+    Raises:
+        NasError: When the network cannot be trained.
+    """
+    index = free_index(study.get_trials(deepcopy=False))
+    params = params_of(space, spec)
+    if params is not None:
+        study.enqueue_trial(params)
+    trial = study.ask()
+    if params is not None:
+        space.sample(trial, spec.problem)
+    set_attributes(trial, spec=spec.to_dict(), index=index, n_weights=spec.n_weights)
+    outcome: Outcome = "complete" if params is not None else "given"
+    value, epoch = float("nan"), 0
+    try:
+        pool.submit(trial.number, spec, derive_seed(seed, index))
+        while True:
+            report = pool.wait(0.2)
+            if report is None:
+                continue
+            if report.failure:
+                set_attributes(trial, outcome="failed", reason=report.failure)
+                study.tell(trial, state=TrialState.FAIL)
+                raise NasError(f"trial {trial.number}", report.failure)
+            diverged = not np.isfinite(report.scores).all()
+            if len(report.scores):
+                epoch += 1
+                value = float(np.mean(report.scores))
+                if not diverged:
+                    trial.report(value, epoch)
+                yield Given(epoch, value)
+            if report.running:
+                pool.answer(report.job, go_on=not diverged)
+            if report.result is not None:
+                break
+    except GeneratorExit:
+        set_attributes(trial, outcome="interrupted", reason="stopped by the user")
+        study.tell(trial, state=TrialState.FAIL)
+        raise
+    assert report.result is not None
+    attributes: dict[str, Any] = {
+        "engine": report.engine,
+        "engine_reason": report.engine_reason,
+        **result_attributes(report.result),
+    }
+    if not np.isfinite(report.result.fold_values).all():
+        outcome = "diverged" if params is not None else "given"
+        attributes["reason"] = f"diverged in epoch {epoch}"
+    elif params is None:
+        attributes["reason"] = "given, and outside the study's space"
+    set_attributes(trial, outcome=outcome, **attributes)
+    if outcome == "complete":
+        finished = study.tell(trial, value)
+    else:  # as a failure, which samplers ignore
+        finished = study.tell(trial, state=TrialState.FAIL)
+    yield Given(epoch, value, trial_record(finished))
