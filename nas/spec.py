@@ -187,6 +187,7 @@ class Examination:
     it is NaN.
 
     Attributes:
+        n_train: Training rows.
         n_steps: Steps of the optimizer.
         gradient_before: Root mean square of each kernel's gradient before training, by layer.
         gradient_after: The same after training.
@@ -213,6 +214,7 @@ class Examination:
         true_share: Share of the largest class there; 0 for regression.
     """
 
+    n_train: int
     n_steps: int
     gradient_before: tuple[float, ...]
     gradient_after: tuple[float, ...]
@@ -248,7 +250,8 @@ class Examination:
             name: _long(value) if isinstance(value, list) else _long([value])[0]
             for name, value in data.items()
         }
-        return cls(**{**values, "n_steps": int(values["n_steps"])})
+        counts = {name: int(values[name]) for name in ("n_train", "n_steps")}
+        return cls(**{**values, **counts})
 
 
 def _short(values: Sequence[float]) -> list[float | None]:

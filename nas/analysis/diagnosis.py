@@ -21,19 +21,21 @@ from nas.study import StudyRecord, TrialRecord
 
 SHORT = 0.05  # of skill below the linear model: worse than chance can explain
 WORTHLESS = 0.1  # of skill: nothing was learned
-LARGE_STEP = 4.0  # change of a kernel in the first epoch, relative to its norm
-LARGE_LAST_STEP = 0.5  # the same in the last epoch, where training should settle
-SMALL_STEP = 0.02
+FITTED = 0.9  # of skill on training rows: they are learned
+LARGE_STEP = 1.5  # change of a kernel in the first epoch, relative to its norm; healthy: 0.4
+SMALL_STEP = 0.01  # healthy: 0.07
+RISEN = 1.05  # loss after training, relative to that before
 FEW_STEPS = 100  # of the optimizer
 STILL_FALLING = 0.03  # of the loss, that the last quarter of the epochs took off
-VANISHING = 1e-3  # gradient of the first kernel relative to that of the last one
-EXPLODING_LOSS = 8.0  # first loss, relative to that of a guess
-MANY_UNITS = 0.5  # share of a layer's units
-HEAVY_PENALTY = 1.0  # penalty before training relative to the loss
-SHRUNK = 0.3  # norm of the kernels after training relative to that before
-WIDE_GAP = 0.15  # between the skills on training and validation rows
+VANISHING = 1e-3  # gradient of the first kernel relative to that of the last one; healthy: 0.06
+EXPLODING_LOSS = 8.0  # first loss, relative to that of a guess; healthy: 1.5
+MANY_UNITS = 0.5  # share of a layer's units; healthy: 0.1 before, 0.4 after training
+HEAVY_PENALTY = 1.0  # penalty before training relative to the loss; healthy: 0.05
+SHRUNK = 0.3  # norm of the kernels after training relative to that before; healthy: 0.9
+WIDE_GAP = 0.12  # between the scores of training and validation rows
+FEW_ROWS = 100  # for training, with which labels cannot be told from noise
 IMBALANCED = 0.8  # share of the largest class
-FLAT = 0.005  # of a probe's score: a layer gains less
+FLAT = 0.025  # of a score: what the second half of the layers must gain
 TITLES = {
     "learning_rate_too_high": "learning rate too high",
     "too_little_training": "learning rate too low or too few epochs",
@@ -146,15 +148,17 @@ def find_causes(
     signs = _signs(spec, curves, examination)
     rules = (
         _exploding,
-        _learning_rate_too_high,
         _vanishing,
-        _dead,
-        _saturated,
+        _dead_from_the_start,
+        _saturated_from_the_start,
+        _learning_rate_too_high,
         _narrow,
         _over_regularized,
-        _too_little_training,
         _imbalanced,
         _label_noise,
+        _too_little_training,
+        _dead,
+        _saturated,
         _over_fitting,
         _idle_layers,
     )
@@ -195,52 +199,9 @@ def _exploding(s: _Signs, _found: frozenset[str]) -> Found:
         return None
     return (
         "exploding_gradients",
-        0.95,
+        0.97,
         f"before training the loss is {s.exam.loss_before:.3g}, where a guess has {s.guess:.2g}: "
         "signals grow from layer to layer",
-    )
-
-
-def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
-    if "exploding_gradients" in found:
-        return None
-    first = statistics.median(s.exam.first_step)
-    if s.diverged:
-        return "learning_rate_too_high", 1.0, "the loss is no longer a finite number"
-    last = statistics.median(
-        step * ratio for step, ratio in zip(s.exam.last_step, s.exam.norm_ratio, strict=True)
-    )
-    worse = s.exam.loss_after > 1.05 * max(s.exam.loss_before, s.guess)
-    if not (s.falls_short or worse):
-        return None
-    if first > LARGE_STEP or worse or last > LARGE_STEP:
-        text = f"the first epoch changed the kernels to {first:.2g} times their norm"
-        if worse:
-            text += f", and the loss rose from {s.exam.loss_before:.3g} to {s.exam.loss_after:.3g}"
-        elif s.exam.predicted_share > max(0.9, s.exam.true_share + 0.2):
-            text += f"; one class is predicted for {s.exam.predicted_share:.0%} of the rows"
-        return "learning_rate_too_high", 0.98, text
-    return None
-
-
-def _too_little_training(s: _Signs, found: frozenset[str]) -> Found:
-    if not s.learned_little:
-        return None
-    if s.exam.n_steps < FEW_STEPS:
-        return "too_little_training", 0.9, f"training ended after {s.exam.n_steps} steps"
-    if found:
-        return None
-    step = statistics.median(s.exam.first_step)
-    epochs = len(s.loss)
-    start = s.loss[max(0, epochs - 1 - max(1, epochs // 4))] if epochs > 1 else s.exam.loss_before
-    falling = (start - s.loss[-1]) / max(abs(start), 1e-9)
-    if falling < STILL_FALLING and not (step < SMALL_STEP and falling > 0.0):
-        return None
-    return (
-        "too_little_training",
-        0.75,
-        f"the loss was still falling, by {falling:.1%} in the last quarter of {epochs} epochs; "
-        f"the first epoch changed the kernels by {step:.2g} of their norm",
     )
 
 
@@ -258,60 +219,71 @@ def _vanishing(s: _Signs, _found: frozenset[str]) -> Found:
     )
 
 
-def _dead(s: _Signs, found: frozenset[str]) -> Found:
-    if not s.falls_short or not s.exam.dead or s.diverged:
-        return None
-    share, layer = max((share, -k) for k, share in enumerate(s.exam.dead))
-    from_start = s.exam.dead_before[-layer] > MANY_UNITS
-    if share < MANY_UNITS or (found and not from_start):
+def _dead_from_the_start(s: _Signs, _found: frozenset[str]) -> Found:
+    share, layer = _largest(s.exam.dead_before)
+    if share < MANY_UNITS:
         return None
     return (
         "dead_units",
-        0.99 if from_start else 0.8,
-        f"{share:.0%} of the units of layer {1 - layer} are zero on nearly all rows"
-        + (", as before training" if from_start else ""),
+        0.99,
+        f"{share:.0%} of the units of layer {layer} are zero on nearly all rows, and were before "
+        "training",
     )
 
 
-def _saturated(s: _Signs, found: frozenset[str]) -> Found:
-    if not s.falls_short or not s.exam.saturated or s.diverged:
-        return None
-    share, layer = max((share, -k) for k, share in enumerate(s.exam.saturated))
-    from_start = s.exam.saturated_before[-layer] > MANY_UNITS
-    if share < MANY_UNITS or (found and not from_start):
+def _saturated_from_the_start(s: _Signs, _found: frozenset[str]) -> Found:
+    share, layer = _largest(s.exam.saturated_before)
+    if share < MANY_UNITS:
         return None
     return (
         "saturation",
-        0.96 if from_start else 0.8,
-        f"{share:.0%} of the units of layer {1 - layer} are at a bound of "
-        f"{s.spec.architecture.activation} on nearly all rows",
+        0.96,
+        f"{share:.0%} of the units of layer {layer} are at a bound of "
+        f"{s.spec.architecture.activation} on nearly all rows, and were before training",
     )
+
+
+def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
+    # All of these make steps large, or losses high, by themselves.
+    if found & {"exploding_gradients", "vanishing_gradients", "dead_units", "saturation"}:
+        return None
+    if s.diverged:
+        return "learning_rate_too_high", 1.0, "the loss is no longer a finite number"
+    first = statistics.median(s.exam.first_step)
+    risen = s.exam.loss_after > RISEN * max(s.exam.loss_before, s.guess)
+    if first < LARGE_STEP and not (risen and s.learned_little and first > SMALL_STEP):
+        return None
+    text = f"the first epoch changed the kernels by {first:.2g} times their norm"
+    if risen:
+        text += f", and the loss rose from {s.exam.loss_before:.3g} to {s.exam.loss_after:.3g}"
+    elif s.exam.predicted_share > max(0.9, s.exam.true_share + 0.2):
+        text += f"; one class is predicted for {s.exam.predicted_share:.0%} of the rows"
+    return "learning_rate_too_high", 0.98, text
 
 
 def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
-    units = s.spec.architecture.units
-    needed = s.spec.problem.n_outputs - 1
-    if not units or min(units) >= needed:
+    units, n_outputs = s.spec.architecture.units, s.spec.problem.n_outputs
+    if not units or min(units) >= n_outputs - 1 or s.train > FITTED:
         return None
     layer = units.index(min(units)) + 1
-    lost = s.exam.probe[0] - s.exam.probe[layer] if len(s.exam.probe) > layer else math.nan
-    if s.val > s.linear + SHORT:
-        return None
     return (
         "too_narrow",
         0.85,
-        f"layer {layer} has {min(units)} units for {needed + 1} classes; a linear model loses "
-        f"{max(lost, 0.0):.3f} of its score behind it",
+        f"layer {layer} has {min(units)} units for {n_outputs} classes (effective rank "
+        f"{s.exam.rank[layer - 1]:.1f}); a linear model scores {s.exam.probe[0]:.3f} on the inputs "
+        f"and {s.exam.probe[layer]:.3f} behind it",
     )
 
 
-def _over_regularized(s: _Signs, _found: frozenset[str]) -> Found:
+def _over_regularized(s: _Signs, found: frozenset[str]) -> Found:
+    # Large weights have a large penalty, too.
+    if not s.falls_short or found & {"saturation", "exploding_gradients"}:
+        return None
     ratio = s.exam.penalty_before / max(s.exam.loss_before, 1e-9)
     shrunk = statistics.median(s.exam.norm_ratio)
-    if not s.falls_short or s.train - s.val > WIDE_GAP:
-        return None
+    penalized = s.spec.training.weight_decay > 0 or s.exam.penalty_before > 0
     if ratio < HEAVY_PENALTY and not (
-        shrunk < SHRUNK and (s.spec.training.weight_decay or s.exam.penalty_before)
+        penalized and shrunk < SHRUNK and "learning_rate_too_high" not in found
     ):
         return None
     return (
@@ -325,50 +297,102 @@ def _over_regularized(s: _Signs, _found: frozenset[str]) -> Found:
 def _imbalanced(s: _Signs, _found: frozenset[str]) -> Found:
     if s.exam.true_share < IMBALANCED:
         return None
-    return (
-        "imbalanced",
-        0.94,
-        f"{s.exam.true_share:.0%} of the rows are of one class",
-    )
+    return "imbalanced", 0.94, f"{s.exam.true_share:.0%} of the rows are of one class"
 
 
 def _label_noise(s: _Signs, found: frozenset[str]) -> Found:
-    if found or s.val > WORTHLESS or s.linear > WORTHLESS:
+    if found or s.exam.n_train < FEW_ROWS or max(s.val, s.linear) > WORTHLESS:
         return None
     return (
         "label_noise",
         0.93,
-        f"neither the network ({s.val:.2f}) nor a linear model ({s.linear:.2f}) has any skill on "
+        f"neither the network (skill {s.val:.2f}) nor a linear model ({s.linear:.2f}) has any on "
         "new rows",
     )
 
 
-def _over_fitting(s: _Signs, found: frozenset[str]) -> Found:
-    gap = s.train - s.val
-    if gap < WIDE_GAP or found & {"label_noise"}:
+def _too_little_training(s: _Signs, found: frozenset[str]) -> Found:
+    if s.exam.n_steps < FEW_STEPS and s.train < FITTED:
+        return "too_little_training", 0.9, f"training ended after {s.exam.n_steps} steps"
+    if found or not s.learned_little:
         return None
+    step = statistics.median(s.exam.first_step)
+    if step < SMALL_STEP:
+        return (
+            "too_little_training",
+            0.9,
+            f"the first epoch changed the kernels by only {step:.2g} of their norm",
+        )
+    epochs = len(s.loss)
+    start = s.loss[-1 - max(1, epochs // 4)] if epochs > 1 else s.exam.loss_before
+    falling = (start - s.loss[-1]) / max(abs(start), 1e-9)
+    if falling < STILL_FALLING:
+        return None
+    return (
+        "too_little_training",
+        0.75,
+        f"the loss was still falling, by {falling:.0%} in the last quarter of {epochs} epochs",
+    )
+
+
+def _dead(s: _Signs, found: frozenset[str]) -> Found:
+    share, layer = _largest(s.exam.dead)
+    if found or not s.falls_short or share < MANY_UNITS:
+        return None
+    return (
+        "dead_units",
+        0.8,
+        f"{share:.0%} of the units of layer {layer} have become zero on nearly all rows",
+    )
+
+
+def _saturated(s: _Signs, found: frozenset[str]) -> Found:
+    share, layer = _largest(s.exam.saturated)
+    if found or not s.falls_short or share < MANY_UNITS:
+        return None
+    return (
+        "saturation",
+        0.8,
+        f"{share:.0%} of the units of layer {layer} have come to a bound of "
+        f"{s.spec.architecture.activation} on nearly all rows",
+    )
+
+
+def _over_fitting(s: _Signs, found: frozenset[str]) -> Found:
+    gap = s.exam.train_value - s.exam.val_value
+    if not gap > WIDE_GAP or "label_noise" in found:
+        return None
+    text = f"the score is {s.exam.train_value:.3f} on training rows"
+    if s.exam.n_train < FEW_ROWS:
+        text += f", of which there are {s.exam.n_train},"
     return (
         "over_fitting",
         0.7 + 0.1 * min(gap, 1.0),
-        f"the score is {s.exam.train_value:.3f} on training rows and {s.exam.val_value:.3f} on new "
-        "ones",
+        f"{text} and {s.exam.val_value:.3f} on new ones",
     )
 
 
 def _idle_layers(s: _Signs, found: frozenset[str]) -> Found:
-    depth = len(s.spec.architecture.units)
-    if found or depth < 4 or s.diverged:
+    depth, probe = len(s.spec.architecture.units), s.exam.probe
+    if depth < 4 or found - {"over_fitting"}:
         return None
-    probe = s.exam.probe
-    enough = next(k for k in range(depth + 1) if probe[k] >= max(probe[k:]) - FLAT)
-    if enough > depth // 2 or s.exam.val_value > probe[enough] + FLAT:
+    half = depth // 2
+    # The network itself is better than the linear probes only if it uses what lies behind.
+    if not probe[half] > max(*probe[half:], s.exam.val_value) - FLAT:
         return None
     return (
         "idle_layers",
-        0.6,
-        f"a linear model on layer {enough} scores {probe[enough]:.3f}, the network "
-        f"{s.exam.val_value:.3f}: layers {enough + 1} to {depth} add nothing",
+        0.81,
+        f"a linear model on layer {half} scores {probe[half]:.3f}, the network "
+        f"{s.exam.val_value:.3f}: layers {half + 1} to {depth} add nothing",
     )
+
+
+def _largest(shares: Sequence[float]) -> tuple[float, int]:
+    """The largest share and its layer, counted from 1."""
+    known = [(share, -k) for k, share in enumerate(shares, start=1) if not math.isnan(share)]
+    share, layer = max(known, default=(0.0, -1))
+    return share, -layer
 
 
 # Trials and studies

@@ -90,7 +90,7 @@ def examine(
     with np.errstate(all="ignore"):  # a diverged network's numbers
         examination = _examination(spec, snapshots, x, x_val, targets, val_targets)
     steps = -(-len(fold.y_train) // spec.training.batch_size)
-    return replace(examination, n_steps=epochs * steps)
+    return replace(examination, n_train=len(fold.y_train), n_steps=epochs * steps)
 
 
 def _examination(
@@ -113,6 +113,7 @@ def _examination(
     probes = zip(after.layers, looked_at, strict=True)
     predicted_share, true_share = _shares(spec, after.outputs[n:], val_targets)
     return Examination(
+        n_train=0,
         n_steps=0,
         gradient_before=before.gradients,
         gradient_after=after.gradients,

@@ -93,7 +93,7 @@ def test_steps_are_relative_to_the_kernels_norm() -> None:
     np.testing.assert_allclose(found.first_step, 1.0, rtol=1e-6)
     np.testing.assert_allclose(found.last_step, 0.0, atol=1e-12)
     np.testing.assert_allclose(found.norm_ratio, 2.0, rtol=1e-6)
-    assert found.n_steps == 2 * -(-200 // 32)
+    assert found.n_steps == 2 * -(-200 // 32) and found.n_train == 200
 
 
 def test_dead_and_saturated_units_are_counted() -> None:

@@ -92,6 +92,39 @@ def test_initializer_draws_the_hidden_kernels(initializer: str) -> None:
     assert np.abs(out).max() <= np.sqrt(6 / 151)  # the output layer's is glorot_uniform
 
 
+@pytest.mark.parametrize(
+    ("initializer", "low", "high", "deviation"),
+    [
+        ("normal(0.5)", -5.0, 5.0, 0.5),
+        ("uniform(0.0, 0.01)", 0.0, 0.01, 0.01 / 12**0.5),
+        ("constant(-3)", -3.0, -3.0, 0.0),
+    ],
+)
+def test_initializers_with_numbers(
+    initializer: str, low: float, high: float, deviation: float
+) -> None:
+    spec = make_spec(
+        Problem("binary", 120, 1),
+        units=(150,),
+        initializer=initializer,
+        bias_initializer=initializer,
+    )
+    kernel, bias, *_ = initial_weights(spec, 3)
+    for drawn in (kernel, bias):
+        assert low <= drawn.min() and drawn.max() <= high
+        assert np.std(drawn) == pytest.approx(deviation, rel=0.2, abs=1e-6)
+    other, *_ = initial_weights(spec, 4)
+    assert deviation == 0.0 or not np.array_equal(kernel, other)
+    kernel_of_keras, bias_of_keras, *_ = build_model(spec).get_weights()
+    assert low <= min(kernel_of_keras.min(), bias_of_keras.min())
+    assert max(kernel_of_keras.max(), bias_of_keras.max()) <= high
+
+
+def test_unknown_initializers_are_refused() -> None:
+    with pytest.raises(ValueError, match="triangle"):
+        initial_weights(make_spec(units=(3,), initializer="triangle(2)"), 1)
+
+
 def test_seeds_and_layers_draw_differently() -> None:
     spec = make_spec(Problem("binary", 5, 1), units=(5, 5, 5))
     one, again, other = (initial_weights(spec, seed) for seed in (1, 1, 2))

@@ -1,0 +1,93 @@
+"""`nas train` and `nas diagnose` as a user runs them."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def in_searched(searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(searched)
+
+
+def given(*settings: str) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def test_diagnoses_every_trial_of_a_search(nas) -> None:
+    whole = nas.right("diagnose", "--json").json()
+    trials = nas.right("trials", "--json").json()
+    assert whole["n_examined"] == sum(t["examination"] is not None for t in trials)
+    assert whole["n_examined"] >= 8
+    assert whole["best"]["trial"] == nas.right("best", "--json").json()["trial"]
+    named = sum(whole["counts"].values())
+    assert f"nothing is wrong with {whole['n_examined'] - named}" in whole["summary"]
+
+
+def test_shows_a_trial_with_curves_and_layers(nas) -> None:
+    out = nas.right("diagnose", "--trial", 0).out
+    for word in ("training loss", "validation loss", "validation accuracy", "probe", "Result"):
+        assert word in out
+
+
+def test_a_network_outside_the_space_is_recorded_beside_the_trials(nas) -> None:
+    before = nas.right("study", "show", "tiny", "--json").json()["outcomes"]
+    best = nas.right("best", "--json").json()["trial"]
+    told = nas.right(
+        *"train --study tiny --json".split(),
+        *given("depth=1", "width=40", "learning_rate=300", "optimizer=sgd"),
+    ).json()
+    assert told["causes"][0]["name"] == "learning_rate_too_high"
+    record = told["trial_record"]
+    assert record["spec"]["architecture"]["units"] == [40]
+    assert record["spec"]["training"]["epochs"] == 4  # which the space fixes
+    after = nas.right("study", "show", "tiny", "--json").json()["outcomes"]
+    assert after["given"] == before.get("given", 0) + 1
+    assert after["complete"] == before["complete"]
+    assert nas.right("best", "--json").json()["trial"] == best
+    # What it proposes can be run as it stands.
+    command = told["causes"][0]["experiment"].split()
+    assert command[:2] == ["nas", "train"]
+    again = nas.right(*command[1:], "--json").json()
+    assert again["trial_record"]["spec"]["training"]["learning_rate"] == pytest.approx(30.0)
+
+
+def test_a_network_of_the_space_is_a_trial_like_any_other(nas) -> None:
+    before = nas.right("study", "show", "tiny", "--json").json()["outcomes"]["complete"]
+    told = nas.right(
+        *"train --study tiny --json".split(),
+        *given("depth=2", "width=8", "learning_rate=0.033", "optimizer=adam"),
+    ).json()
+    record = told["trial_record"]
+    assert record["outcome"] == "complete"
+    assert record["params"] == {
+        "depth": 2,
+        "width": 8,
+        "learning_rate": 0.033,
+        "optimizer": "adam",
+    }
+    assert len(record["fold_values"]) == 3 and len(record["curves"]["val_loss"]) == 4
+    assert nas.right("study", "show", "tiny", "--json").json()["outcomes"]["complete"] == before + 1
+
+
+def test_trains_without_a_study(nas, folder: Path) -> None:
+    out = nas.right(
+        *"train --space tiny.yaml --folds 2 --study fresh".split(), *given("depth=1", "width=8")
+    ).out
+    assert "over 2 folds" in out and "Result" in out
+    assert nas.right("study", "show", "fresh", "--json").json()["outcomes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("train --set depth=two", ["--set", "depth", "a whole number"]),
+        ("train --study tiny --like 99", ["--like", "got 99", "a trial of study 'tiny'"]),
+        ("train --study other --like 1", ["--like", "no study 'other'"]),
+        ("diagnose --trial 99", ["--trial", "got 99", "a trial of study"]),
+        ("diagnose --study other", ["other"]),
+    ],
+)
+def test_mistakes_get_one_line(nas, arguments: str, words: list[str]) -> None:
+    line = nas.wrong(*arguments.split())
+    assert all(word in line for word in words), line
