@@ -102,11 +102,11 @@ FAULTS = {
         times=2,
     ),
     "learning rate / 1000": Fault(
-        "too_little_training",
+        "learning_rate_too_low",
         lambda s: changed(s, learning_rate=s.training.learning_rate / 1000),
     ),
     "5 iterations": Fault(
-        "too_little_training",
+        "too_few_epochs",
         lambda s: changed(s, batch_size=N_TRAIN, epochs=5),
     ),
     "12 sigmoid layers, small weights": Fault(

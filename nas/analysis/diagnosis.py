@@ -1,9 +1,9 @@
 """Why a network is bad: causes, each with its evidence and the next experiment.
 
-The rules read the curves and the examination of one trial. A cause is named only where the
-network falls short of what a linear model on the inputs reaches, or its training and validation
-scores say by themselves that something is wrong. Thresholds were set, and their precision and
-recall measured, with planted faults: see `benchmarks/diagnosis.py` and `docs/diagnosis.md`.
+The rules read the curves and the examination of one trial. A sign that also occurs in networks
+that work names a cause only where the network falls short of a linear model on the inputs.
+Thresholds were set, and precision and recall measured, with planted faults: see
+`benchmarks/diagnosis.py` and `docs/diagnosis.md`.
 
 Notation: a skill is a score relative to that of the largest class (accuracy) or of the mean
 (coefficient of determination); 0 is worth nothing, 1 is perfect.
@@ -38,7 +38,8 @@ IMBALANCED = 0.8  # share of the largest class
 FLAT = 0.025  # of a score: what the second half of the layers must gain
 TITLES = {
     "learning_rate_too_high": "learning rate too high",
-    "too_little_training": "learning rate too low or too few epochs",
+    "learning_rate_too_low": "learning rate too low",
+    "too_few_epochs": "too few epochs",
     "vanishing_gradients": "vanishing gradients",
     "exploding_gradients": "exploding gradients",
     "dead_units": "dead units",
@@ -156,7 +157,7 @@ def find_causes(
         _over_regularized,
         _imbalanced,
         _label_noise,
-        _too_little_training,
+        _undertrained,
         _dead,
         _saturated,
         _over_fitting,
@@ -311,15 +312,15 @@ def _label_noise(s: _Signs, found: frozenset[str]) -> Found:
     )
 
 
-def _too_little_training(s: _Signs, found: frozenset[str]) -> Found:
+def _undertrained(s: _Signs, found: frozenset[str]) -> Found:
     if s.exam.n_steps < FEW_STEPS and s.train < FITTED:
-        return "too_little_training", 0.9, f"training ended after {s.exam.n_steps} steps"
+        return "too_few_epochs", 0.9, f"training ended after {s.exam.n_steps} steps"
     if found or not s.learned_little:
         return None
     step = statistics.median(s.exam.first_step)
     if step < SMALL_STEP:
         return (
-            "too_little_training",
+            "learning_rate_too_low",
             0.9,
             f"the first epoch changed the kernels by only {step:.2g} of their norm",
         )
@@ -329,7 +330,7 @@ def _too_little_training(s: _Signs, found: frozenset[str]) -> Found:
     if falling < STILL_FALLING:
         return None
     return (
-        "too_little_training",
+        "too_few_epochs",
         0.75,
         f"the loss was still falling, by {falling:.0%} in the last quarter of {epochs} epochs",
     )
@@ -462,12 +463,15 @@ def _is_examined(trial: TrialRecord) -> bool:
 
 def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
     assert trial.spec is not None and trial.curves is not None and trial.examination is not None
+    pruned = trial.outcome == "pruned"
     causes = tuple(
         Cause(name, TITLES[name], strength, evidence, _experiment(record.name, trial, name))
         for name, strength, evidence in find_causes(trial.spec, trial.curves, trial.examination)
+        if not (pruned and name == "too_few_epochs")  # the pruner's doing
     )
     if not causes:
-        return Diagnosis(trial.number, (), "Nothing is wrong with this network.")
+        so_far = f", as far as {len(trial.curves.train_loss)} epochs tell" if pruned else ""
+        return Diagnosis(trial.number, (), f"Nothing is wrong with this network{so_far}.")
     titles = [cause.title for cause in causes]
     return Diagnosis(trial.number, causes, f"What is wrong: {_enumerate(titles)}.")
 
@@ -476,14 +480,21 @@ def _enumerate(titles: Sequence[str]) -> str:
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
 
 
+def _more_epochs(trial: TrialRecord) -> int:
+    """Five times as many, and enough for some hundred steps."""
+    assert trial.spec is not None and trial.examination is not None
+    epochs, steps = trial.spec.training.epochs, trial.examination.n_steps
+    return max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))
+
+
 def _experiment(study: str, trial: TrialRecord, name: str) -> str:
     assert trial.spec is not None
     training, units = trial.spec.training, trial.spec.architecture.units
     width = max(units, default=64)
     changes = {
         "learning_rate_too_high": f"--set learning_rate={training.learning_rate / 10:.2g}",
-        "too_little_training": f"--set epochs={training.epochs * 5}"
-        f" --set learning_rate={training.learning_rate * 3:.2g}",
+        "learning_rate_too_low": f"--set learning_rate={training.learning_rate * 30:.2g}",
+        "too_few_epochs": f"--set epochs={_more_epochs(trial)}",
         "vanishing_gradients": "--set activation=relu --set initializer=he_normal",
         "exploding_gradients": "--set initializer=he_normal --set normalization=batch",
         "dead_units": "--set activation=gelu --set initializer=he_normal",

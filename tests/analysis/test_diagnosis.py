@@ -70,8 +70,9 @@ def test_nothing_is_wrong_with_a_healthy_network() -> None:
         ("learning_rate_too_high", (2.0, math.nan), {"loss_after": math.nan}, {}),
         ("learning_rate_too_high", FLAT, {**NOTHING, "first_step": (30.0, 40.0, 50.0)}, {}),
         ("learning_rate_too_high", FLAT, {**NOTHING, "loss_after": 40.0}, {}),
-        ("too_little_training", FALLING, {"train_value": 0.5, "val_value": 0.5}, {}),
-        ("too_little_training", FALLEN[:1], {**NOTHING, "n_steps": 5}, {}),
+        ("too_few_epochs", FALLING, {"train_value": 0.5, "val_value": 0.5}, {}),
+        ("too_few_epochs", FALLEN[:1], {**NOTHING, "n_steps": 5}, {}),
+        ("learning_rate_too_low", FLAT, {**NOTHING, "first_step": (1e-4, 2e-4, 1e-3)}, {}),
         (
             "vanishing_gradients",
             FLAT,
@@ -133,7 +134,7 @@ def test_causes_of_an_all_too_famous_network_come_in_the_order_of_their_evidence
     }
     assert causes((23.6, 1e2, 1e3, 1e4, 1e5), spec, **signs) == [
         "learning_rate_too_high",
-        "too_little_training",
+        "too_few_epochs",
         "too_narrow",
         "over_regularized",
     ]
@@ -184,6 +185,15 @@ def test_a_study_counts_first_causes_and_shows_the_worst() -> None:
     assert whole.counts == (("learning rate too high", 2),)
     assert whole.best is not None and whole.best.trial == 1 and not whole.best.causes
     assert [diagnosis.trial for diagnosis in whole.worst] == [0, 2]
+
+
+def test_a_pruned_trial_is_not_blamed_for_its_few_epochs() -> None:
+    young = replace(HEALTHY, n_steps=50, train_value=0.5, val_value=0.5)
+    whole = record(young)
+    assert [cause.name for cause in diagnose_trial(whole, 0).causes] == ["too_few_epochs"]
+    pruned = replace(whole, trials=(replace(whole.trials[0], outcome="pruned"),))
+    assert diagnose_trial(pruned, 0).causes == ()
+    assert "as far as 12 epochs tell" in diagnose_trial(pruned, 0).summary
 
 
 def test_what_was_not_examined_is_refused() -> None:
