@@ -362,7 +362,7 @@ def main() -> None:
     )
     parser.add_argument("--plants", type=int, default=24, help="plants of each fault")
     parser.add_argument("--healthy", type=int, default=60, help="networks of each data set")
-    parser.add_argument("--seed", type=int, default=1, help="of the networks and rows")
+    parser.add_argument("--seed", type=int, default=2, help="of the networks and rows")
     parser.add_argument("--data", nargs="*", choices=list(SOURCES), default=list(SOURCES))
     parser.add_argument("--runs", type=Path, metavar="FILE", help="keep the runs, or read them")
     parser.add_argument("--json", type=Path, metavar="FILE")

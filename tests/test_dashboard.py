@@ -14,6 +14,8 @@ import pytest
 from fakes import FakeEngine, search_fake, smooth, url_of
 from means import missing
 
+from nas.dashboard import publish
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 
@@ -154,3 +156,57 @@ def test_a_taken_port_is_said(address: tuple[str, Path]) -> None:
     )
     assert done.returncode == 1
     assert f"--port: {port} is taken" in done.stderr and done.stderr.count("\n") == 1
+
+
+def attributes_of(study) -> dict[str, str]:
+    found = study._storage.get_study_system_attrs(study._study_id)
+    return {key: value for key, value in found.items() if key.startswith("dashboard:")}
+
+
+def test_figures_and_a_note_are_replaced_not_gathered(tmp_path: Path) -> None:
+    from optuna_dashboard import get_note, save_note
+
+    study, _ = search_fake(tmp_path, n_trials=12, pruner="none")
+    save_note(study, "My own words.")
+    publish(study, url_of(tmp_path))
+    first = attributes_of(study)
+    figures = {key.split(":")[2] for key in first if key.startswith("dashboard:plot_data:")}
+    assert {"nas-depth", "nas-importance", "nas-scores", "nas-pareto"} <= figures
+    note = get_note(study)
+    assert note.startswith("My own words.") and "12 networks were tried" in note
+
+    save_note(study, note + "\n\nMore of mine.")
+    study, _ = search_fake(tmp_path, n_trials=14, pruner="none")
+    publish(study, url_of(tmp_path))
+    note = get_note(study)
+    assert "14 networks were tried" in note and "12 networks" not in note
+    assert note.startswith("My own words.") and note.endswith("More of mine.")
+    again = attributes_of(study)
+    assert {key.split(":")[2] for key in again if "plot_data" in key} == figures
+    assert sum(map(len, map(str, again.values()))) < 100_000
+
+
+def test_a_study_without_a_complete_trial_gets_a_note(tmp_path: Path) -> None:
+    from optuna_dashboard import get_note
+
+    study, _ = search_fake(tmp_path, FakeEngine(lambda *_: float("nan")), n_trials=3)
+    publish(study, url_of(tmp_path))
+    assert "so there is no winner" in get_note(study)
+
+
+def test_many_values_are_left_to_the_report(tmp_path: Path, monkeypatch) -> None:
+    study, _ = search_fake(tmp_path, n_trials=12, pruner="none")
+    monkeypatch.setattr("nas.dashboard.MAX_VALUES", 10)
+    publish(study, url_of(tmp_path))
+    text = " ".join(attributes_of(study))
+    assert "nas-pareto" in text and "nas-importance" not in text and "nas-depth" not in text
+
+
+def test_the_figures_show_in_the_browser(browser, address: tuple[str, Path]) -> None:
+    url, folder = address
+    study, _ = search_fake(folder, n_trials=8, pruner="none")
+    publish(study, url_of(folder))
+    browser.get(f"{url}/studies/1/note")
+    text_with(browser, "What mattered most")
+    browser.get(f"{url}/studies/1")
+    text_with(browser, "score against weights")

@@ -5,8 +5,10 @@ import optuna
 import pytest
 from fakes import FakeEngine, search_fake, smooth, url_of
 
-from nas.analysis.winner import simplest_equal, summarize
+from nas.analysis.winner import pareto_front, simplest_equal, summarize
 from nas.errors import NasError
+from nas.metrics import METRICS
+from nas.report.figures import pareto_figure
 from nas.spec import TrialSpec
 from nas.storage import open_storage
 from nas.study import StudyRecord, delete_study, load_study, study_record
@@ -58,6 +60,26 @@ def test_with_one_fold_the_simplest_is_the_best(tmp_path: Path) -> None:
     record = study_record(study)
     assert record.best().stderr is None
     assert simplest_equal(record).number == record.best().number
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
+def test_the_front_holds_what_no_smaller_network_beats(tmp_path: Path, metric: str) -> None:
+    study, _ = search_fake(tmp_path, n_trials=60, pruner="none", metric=METRICS[metric])
+    record = study_record(study)
+    front = pareto_front(record)
+    assert front[-1].number == record.best().number
+    weights = [trial.n_weights for trial in front]
+    assert weights == sorted(set(weights))
+    is_better = METRICS[metric].is_better
+    for trial in record.complete:
+        beaten = any(
+            other.n_weights <= trial.n_weights and is_better(other.value, trial.value)
+            for other in record.complete
+        )
+        assert (trial.number in {t.number for t in front}) == (not beaten)
+    others, line = pareto_figure(record).data
+    assert list(line.x) == weights
+    assert len(others.x) + len(line.x) == len(record.complete)
 
 
 def test_a_test_score_of_an_earlier_winner_is_not_shown(folder: Path) -> None:

@@ -29,13 +29,14 @@ FEW_STEPS = 100  # of the optimizer
 STILL_FALLING = 0.03  # of the loss, that the last quarter of the epochs took off
 VANISHING = 1e-3  # gradient of the first kernel relative to that of the last one; healthy: 0.06
 EXPLODING_LOSS = 8.0  # first loss, relative to that of a guess; healthy: 1.5
+BOUNDLESS_LOSS = 1000.0  # the same for a network that learns all the same; ten residual layers: 200
 MANY_UNITS = 0.5  # share of a layer's units; healthy: 0.1 before, 0.4 after training
 HEAVY_PENALTY = 1.0  # penalty before training relative to the loss; healthy: 0.05
 SHRUNK = 0.3  # norm of the kernels after training relative to that before; healthy: 0.9
-WIDE_GAP = 0.12  # between the scores of training and validation rows
+WIDE_GAP = 0.16  # between the scores of training and validation rows
 FEW_ROWS = 100  # for training, with which labels cannot be told from noise
 IMBALANCED = 0.8  # share of the largest class
-FLAT = 0.025  # of a score: what the second half of the layers must gain
+FLAT = 0.03  # of a score: what the second half of the layers must gain
 TITLES = {
     "learning_rate_too_high": "learning rate too high",
     "learning_rate_too_low": "learning rate too low",
@@ -194,9 +195,8 @@ Found = tuple[str, float, str] | None
 
 def _exploding(s: _Signs, _found: frozenset[str]) -> Found:
     first = s.exam.loss_before / s.guess
-    if len(s.exam.gradient_before) < 3 or not s.falls_short:
-        return None
-    if math.isfinite(first) and first < EXPLODING_LOSS:
+    least = EXPLODING_LOSS if s.falls_short else BOUNDLESS_LOSS
+    if len(s.exam.gradient_before) < 3 or (math.isfinite(first) and first < least):
         return None
     return (
         "exploding_gradients",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
+from nas.analysis.effects import searched_parameters
 from nas.errors import NasError
-from nas.study import StudyRecord, study_record
+from nas.study import study_record
 
 MIN_COMPLETE_TRIALS = 5
 
@@ -49,7 +50,7 @@ def importance(study: optuna.Study, seed: int = 0) -> Importance:
             f"at least {MIN_COMPLETE_TRIALS} to tell importance",
             "Run 'nas search' for more trials, or with --pruner none.",
         )
-    searched = _searched_parameters(record)
+    searched = searched_parameters(record)
     everywhere = [
         name for name in searched if all(name in trial.params for trial in record.complete)
     ]
@@ -93,12 +94,3 @@ def rests_on(importance: Importance) -> str:
         f"From {importance.n_complete} complete trials; "
         f"{importance.n_left_out} pruned or failed ones are left out."
     )
-
-
-def _searched_parameters(record: StudyRecord) -> list[str]:
-    """Parameters that took more than one value, in the order of their first appearance."""
-    seen: dict[str, set[object]] = {}
-    for trial in record.complete:
-        for name, value in trial.params.items():
-            seen.setdefault(name, set()).add(value)
-    return [name for name, values in seen.items() if len(values) > 1]

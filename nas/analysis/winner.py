@@ -23,6 +23,20 @@ def simplest_equal(study: StudyRecord) -> TrialRecord:
     )
 
 
+def pareto_front(study: StudyRecord) -> tuple[TrialRecord, ...]:
+    """The complete trials that no other one beats in score with as few weights.
+
+    The fewest weights come first, and so the worst score of the front; the best trial is last.
+    """
+    sign = 1.0 if study.direction == "maximize" else -1.0
+    weighed = [trial for trial in study.complete if trial.n_weights is not None]
+    front: list[TrialRecord] = []
+    for trial in sorted(weighed, key=lambda t: (t.n_weights, -sign * _value(t), t.number)):
+        if not front or sign * _value(trial) > sign * _value(front[-1]):
+            front.append(trial)
+    return tuple(front)
+
+
 def _value(trial: TrialRecord) -> float:
     return trial.value if trial.value is not None else float("nan")
 

@@ -9,7 +9,18 @@ import typer
 from typer.exceptions import TyperException
 
 import nas
-from nas.cli import dashboard, diagnose, importance, model, search, space, study
+from nas.cli import (
+    dashboard,
+    diagnose,
+    explain,
+    importance,
+    model,
+    report,
+    screen,
+    search,
+    space,
+    study,
+)
 from nas.cli.search import INTERRUPTED
 from nas.errors import NasError
 
@@ -23,11 +34,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("search")(search.search)
+app.command("screen")(screen.screen)
 app.command("best")(study.best)
 app.command("trials")(study.trials)
 app.command("train")(diagnose.train)
 app.command("diagnose")(diagnose.diagnose)
 app.command("importance")(importance.importance)
+app.command("explain")(explain.explain)
+app.command("report")(report.report)
 app.command("dashboard")(dashboard.dashboard)
 app.command("export")(model.export)
 app.command("predict")(model.predict)

@@ -4,8 +4,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -123,7 +123,7 @@ def search(
     The same command goes on where an earlier one stopped. Ctrl-C ends it at once, or after the
     running epoch with --workers 1.
     """
-    seconds = _seconds(timeout)
+    seconds = seconds_of(timeout)
     the_space = load_space(space)
     source = data or the_space.data
     if source is None:
@@ -137,6 +137,7 @@ def search(
         if n_workers > 1:  # they import TensorFlow while this process reads the data
             prepare_processes()
 
+        from nas.dashboard import publish
         from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
         from nas.metrics import check_metric, get_metric
         from nas.search import (
@@ -168,8 +169,8 @@ def search(
             target or (the_space.target if data is None else None),
             task,
             groups,
-            _names(drop),
-            _names(categorical),
+            names_of(drop),
+            names_of(categorical),
         )
         split_options = SplitOptions(folds, repeats, val_size, test_size, seed)
         dataset = load_dataset(data_options)
@@ -183,12 +184,14 @@ def search(
         )
         database = open_storage(storage, create=True)
         optuna_study = open_study(database, storage, name, settings, the_metric)
+        with storage_errors(storage):  # for whoever wants to repeat the search
+            optuna_study.set_user_attr("search", asdict(options))
 
     say(f"{dataset.describe()}", "Data")
     for column, reason in (dataset.dropped or {}).items():
         say(f"column '{column}' is left out: {reason}", " ")
     test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
-    parts = _describe_folds(folds, repeats)
+    parts = describe_folds(folds, repeats)
     say(f"{parts} on {len(split.development):,} rows; {test}", "Split")
     say(
         f"{the_space.name}, {len(the_space.parameters)} parameters; "
@@ -206,14 +209,14 @@ def search(
             from nas.engines.workers import WorkerPool
 
             pool = WorkerPool(n_workers)
-            encoded = pool.call(_encode, dataset, split)
+            encoded = pool.call(encode_data, dataset, split)
             pool.load(encoded, the_metric, engine)
         else:
             start_tensorflow()
             from nas.engines.pool import LocalPool
             from nas.engines.selection import Selection
 
-            encoded = _encode(dataset, split)
+            encoded = encode_data(dataset, split)
             pool = LocalPool(Selection(encoded, the_metric, engine).choose)
     problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
     with live_study(database, storage, name) as live:
@@ -238,13 +241,16 @@ def search(
             optuna_study.set_user_attr("winner", winner_entry(card))
         record = study_record(optuna_study)
     pool.close()
+    # Whatever keeps the dashboard from its figures, the search has ended well.
+    with suppress(NasError), working("Putting the figures on the study for the dashboard"):
+        publish(optuna_study, storage)
     _show_winner(record, path)
 
 
 # Where TensorFlow is: see `Pool.call`
 
 
-def _encode(dataset: "Dataset", split: "Split") -> "tuple[FoldData, ...]":
+def encode_data(dataset: "Dataset", split: "Split") -> "tuple[FoldData, ...]":
     from nas.models.preprocessing import encode_folds
 
     return encode_folds(dataset, split.folds)
@@ -259,11 +265,11 @@ def _export(
     return export_winner(study, dataset, split, KerasEngine, path, seed)
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def names_of(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
 
 
-def _seconds(text: str | None) -> float | None:
+def seconds_of(text: str | None) -> float | None:
     """Seconds of a time such as `90`, `90s`, `10m` or `2h`."""
     if text is None:
         return None
@@ -280,7 +286,7 @@ def _seconds(text: str | None) -> float | None:
     return seconds
 
 
-def _describe_folds(folds: int, repeats: int) -> str:
+def describe_folds(folds: int, repeats: int) -> str:
     if folds == 1:
         return "a single split" if repeats == 1 else f"{repeats} random splits"
     return f"{folds} folds" + (f", {repeats} times" if repeats > 1 else "")

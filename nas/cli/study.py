@@ -163,7 +163,8 @@ def show(
     outcomes = [trial.outcome for trial in record.trials]
     counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
     if as_json:
-        settings = {k: v for k, v in record.settings.items() if k not in ("winner", "metric")}
+        left_out = ("winner", "metric", "baselines")
+        settings = {k: v for k, v in record.settings.items() if k not in left_out}
         print_json(
             {
                 "study": record.name,

@@ -1,0 +1,253 @@
+"""What plain models of scikit-learn score on the same folds and the same test part."""
+
+import time
+import warnings
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR
+from threadpoolctl import threadpool_limits
+
+from nas.data import Dataset, Fold, Split, Statistics, fit_statistics, take_rows
+from nas.engines.processes import default_workers
+from nas.metrics import Metric, bootstrap_interval, standard_error
+from nas.study import StudyRecord
+
+Array = NDArray[Any]
+
+NEEDS_PROBABILITIES = ("auc", "log_loss")
+MAX_SUPPORT_ROWS = 5_000  # a support vector machine's time grows with their square
+MIN_ROWS = 1000  # a model that could afford fewer training rows than this is left out
+# Half as many steps as usual, each twice as long, of trees a quarter as large.
+BOOSTING = {"max_iter": 50, "learning_rate": 0.2, "max_leaf_nodes": 8}
+RESAMPLES = {"auc": 200, "f1": 200, "balanced_accuracy": 200, "log_loss": 200}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The scores of one plain model.
+
+    Attributes:
+        name: What it is.
+        fold_values: Validation score of each fold of the study.
+        value: Their mean; None where the model was left out.
+        stderr: Its standard error; None with one fold.
+        test_value: Score on the test part after training on all folds together, as the winner.
+        test_interval: 95 % bootstrap interval of it, over rows.
+        seconds: What all that took.
+        note: That it saw a part of the training rows, or why it was left out; else empty.
+    """
+
+    name: str
+    fold_values: tuple[float, ...]
+    value: float | None
+    stderr: float | None
+    test_value: float | None
+    test_interval: tuple[float, float] | None
+    seconds: float
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
+        """The inverse of `to_dict`, also after a way through JSON."""
+        interval = data["test_interval"]
+        return cls(
+            **{
+                **data,
+                "fold_values": tuple(data["fold_values"]),
+                "test_interval": (interval[0], interval[1]) if interval else None,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model, and the largest training set with which it answers in seconds.
+
+    Attributes:
+        estimator: Unfitted.
+        max_rows: Training rows.
+        max_cells: Training rows times columns, times classes where each has trees of its own.
+        sampled: Whether it learns from a part of a larger one, or is left out.
+    """
+
+    estimator: Any
+    max_rows: int
+    max_cells: int
+    sampled: bool = True
+
+
+@dataclass(frozen=True)
+class _Score:
+    """What one model scored on one part; no value where it was left out."""
+
+    value: float | None
+    interval: tuple[float, float] | None
+    seconds: float
+    note: str
+
+
+def load_baselines(record: StudyRecord) -> tuple[Baseline, ...]:
+    """The baselines that are kept in a study; none before they were computed."""
+    return tuple(Baseline.from_dict(data) for data in record.settings.get("baselines", ()))
+
+
+def run_baselines(dataset: Dataset, split: Split, metric: Metric) -> tuple[Baseline, ...]:
+    """Trains plain models on the folds of a study, then on all of them together for the test.
+
+    All have scikit-learn's defaults, but for `BOOSTING`. They see what the networks see: numbers
+    standardized, missing ones filled and marked, categories as columns, with what the training
+    rows of each fold teach. With many rows some see a random part of them, or are left out.
+
+    Args:
+        dataset: The data.
+        split: How a study divided it.
+        metric: What the study scores by.
+    """
+    parts = list(split.folds)
+    if len(split.test):
+        parts.append(Fold(split.development, split.test))
+    n_folds = len(split.folds)
+
+    def score(number: int) -> dict[str, _Score]:
+        # A thread for each part: those of OpenMP wait by spinning, and slow each other down.
+        with threadpool_limits(1, user_api="openmp"):
+            return _score_part(dataset, parts[number], metric, number, number >= n_folds)
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(default_workers()) as pool:
+        scores = list(pool.map(score, range(len(parts))))
+    baselines = []
+    for name in scores[0]:
+        mine = [part[name] for part in scores]
+        folds = tuple(found.value for found in mine[:n_folds] if found.value is not None)
+        test = mine[n_folds] if len(mine) > n_folds else None
+        baselines.append(
+            Baseline(
+                name=name,
+                fold_values=folds,
+                value=float(np.mean(folds)) if folds else None,
+                stderr=standard_error(folds),
+                test_value=test.value if test else None,
+                test_interval=test.interval if test else None,
+                seconds=round(sum(found.seconds for found in mine), 3),
+                note=mine[0].note,
+            )
+        )
+    return tuple(baselines)
+
+
+def _score_part(
+    dataset: Dataset, part: Fold, metric: Metric, seed: int, is_test: bool
+) -> dict[str, _Score]:
+    """Trains every model on one part's training rows, and scores it on the others."""
+    statistics = fit_statistics(dataset, part.train)
+    x_train = encode_rows(dataset, statistics, part.train)
+    x_val = encode_rows(dataset, statistics, part.val)
+    y_train, y_val = dataset.y[part.train], dataset.y[part.val]
+    scores = {}
+    for name, model in _models(dataset, metric).items():
+        started, note = time.monotonic(), ""
+        total = len(part.train)
+        n_rows = min(total, model.max_rows, model.max_cells // x_train.shape[1])
+        if n_rows < (min(total, MIN_ROWS) if model.sampled else total):
+            note = f"left out, too slow for {total:,} rows of {x_train.shape[1]:,} columns"
+            scores[name] = _Score(None, None, 0.0, note)
+            continue
+        chosen = np.arange(total)
+        if n_rows < total:
+            chosen = np.random.default_rng(seed).permutation(total)[:n_rows]
+            note = f"learned from {n_rows:,} of {total:,} rows"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.estimator.fit(x_train[chosen], y_train[chosen])
+        prediction = _predictions(model.estimator, x_val, dataset)
+        value, interval = metric.score(y_val, prediction), None
+        if is_test:
+            n_resamples = RESAMPLES.get(metric.name, 1000)
+            interval = bootstrap_interval(metric, y_val, prediction, n_resamples=n_resamples)
+        scores[name] = _Score(value, interval, time.monotonic() - started, note)
+    return scores
+
+
+def _models(dataset: Dataset, metric: Metric) -> dict[str, _Model]:
+    if dataset.task == "regression":
+        svr = TransformedTargetRegressor(SVR(), transformer=StandardScaler())
+        return {
+            "ridge regression": _Model(Ridge(), 100_000, 10**8),
+            "random forest": _Model(RandomForestRegressor(random_state=0), 20_000, 10**6),
+            "gradient boosting": _Model(
+                HistGradientBoostingRegressor(random_state=0, **BOOSTING), 50_000, 5 * 10**6
+            ),
+            # Networks get a standardized target too.
+            "SVR": _Model(svr, MAX_SUPPORT_ROWS, 10**6, sampled=False),
+        }
+    trees = len(dataset.classes) if dataset.task == "multiclass" else 1
+    svc: Any = SVC()
+    if metric.name in NEEDS_PROBABILITIES:
+        svc = CalibratedClassifierCV(svc, ensemble=False, cv=3)
+    return {
+        "logistic regression": _Model(LogisticRegression(max_iter=200), 50_000, 3 * 10**6),
+        "random forest": _Model(RandomForestClassifier(random_state=0), 20_000, 5 * 10**6),
+        "gradient boosting": _Model(
+            HistGradientBoostingClassifier(random_state=0, **BOOSTING),
+            50_000,
+            5 * 10**6 // trees,
+        ),
+        "SVC": _Model(svc, MAX_SUPPORT_ROWS, 10**6, sampled=False),
+    }
+
+
+def encode_rows(dataset: Dataset, statistics: Statistics, rows: NDArray[np.int64]) -> Array:
+    """The matrix that networks get of these rows, shape (n_rows, n_columns), without TensorFlow.
+
+    See `nas.models.preprocessing.build_preprocessor`.
+    """
+    features, schema = take_rows(dataset.features, rows), dataset.schema
+    if isinstance(features, Mapping):
+        names = [column.name for column in schema.columns if column.kind == "numeric"]
+        values = np.stack([features[name] for name in names], axis=1) if names else None
+    else:
+        values = features.reshape(len(rows), -1)
+    parts: list[Array] = []
+    if values is not None:
+        standardized = (values - statistics.mean) / statistics.scale
+        parts.append(np.nan_to_num(standardized, nan=0.0))
+        parts.append(np.isnan(values[:, list(statistics.missing)].astype(float)))
+    if isinstance(features, Mapping):
+        for name, categories in statistics.categories.items():
+            parts.append(features[name][:, None] == np.array(categories, dtype=object))
+    return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
+
+
+def _predictions(estimator: Any, x: Array, dataset: Dataset) -> Array:
+    """Predictions as a metric takes them; see `nas.metrics.Metric`."""
+    if dataset.task == "regression":
+        return np.asarray(estimator.predict(x))
+    n_classes = len(dataset.classes)
+    probabilities = np.zeros((len(x), n_classes))
+    if hasattr(estimator, "predict_proba"):
+        # With groups the training rows of a fold may lack a class.
+        probabilities[:, estimator.classes_] = estimator.predict_proba(x)
+        probabilities /= probabilities.sum(axis=1, keepdims=True)  # they come with 32 bits
+    else:  # for metrics that ask for the class alone
+        probabilities[np.arange(len(x)), estimator.predict(x)] = 1.0
+    return probabilities[:, 1] if dataset.task == "binary" else probabilities

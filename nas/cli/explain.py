@@ -1,0 +1,475 @@
+"""`nas explain`."""
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas import DEFAULT_STORAGE
+from nas.cli.output import (
+    JsonOption,
+    StorageOption,
+    StudyOption,
+    console,
+    plain_table,
+    print_json,
+    say,
+    score,
+    working,
+)
+
+if TYPE_CHECKING:
+    import optuna
+
+    from nas.analysis.baselines import Baseline
+    from nas.analysis.budget import Budget
+    from nas.analysis.effects import Effect
+    from nas.analysis.importance import Importance
+    from nas.analysis.significance import Comparison
+    from nas.study import StudyRecord
+
+STRIP, MIN_STRIP = 21, 5  # characters of the picture beside each estimate
+WITHOUT_STRIP = 53  # characters of the other columns, but for the first
+
+
+def explain(
+    study: StudyOption = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A parameter to explain; may be repeated. "
+            "[default: depth where it was searched, else the most important one]",
+        ),
+    ] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    as_json: JsonOption = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the effect too: an .html, .png, .svg or .pdf file, "
+            "one for each parameter where there are several."
+        ),
+    ] = None,
+    rope: Annotated[
+        float,
+        typer.Option(
+            min=0.0, help="Differences up to this are practically none; see docs/explain.md."
+        ),
+    ] = 0.01,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Whether to train plain models on the same folds; done once, then kept.",
+        ),
+    ] = True,
+) -> None:
+    """Say what depth, or another parameter, does to the score, and how sure that is."""
+    with working("Assessing the parameters"):
+        from nas.analysis.budget import budget
+        from nas.analysis.effects import MIN_TRIALS, fit_surrogate, parameter_effect
+        from nas.analysis.importance import importance, ranked_parameters
+        from nas.analysis.significance import compare_levels, rope_width
+        from nas.analysis.winner import pareto_front, simplest_equal
+        from nas.errors import NasError
+        from nas.storage import open_optuna_study, open_storage
+        from nas.study import study_record
+
+        optuna_study = open_optuna_study(open_storage(storage), study, storage)
+        record = study_record(optuna_study)
+        record.best()  # says why there is no complete trial, if there is none
+        shares: Importance | None = None
+        no_importance = ""
+        try:
+            shares = importance(optuna_study)
+        except NasError as error:
+            no_importance = error.received + (f"; expected {error.expected}" * bool(error.expected))
+        names = parameter or _default_parameters(
+            record, ranked_parameters(shares) if shares else []
+        )
+        surrogate = fit_surrogate(record) if len(record.complete) >= MIN_TRIALS else None
+        effects = [parameter_effect(record, name, surrogate=surrogate) for name in names]
+        comparisons = {name: compare_levels(record, name, rope) for name in names}
+        the_budget = budget(record)
+    if plot is not None:
+        _draw(effects, plot)
+    kept, no_baselines = kept_baselines(record, optuna_study, storage) if baselines else ((), "")
+    simplest, front = simplest_equal(record), pareto_front(record)
+    best = record.best()
+    if as_json:
+        print_json(
+            {
+                "study": record.name,
+                "metric": record.metric,
+                "direction": record.direction,
+                "n_complete": len(record.complete),
+                "n_pruned": _n_pruned(record),
+                "effects": [_plain(effect) for effect in effects],
+                "rope": rope_width(record, rope),
+                "comparisons": [_plain(c) for name in names for c in comparisons[name]],
+                "best": _outline(best),
+                "simplest": _outline(simplest),
+                "pareto": [_outline(trial) for trial in front],
+                "importance": shares.shares if shares else None,
+                "budget": _plain(the_budget),
+                "baselines": [baseline.to_dict() for baseline in kept] if kept else None,
+            }
+        )
+        return
+
+    say(
+        f"{record.name}: {record.metric}, {record.direction}; {len(record.complete)} complete "
+        f"trials, {_n_pruned(record)} pruned. Best {score(best.value, best.stderr)} "
+        f"(trial {best.number})."
+    )
+    if not effects:
+        say("No parameter differs between the complete trials: there is no effect to tell.")
+    for effect in effects:
+        _show_effect(effect, record, storage)
+        _show_comparisons(effect, comparisons[effect.parameter], record, rope)
+    _show_simplest(record)
+    _show_importance(shares, no_importance)
+    _show_budget(the_budget, record)
+    if baselines:
+        _show_baselines(kept, no_baselines, record)
+
+
+def _default_parameters(record: "StudyRecord", ranked: list[str]) -> list[str]:
+    from nas.analysis.effects import searched_parameters
+
+    searched = searched_parameters(record)
+    if "depth" in searched:
+        return ["depth"]
+    return (ranked or searched)[:1]
+
+
+def _n_pruned(record: "StudyRecord") -> int:
+    return sum(trial.outcome in ("pruned", "diverged") for trial in record.counted)
+
+
+def kept_baselines(
+    record: "StudyRecord", study: "optuna.Study", storage: str
+) -> "tuple[tuple[Baseline, ...], str]":
+    """The baselines, computed if the study has none yet, and why there are none."""
+    from nas.analysis.baselines import load_baselines, run_baselines
+    from nas.analysis.study_data import study_data
+    from nas.errors import NasError
+    from nas.metrics import METRICS
+    from nas.storage import storage_errors
+
+    kept = load_baselines(record)
+    if kept:
+        return kept, ""
+    try:
+        with working("Training the plain models, once"):
+            kept = run_baselines(*study_data(record), METRICS[record.metric])
+    except NasError as error:
+        return (), str(error)
+    try:
+        with storage_errors(storage):
+            study.set_user_attr("baselines", [baseline.to_dict() for baseline in kept])
+    except NasError as error:
+        return kept, f"Not kept: {error}"
+    return kept, ""
+
+
+def _draw(effects: "list[Effect]", path: Path) -> None:
+    from nas.report.figures import effect_figure, save_figure
+
+    for effect in effects:
+        own = path.with_stem(f"{path.stem}-{effect.parameter}") if len(effects) > 1 else path
+        save_figure(effect_figure(effect), own)
+
+
+def _plain(result: Any) -> Any:
+    """A frozen dataclass as plain data for JSON."""
+    from dataclasses import asdict
+
+    return asdict(result)
+
+
+def _outline(trial: Any) -> dict[str, Any]:
+    keys = ("number", "value", "stderr", "n_weights", "params")
+    return {"trial" if key == "number" else key: getattr(trial, key) for key in keys}
+
+
+# The sections
+
+
+def _heading(text: str) -> None:
+    console.print()
+    console.print(text, style="bold")
+
+
+def _show_effect(effect: "Effect", record: "StudyRecord", storage: str) -> None:
+    _heading(f"The effect of {effect.parameter}")
+    right = ("estimate", "best", "trials", "pruned")
+    table = plain_table(
+        effect.parameter, "estimate", "95 % interval", "best", "trials", "pruned", right=right
+    )
+    table.add_column("")
+    for column in table.columns:
+        column.no_wrap = True
+    ends = [end for level in effect.levels if level.interval for end in level.interval]
+    labels = max(len(effect.parameter), *(len(level.label) for level in effect.levels))
+    room = min(STRIP, console.width - labels - WITHOUT_STRIP)
+    for level in effect.levels:
+        interval = "–"
+        if level.interval is not None:
+            interval = f"{score(level.interval[0])}–{score(level.interval[1])}"
+        table.add_row(
+            level.label,
+            score(level.estimate),
+            interval,
+            score(level.best),
+            str(level.n_complete),
+            str(level.n_pruned),
+            _strip(level.estimate, level.interval, ends, room),
+        )
+    console.print(table)
+    _advise(effect, record)
+    say(effect.rests_on)
+    if effect.doubt:
+        say(f"Too few or too clumped to tell. {effect.doubt}")
+        if effect.command:
+            from nas.storage import sqlite_path
+
+            say("This would settle it:")
+            own = storage != DEFAULT_STORAGE and sqlite_path(storage) is not None
+            commands = effect.command.split(" && ")
+            commands[-1] += f" --storage {storage}" * own
+            commands.append(f"nas explain --parameter {effect.parameter}")
+            commands[-1] += f" --storage {storage}" * own
+            for number, command in enumerate(commands):
+                _show_command(command + " &&" * (number < len(commands) - 1))
+
+
+def _show_command(command: str) -> None:
+    """A command that can be copied: broken between words, with a backslash, on a terminal."""
+    if not console.is_terminal:
+        console.print(f"  {command}", soft_wrap=True)
+        return
+    lines = textwrap.wrap(
+        command,
+        console.width - 6,
+        break_long_words=False,
+        break_on_hyphens=False,
+        subsequent_indent="  ",
+    )
+    console.print(" \\\n".join(f"  {line}" for line in lines), soft_wrap=True)
+
+
+def _strip(
+    estimate: float | None, interval: tuple[float, float] | None, ends: list[float], room: int
+) -> str:
+    """Estimate and interval on a line, from the lowest end of all intervals to the highest."""
+    if estimate is None or interval is None or room < MIN_STRIP:
+        return ""
+    span = (max(ends) - min(ends)) or 1.0
+    first, middle, last = (
+        round((value - min(ends)) / span * (room - 1))
+        for value in (interval[0], estimate, interval[1])
+    )
+    line = [" "] * room
+    line[first : last + 1] = "─" * (last + 1 - first)
+    line[middle] = "●"
+    return "".join(line).rstrip()
+
+
+def _advise(effect: "Effect", record: "StudyRecord") -> None:
+    """One sentence on the best value, and those that cannot be told from it."""
+    sign = 1.0 if record.direction == "maximize" else -1.0
+    levels = [
+        (level.label, level.estimate, level.interval)
+        for level in effect.levels
+        if level.estimate is not None and level.interval is not None
+    ]
+    if not levels:
+        return
+    top, _, (low, high) = max(levels, key=lambda level: sign * level[1])
+    near = [
+        label
+        for label, _, (low_, high_) in levels
+        if label != top and high_ >= low and low_ <= high
+    ]
+    text = f"With the other parameters averaged out, {effect.parameter} {top} has the best estimate"
+    if not near:
+        say(f"{text}, and no other interval reaches its own.")
+    elif len(near) == len(levels) - 1:
+        say(f"{text}, but the intervals of all others overlap with its own.")
+    else:
+        say(f"{text}; the intervals of {', '.join(near)} overlap with its own.")
+
+
+def _show_comparisons(
+    effect: "Effect", comparisons: "tuple[Comparison, ...]", record: "StudyRecord", rope: float
+) -> None:
+    from nas.analysis.significance import describe, rope_width
+
+    _heading("Is the difference real?")
+    n_scores = len(record.best().fold_values)
+    if n_scores < 2:
+        say("One split only: nothing says how much a score varies. Search with --folds 5.")
+        return
+    if not comparisons:
+        say("Only one value has a complete trial: there is nothing to compare.")
+        return
+    best = comparisons[0].b
+    shown = [comparison for comparison in comparisons if comparison.b == best]
+    trials = {level.label: level.n_complete for level in effect.levels}
+    say(
+        f"The best network of each value against the best at {best}, which had "
+        f"{trials[best]} complete trials; paired over the {n_scores} scores of the folds:"
+    )
+    table = plain_table(
+        effect.parameter,
+        "trials",
+        "difference",
+        "p (Holm)",
+        "verdict",
+        right=("trials", "p (Holm)"),
+    )
+    for comparison in shown:
+        difference, verdict = describe(comparison).split(": ", 1)[1].split(", ", 1)
+        table.add_row(
+            comparison.a,
+            str(trials[comparison.a]),
+            difference,
+            f"{comparison.p_adjusted:.2g}",
+            verdict,
+        )
+    console.print(table)
+    width = rope_width(record, rope)
+    text = f"Practically equal: within ±{width:.3g}"
+    if width != rope:
+        text += f" ({rope:g} of the best score)"
+    left_out = len(comparisons) - len(shown)
+    if left_out:
+        text += f"; {left_out} other pairs are in --json, and count in Holm's correction"
+    say(f"{text}. The best of many trials has an advantage over that of few.")
+
+
+def _show_simplest(record: "StudyRecord") -> None:
+    from nas.analysis.winner import pareto_front, simplest_equal
+
+    _heading("The simplest network within one standard error")
+    best, simplest = record.best(), simplest_equal(record)
+    if best.stderr is None:
+        say("With one fold there is no standard error.")
+    elif simplest.number == best.number:
+        say(f"The winner itself, trial {best.number}: {_weights(best)} weights.")
+    else:
+        say(
+            f"Trial {simplest.number}: {score(simplest.value, simplest.stderr)} with "
+            f"{_weights(simplest)} weights; the winner has {_weights(best)}."
+        )
+    table = plain_table("weights", "score", "trial", right=("weights", "score", "trial"))
+    table.add_column("network", no_wrap=True, overflow="ellipsis")
+    for trial in pareto_front(record):
+        mark = " (winner)" if trial.number == best.number else ""
+        mark = " (simplest)" if trial.number == simplest.number != best.number else mark
+        table.add_row(
+            _weights(trial),
+            score(trial.value),
+            str(trial.number),
+            (trial.spec.describe() if trial.spec else "") + mark,
+        )
+    say("Pareto front: no other trial scores better with as few weights.")
+    console.print(table)
+
+
+def _weights(trial: Any) -> str:
+    return f"{trial.n_weights:,}" if trial.n_weights is not None else "–"
+
+
+def _show_importance(shares: "Importance | None", reason: str) -> None:
+    from nas.analysis.importance import ranked_parameters, rests_on
+
+    _heading("Which parameters mattered")
+    if shares is None:
+        say(f"Not assessed: {reason}.")
+        return
+    table = plain_table("parameter", "fANOVA", "PED-ANOVA", right=("fANOVA", "PED-ANOVA"))
+    for name in ranked_parameters(shares):
+        cells = [by.get(name) for by in shares.shares.values()]
+        table.add_row(name, *("–" if cell is None else f"{cell:.0%}" for cell in cells))
+    console.print(table)
+    say(
+        f"{rests_on(shares)} fANOVA: over the whole space, bad networks too. PED-ANOVA: what sets "
+        f"the best {max(1, shares.n_complete // 10)} apart. Neither says which value is better, "
+        "and both see the trials that the sampler chose; a dash is a conditional parameter."
+    )
+
+
+def _show_budget(the_budget: "Budget", record: "StudyRecord") -> None:
+    _heading("Do more trials help?")
+    table = plain_table("trials", *(str(n) for n, _ in the_budget.expected[-6:]))
+    table.add_row("expected best", *(score(value) for _, value in the_budget.expected[-6:]))
+    console.print(table)
+    say(
+        f"{the_budget.advice} The row is as if trials were drawn at random from those done; a "
+        "sampler that learns gets there sooner."
+    )
+    if the_budget.gap is None:
+        say("The winner has no test score to hold against its validation score.")
+        return
+    low, high = the_budget.gap_interval or (None, None)
+    text = f"The winner scored {score(abs(the_budget.gap))} "
+    text += "better" if the_budget.gap >= 0 else "worse"
+    text += " on the folds it was chosen by than on the test part"
+    if low is not None and high is not None:
+        text += f" (95 % interval {score(low)} to {score(high)})".replace("-", "−")
+        text += ": no more than chance." if low <= 0 <= high else ": more than chance."
+    say(text)
+
+
+def _show_baselines(kept: "tuple[Baseline, ...]", reason: str, record: "StudyRecord") -> None:
+    _heading("Plain models on the same folds")
+    if not kept:
+        say(f"Not trained: {reason}")
+        return
+    best = record.best()
+    tested = record.winner if record.winner.get("trial") == best.number else {}
+    rows: list[tuple[float | None, tuple[str, ...]]] = [
+        (
+            best.value,
+            (
+                f"winner (trial {best.number})",
+                score(best.value, best.stderr),
+                _tested(tested.get("test_value"), tested.get("test_interval")),
+            ),
+        )
+    ]
+    rows.extend(
+        (
+            baseline.value,
+            (
+                baseline.name,
+                score(baseline.value, baseline.stderr),
+                _tested(baseline.test_value, baseline.test_interval),
+            ),
+        )
+        for baseline in kept
+    )
+    sign = 1.0 if record.direction == "maximize" else -1.0
+    rows.sort(key=lambda row: float("inf") if row[0] is None else -sign * row[0])
+    table = plain_table("model", "mean over folds", "test, with 95 % interval")
+    for _, cells in rows:
+        table.add_row(*cells)
+    console.print(table)
+    for baseline in kept:
+        if baseline.note:
+            say(f"{baseline.name}: {baseline.note}.")
+    say(
+        "They have their usual settings. The winner is the best of many, which flatters its mean "
+        "over folds; the test is fair to all."
+    )
+    if reason:
+        say(reason)
+
+
+def _tested(value: float | None, interval: Any) -> str:
+    if value is None or interval is None:
+        return score(value)
+    return f"{score(value)} ({score(interval[0])}–{score(interval[1])})"

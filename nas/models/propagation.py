@@ -1,0 +1,219 @@
+"""Scores of a network that has not been trained: how far signals and gradients get through it.
+
+All are taken from initial weights and one batch of training rows, without dropout; batch
+normalization uses the batch's statistics.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from nas.data import FoldData
+from nas.models.network import initial_weights
+from nas.models.training import encode_labels
+from nas.spec import Task, TrialSpec
+
+JACOBIAN_FLOOR = 1e-5  # k in Mellor et al. 2020
+WEIGHTS_PER_LAYER = {"none": 2, "layer": 4, "batch": 6}
+
+Weights = Sequence[NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class UntrainedScores:
+    """What is known of a network before its training.
+
+    Attributes:
+        values: By the scores' names.
+        seconds: Processor seconds that each took by itself, drawing the weights included.
+    """
+
+    values: dict[str, float]
+    seconds: dict[str, float]
+
+
+def untrained_scores(spec: TrialSpec, seed: int, batch: FoldData) -> UntrainedScores:
+    """All scores of a network before its training.
+
+    Args:
+        spec: The network.
+        seed: Of its initial weights.
+        batch: All its training rows are used; 100 or so will do.
+    """
+    y = encode_labels(spec.problem, batch.y_train, batch.target_mean, batch.target_scale)
+    moments = [time.process_time()]
+
+    def took() -> float:
+        moments.append(time.process_time())
+        return moments[-1] - moments[-2]
+
+    weights = initial_weights(spec, seed)
+    drawing = took()
+    tensors, x = list(map(tf.constant, weights)), tf.constant(batch.x_train)
+    kernels = [tensors[0], tensors[-2]]  # the first and the last
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([*kernels, x])
+        hidden, outputs = _forward(spec, tensors, x)
+        loss, total = _loss(spec.problem.task, y, outputs), tf.reduce_sum(outputs)
+    forward = drawing + took()
+    values, seconds = {}, {}
+    values["signal"] = signal_propagation([layer.numpy() for layer in hidden])
+    seconds["signal"] = forward + took()
+    values["gradient"] = gradient_propagation([g.numpy() for g in tape.gradient(loss, kernels)])
+    seconds["gradient"] = forward + took()
+    values["synflow"] = synflow(spec, weights)
+    seconds["synflow"] = drawing + took()
+    values["jacobian"] = jacobian_covariance(tape.gradient(total, x).numpy())
+    seconds["jacobian"] = forward + took()
+    values["weights"] = float(spec.n_weights)
+    seconds["weights"] = took()
+    return UntrainedScores(values, seconds)
+
+
+def signal_propagation(hidden: Sequence[NDArray[np.float32]]) -> float:
+    """How much of the differences between rows reaches the last hidden layer.
+
+    The base-10 logarithm of the outputs' variance over rows, a mean over units, in the last hidden
+    layer relative to the first. 0 is best: below, all rows become alike; above, they explode
+    (Glorot & Bengio 2010, section 4.2; Schoenholz et al. 2017, section 3).
+
+    Args:
+        hidden: Outputs of each hidden layer, (n_rows, n_units).
+    """
+    if not hidden:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        first, last = (float(layer.var(axis=0).mean()) for layer in (hidden[0], hidden[-1]))
+    return _log_ratio(last, first)
+
+
+def gradient_propagation(gradients: Sequence[NDArray[np.float32]]) -> float:
+    """How much of the loss's gradient reaches the first kernel.
+
+    The base-10 logarithm of its root mean square in the first kernel relative to that in the last,
+    the output layer's. 0 is best: below, gradients vanish on their way back; above, they explode
+    (Glorot & Bengio 2010, section 4.2.2).
+
+    Args:
+        gradients: Of kernels, from the first to the last.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        first, last = (float(np.sqrt(np.square(g).mean())) for g in (gradients[0], gradients[-1]))
+    return _log_ratio(first, last)
+
+
+def synflow(spec: TrialSpec, weights: Weights) -> float:
+    """Natural logarithm of the synaptic flow through the kernels.
+
+    The sum over all kernels' weights of `|w| dR / d|w|`, where `R` is the sum of the outputs for an
+    input of ones when every weight is replaced by its absolute value (Tanaka et al. 2020, section
+    6). Activations and normalizations pass everything on, and there are no biases.
+    """
+    per_layer = WEIGHTS_PER_LAYER[spec.architecture.normalization]
+    kernels = [np.abs(w).astype(np.float64) for w in weights[:-2:per_layer]]
+    output = np.abs(weights[-2]).astype(np.float64)
+    # Both ways through the network with vectors that are rescaled at each layer: the product over
+    # many layers would overflow.
+    flow, scale = np.ones(spec.problem.n_inputs), 0.0
+    arriving = []  # at each hidden layer, before the residual connection, and its scale
+    for number, kernel in enumerate(kernels):
+        arrived = flow @ kernel
+        arriving.append((arrived, scale))
+        if spec.architecture.residual and number:
+            flow, scale = _rescaled(arrived + _fit(flow, len(arrived)), scale)
+        else:
+            flow, scale = _rescaled(arrived, scale)
+    total = float((flow @ output).sum())
+    logs = [np.log(total) + scale if total > 0.0 else -np.inf]
+    back, back_scale = _rescaled(output.sum(axis=1), 0.0)
+    for number in reversed(range(len(kernels))):
+        arrived, scale = arriving[number]
+        part = float(arrived @ back)
+        logs.append(np.log(part) + scale + back_scale if part > 0.0 else -np.inf)
+        returned = kernels[number] @ back
+        if spec.architecture.residual and number:
+            returned = returned + _fit(back, len(returned))
+        back, back_scale = _rescaled(returned, back_scale)
+    return float(np.logaddexp.reduce(logs))
+
+
+def jacobian_covariance(gradients: NDArray[np.float32]) -> float:
+    """How differently the network answers to changes of different rows; more is better.
+
+    With the eigenvalues `e` of the correlations between rows of the Jacobian, the score is minus
+    the mean of `log(e + k) + 1 / (e + k)`, `k = 1e-5` (Mellor et al. 2020, arXiv 2006.04647v1,
+    section 3, where it is the sum; `jacob_cov` in Abdelfattah et al. 2021).
+
+    Args:
+        gradients: Of the summed outputs in each row's inputs, (n_rows, n_inputs).
+    """
+    jacobian = gradients.astype(np.float64)
+    if not np.isfinite(jacobian).all():
+        return float("nan")
+    centered = jacobian - jacobian.mean(axis=1, keepdims=True)
+    norms = np.sqrt(np.square(centered).sum(axis=1, keepdims=True))
+    unit = centered / np.maximum(norms, np.finfo(np.float64).tiny)
+    n_rows, n_inputs = unit.shape
+    # Both products have the same eigenvalues, but for zeros; the smaller one has them faster.
+    product = unit @ unit.T if n_rows <= n_inputs else unit.T @ unit
+    found = np.clip(np.linalg.eigvalsh(product), 0.0, None)
+    eigenvalues = np.concatenate([found, np.zeros(n_rows - len(found))]) + JACOBIAN_FLOOR
+    return float(-np.mean(np.log(eigenvalues) + 1.0 / eigenvalues))
+
+
+def _forward(spec: TrialSpec, tensors: list[Any], x: Any) -> tuple[list[Any], Any]:
+    """The outputs of each hidden layer, (n_rows, n_units), and of the network, as in training."""
+    network = spec.architecture
+    activate = keras.activations.get(network.activation)
+    per_layer = WEIGHTS_PER_LAYER[network.normalization]
+    hidden: list[Any] = []
+    for number, units in enumerate(network.units):
+        kernel, bias, *scale_and_offset = tensors[per_layer * number :][:per_layer]
+        a = tf.matmul(x, kernel) + bias
+        if network.normalization != "none":
+            axis = 0 if network.normalization == "batch" else 1
+            mean, variance = tf.nn.moments(a, [axis], keepdims=True)
+            a = (a - mean) * tf.math.rsqrt(variance + 1e-3)  # Keras's epsilon
+            a = a * scale_and_offset[0] + scale_and_offset[1]
+        a = activate(a)
+        if network.residual and number:
+            a = a + tf.pad(x, [[0, 0], [0, max(0, units - x.shape[1])]])[:, :units]
+        hidden.append(a)
+        x = a
+    return hidden, tf.matmul(x, tensors[-2]) + tensors[-1]
+
+
+def _loss(task: Task, targets: Any, outputs: Any) -> Any:
+    """The mean loss, without label smoothing; Keras's losses take several times as long."""
+    if task == "multiclass":
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, outputs))
+    if task == "binary":
+        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs))
+    return tf.reduce_mean(tf.square(outputs - targets))
+
+
+def _log_ratio(a: float, b: float) -> float:
+    """Base-10 logarithm of `a / b`; minus infinity where `a` is 0, NaN where neither says much."""
+    if not (np.isfinite(a) and np.isfinite(b)):
+        return float("nan")
+    if a == b:
+        return 0.0
+    with np.errstate(divide="ignore"):
+        return float(np.log10(a) - np.log10(b))
+
+
+def _fit(vector: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Filled up with zeros, or cut, as a residual connection does."""
+    return np.pad(vector, (0, max(0, length - len(vector))))[:length]
+
+
+def _rescaled(vector: NDArray[np.float64], scale: float) -> tuple[NDArray[np.float64], float]:
+    """The vector with 1 as its largest entry, and the logarithm of what it is to be times."""
+    largest = float(vector.max())
+    return (vector / largest, scale + float(np.log(largest))) if largest > 0.0 else (vector, scale)

@@ -1,0 +1,542 @@
+"""What a report says, section by section, for the page and for Markdown alike."""
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from nas.analysis.baselines import Baseline
+from nas.analysis.budget import Budget, budget
+from nas.analysis.diagnosis import Diagnosis, diagnose_study
+from nas.analysis.effects import parameter_effect, searched_parameters
+from nas.analysis.importance import Importance, ranked_parameters, rests_on
+from nas.analysis.reproduction import data_options, search_options
+from nas.analysis.significance import compare_levels, rope_width
+from nas.analysis.winner import simplest_equal
+from nas.errors import NasError
+from nas.report.figures import (
+    baselines_figure,
+    budget_figure,
+    effect_figure,
+    has_curves,
+    history_figure,
+    importance_figure,
+    loss_figure,
+    parallel_figure,
+    pareto_figure,
+    score_curves_figure,
+    score_name,
+    significance_figure,
+    slice_figure,
+)
+from nas.report.layers import describe_layers, draw_layers
+from nas.report.summary import show_score, summarize_in_words, tested_winner
+from nas.study import StudyRecord, TrialRecord
+
+MAX_AXES = 8  # of the parallel coordinates, besides the score
+MAX_SLICES = 12
+MAX_NARROW = 5  # labels side by side that a phone's width holds
+MAX_COMPARISONS = 10
+N_CURVES = 5  # best trials whose learning curves are shown
+MAX_REASONS = 8
+ROPE = 0.01
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with the sentence that says what it rests on and what to see.
+
+    Attributes:
+        name: Names its file; unique in the report.
+        figure: Plotly's figure, or SVG.
+        caption: The sentence.
+        small: Whether it stands beside others of its kind.
+        min_width: Pixels below which it would be illegible; narrower screens scroll it.
+    """
+
+    name: str
+    figure: go.Figure | str
+    caption: str
+    small: bool = False
+    min_width: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text, row by row."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Commands or a file, as they are."""
+
+    text: str
+
+
+Block = Text | Picture | Table | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section; `name` is its anchor."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report.
+
+    Attributes:
+        study: Name of the study.
+        summary: Three sentences.
+        facts: The main figures, each with what it is.
+        sections: In their order.
+    """
+
+    study: str
+    summary: tuple[str, str, str]
+    facts: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+
+
+def make_report(
+    record: StudyRecord,
+    importance: Importance | str,
+    baselines: Sequence[Baseline] | str,
+    *,
+    quick: bool = False,
+) -> Report:
+    """Analyses a study, section by section; what cannot be told says why in a sentence.
+
+    Args:
+        record: A study with a trial that ended.
+        importance: Its parameters' importance, or why there is none.
+        baselines: Plain models' scores, or why there are none.
+        quick: Whether to leave out the effect of depth, which takes seconds with many trials.
+
+    Raises:
+        NasError: When no trial has ended.
+    """
+    if not record.counted:
+        raise NasError(
+            record.name,
+            "no trial has ended",
+            "a study with at least one trial",
+            "Run 'nas search' first, or wait until it has trained one.",
+        )
+    if not record.complete:
+        return Report(
+            record.name,
+            summarize_in_words(record),
+            _facts(record),
+            (
+                _history(record),
+                _outcomes(record),
+                _section("diagnosis", "Diagnosis", lambda: _diagnosis(record)),
+                _reproduce(record),
+            ),
+        )
+    known = importance if isinstance(importance, Importance) else None
+    plain = baselines if not isinstance(baselines, str) else ()
+    names = searched_parameters(record)
+    if known is not None:
+        ranked = ranked_parameters(known)
+        names = [*ranked, *(name for name in names if name not in ranked)]
+    trials = budget(record)
+    return Report(
+        record.name,
+        summarize_in_words(record, known, plain, trials),
+        _facts(record),
+        (
+            _winner(record),
+            _history(record),
+            _section("depth", "What depth does", lambda: _effect(record, "depth", quick)),
+            _section("importance", "What mattered", lambda: _importance(importance, names)),
+            _section("parallel", "Parallel coordinates", lambda: _parallel(record, names)),
+            _section("slices", "Score by parameter", lambda: _slices(record, names)),
+            _section("curves", "Learning curves", lambda: _curves(record)),
+            _section("diagnosis", "Diagnosis", lambda: _diagnosis(record)),
+            _section(
+                "significance", "Which differences are real", lambda: _significance(record, names)
+            ),
+            _section("baselines", "Plain models", lambda: _baselines(record, baselines)),
+            _section("budget", "Size and budget", lambda: _budget(record, trials)),
+            _reproduce(record),
+        ),
+    )
+
+
+def _section(name: str, title: str, blocks: Callable[[], Sequence[Block]]) -> Section:
+    """A section, or the reason why it cannot be told."""
+    try:
+        return Section(name, title, tuple(blocks()))
+    except NasError as error:
+        return Section(name, title, (Text(f"Not told: {_sentence(error)}"),))
+
+
+def _sentence(error: NasError) -> str:
+    text = error.received + (f"; it takes {error.expected}" if error.expected else "")
+    return f"{text}. {error.fix}".strip()
+
+
+def _facts(record: StudyRecord) -> tuple[tuple[str, str], ...]:
+    outcomes = Counter(trial.outcome for trial in record.counted)
+    seconds = sum(trial.seconds or 0.0 for trial in record.trials)
+    facts = []
+    if record.complete:
+        best, tested = record.best(), tested_winner(record)
+        value = show_score(record.metric, best.value or 0.0)
+        facts.append(
+            (
+                value,
+                f"{score_name(record)} over the folds"
+                if best.stderr is not None
+                else f"{score_name(record)} on the validation part",
+            )
+        )
+        if tested is not None:
+            facts.append((show_score(record.metric, tested[0]), "on the test part"))
+        if best.n_weights is not None:
+            facts.append((f"{best.n_weights:,}", "weights"))
+    facts.append((f"{len(record.counted):,}", f"trials, {outcomes['complete']:,} complete"))
+    if seconds:
+        facts.append((_duration(seconds), "of training"))
+    return tuple(facts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _with_error(trial: TrialRecord) -> str:
+    """A score over folds as the tables of the command line have it."""
+    form = ".4f" if abs(trial.value or 0.0) < 100 else ",.2f"
+    text = f"{trial.value:{form}}"
+    return text + (f" ± {trial.stderr:{form}}" if trial.stderr is not None else "")
+
+
+def _winner(record: StudyRecord) -> Section:
+    best, simplest = record.best(), simplest_equal(record)
+    blocks: list[Block] = []
+    if best.spec is not None:
+        blocks.append(
+            Picture(
+                "layers",
+                draw_layers(best.spec),
+                f"The network of trial {best.number}, inputs at the top. "
+                f"{describe_layers(best.spec)}",
+            )
+        )
+    same = simplest.number == best.number
+    trials = (best,) if same else (best, simplest)
+    mean = "mean over folds" if best.stderr is not None else "score"
+    rows = [
+        ("trial", *(str(trial.number) for trial in trials)),
+        (mean, *(_with_error(trial) for trial in trials)),
+        ("weights", *(f"{trial.n_weights:,}" if trial.n_weights else "–" for trial in trials)),
+    ]
+    parameters = dict.fromkeys(name for trial in trials for name in trial.params)
+    rows += [
+        (name.replace("_", " "), *(_value(trial.params.get(name)) for trial in trials))
+        for name in parameters
+    ]
+    heads = ("", "winner") if same else ("", "winner", "simplest as good")
+    blocks.append(Table(heads, tuple(rows)))
+    if best.stderr is None:
+        note = "A single split has no standard error: nothing says how sure the score is."
+    elif same:
+        note = "No network with fewer weights is within one standard error of the winner."
+    else:
+        note = (
+            f"Trial {simplest.number} has the fewest weights of all within one standard error of "
+            "the winner; where size or speed count, take it."
+        )
+    tested = tested_winner(record)
+    if tested is not None:
+        value, interval = tested
+        note += f" On the test part the winner has {score_name(record)} {value:.4g}"
+        if interval is not None:
+            note += f" (95 % interval {interval[0]:.4g} to {interval[1]:.4g})"
+        note += ", scored once, on rows that no trial saw."
+    elif record.settings["split"]["test_size"]:
+        note += " The test part is not scored yet: 'nas search' and 'nas export' do it, once."
+    blocks.append(Text(note))
+    return Section("winner", "The winner", tuple(blocks))
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _history(record: StudyRecord) -> Section:
+    counts = Counter(trial.outcome for trial in record.counted)
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    caption = f"Rests on {len(record.counted)} trials ({ended}), in the order in which they began. "
+    if record.complete:
+        caption += (
+            "A line that is flat for long has found what this space and sampler can find. Far "
+            "outliers are outside the picture until it is double-clicked."
+        )
+    else:
+        caption += "No dot is filled, as no trial reached its end."
+    return Section("history", "History", (Picture("history", history_figure(record), caption),))
+
+
+def _outcomes(record: StudyRecord) -> Section:
+    reasons = Counter((t.outcome, t.reason or "–") for t in record.counted)
+    rows = [(outcome, reason, str(n)) for (outcome, reason), n in reasons.most_common(MAX_REASONS)]
+    blocks: list[Block] = [Table(("outcome", "reason", "trials"), tuple(rows))]
+    if len(reasons) > MAX_REASONS:
+        blocks.append(Text(f"And {len(reasons) - MAX_REASONS} other reasons: see 'nas trials'."))
+    return Section("outcomes", "How the trials ended", tuple(blocks))
+
+
+def _effect(record: StudyRecord, parameter: str, quick: bool) -> list[Block]:
+    if quick:
+        return [Text("Not told here: 'nas explain' does.")]
+    if not any(parameter in trial.params for trial in record.complete):
+        return [Text(f"Not told: this study did not search {parameter}.")]
+    effect = parameter_effect(record, parameter)
+    blocks: list[Block] = [
+        Picture(
+            parameter,
+            effect_figure(effect),
+            f"{effect.rests_on} What to see: whether more layers help, and where the intervals "
+            "are so wide that nothing can be said.",
+            min_width=60 * len(effect.levels) if len(effect.levels) > MAX_NARROW else 0,
+        )
+    ]
+    if effect.doubt:
+        blocks.append(Text(f"In doubt: {effect.doubt}"))
+    if effect.command:
+        blocks += [Text("What would settle it:"), Code(effect.command)]
+    return blocks
+
+
+def _importance(importance: Importance | str, names: Sequence[str]) -> list[Block]:
+    if isinstance(importance, str):
+        return [Text(f"Not told: {importance}")]
+    caption = (
+        f"{rests_on(importance)} fANOVA says what moves the score over the whole space, PED-ANOVA "
+        "what sets the best tenth of the trials apart."
+    )
+    blocks: list[Block] = [Picture("importance", importance_figure(importance), caption)]
+    left_out = dict.fromkeys(name for names in importance.left_out.values() for name in names)
+    if left_out:
+        blocks.append(
+            Text(f"Not assessed by both, as not every trial has them: {', '.join(left_out)}.")
+        )
+    return blocks
+
+
+def _parallel(record: StudyRecord, names: Sequence[str]) -> list[Block]:
+    _need_several(record, names)
+    shown = list(names[:MAX_AXES])
+    caption = (
+        f"Rests on {len(record.complete)} complete trials; each is a line through its parameters "
+        "to its score. Where the lines of the best run together, the value matters; a click in "
+        "the legend hides a group."
+    )
+    if len(names) > len(shown):
+        caption += f" Of {len(names)} parameters the {len(shown)} that mattered most are drawn."
+    picture = Picture(
+        "parallel", parallel_figure(record, shown), caption, min_width=90 * (len(shown) + 1)
+    )
+    return [picture]
+
+
+def _slices(record: StudyRecord, names: Sequence[str]) -> list[Block]:
+    _need_several(record, names)
+    text = (
+        f"Rests on {len(record.complete)} complete trials, each a dot; the diamond is the winner. "
+        "The other parameters vary too, so that a slope may be theirs."
+    )
+    if len(names) > MAX_SLICES:
+        text += f" Not drawn, as they mattered least: {', '.join(names[MAX_SLICES:])}."
+    return [
+        Text(text),
+        *(
+            Picture(f"slice-{name}", slice_figure(record, name), f"Score by {name}.", small=True)
+            for name in names[:MAX_SLICES]
+        ),
+    ]
+
+
+def _need_several(record: StudyRecord, names: Sequence[str]) -> None:
+    if len(record.complete) < 2 or not names:
+        raise NasError(
+            record.name,
+            "nothing differs between the complete trials",
+            "two complete trials with different parameters",
+        )
+
+
+def _curves(record: StudyRecord) -> list[Block]:
+    best = record.best()
+    sign = 1.0 if record.direction == "maximize" else -1.0
+    ranked = sorted(record.complete, key=lambda t: (-sign * (t.value or 0.0), t.number))
+    first = [best, *(trial for trial in ranked if trial.number != best.number)][:N_CURVES]
+    n_folds = len(best.fold_values)
+    band = f", the band from the lowest to the highest of {n_folds} folds" if n_folds > 1 else ""
+    blocks: list[Block] = []
+    if has_curves(best):
+        blocks.append(
+            Picture(
+                "loss",
+                loss_figure(best),
+                f"The winner's loss; the line is the mean{band}. Training loss includes penalties "
+                "and dropout. Validation loss that rises while the training loss falls is "
+                "over-fitting; two lines that still fall want more epochs.",
+            )
+        )
+    else:
+        blocks.append(Text("Losses were not recorded: the study is of an older version of nas."))
+    if any(trial.epoch_values for trial in first):
+        others = f"the next {len(first) - 1} as means" if len(first) > 1 else "no other is complete"
+        caption = f"The winner's validation score{band if has_curves(best) else ''}; {others}."
+        blocks.append(
+            Picture(
+                "scores",
+                score_curves_figure(record, first),
+                caption + " Lines that cross late say that an early end would have chosen another.",
+            )
+        )
+    return blocks
+
+
+def _diagnosis(record: StudyRecord) -> list[Block]:
+    found = diagnose_study(record)
+    blocks: list[Block] = [Text(found.summary)]
+    if found.counts:
+        rows = tuple((title, str(count)) for title, count in found.counts)
+        blocks.append(Table(("main cause", "trials"), rows))
+    if found.best is not None:
+        blocks += _one_diagnosis(f"The winner, trial {found.best.trial}", found.best)
+    elif record.complete:
+        blocks.append(Text("The winner was not examined."))
+    for diagnosis in found.worst:
+        blocks += _one_diagnosis(f"Trial {diagnosis.trial}, among the worst", diagnosis)
+    return blocks
+
+
+def _one_diagnosis(title: str, diagnosis: Diagnosis) -> list[Block]:
+    blocks: list[Block] = [Text(f"{title}: {diagnosis.summary}")]
+    if diagnosis.causes:
+        rows = tuple((cause.title, cause.evidence) for cause in diagnosis.causes)
+        blocks.append(Table(("cause", "evidence"), rows))
+        blocks.append(Code(diagnosis.causes[0].experiment))
+    return blocks
+
+
+def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
+    best = record.best()
+    if len(best.fold_values) < 2:
+        return [Text("Not told: a single split says nothing of the spread between folds.")]
+    chosen = ["depth"] if "depth" in names else []
+    chosen += [name for name in names if name != "depth"][:1]
+    rope = rope_width(record, ROPE)
+    blocks: list[Block] = []
+    for name in chosen:
+        comparisons = compare_levels(record, name, ROPE)
+        if not comparisons:
+            continue
+        shown = comparisons[:MAX_COMPARISONS]
+        unshown = len(comparisons) - len(shown)
+        caption = (
+            f"{name.replace('_', ' ').capitalize()}: the best network of each value against that "
+            f"of another, paired over {len(best.fold_values)} folds, with the 95 % interval of the "
+            "corrected resampled t-test. An interval inside the green region is "
+            f"practically no difference (± {rope:.2g}), one outside of it a real one; any other is "
+            "open. Triangles stand for differences beyond the picture."
+        )
+        if unshown:
+            caption += f" {unshown} further pairs are in 'nas explain'."
+        blocks.append(
+            Picture(
+                f"significance-{name}",
+                significance_figure(shown, rope, len(best.fold_values)),
+                caption,
+            )
+        )
+    return blocks or [Text("Not told: there are no two values with complete trials to compare.")]
+
+
+def _baselines(record: StudyRecord, baselines: Sequence[Baseline] | str) -> list[Block]:
+    if isinstance(baselines, str):
+        return [Text(f"Not told: {baselines}")]
+    caption = (
+        "Models of scikit-learn with their defaults, on the same folds and the same test part. "
+        "The winner is the best of many, which flatters its score over the folds; the test part "
+        "is fair to all."
+    )
+    notes = [Text(f"{b.name.capitalize()}: {b.note}.") for b in baselines if b.note]
+    if not any(baseline.value is not None for baseline in baselines):
+        return [Text("Not told: the data are too large for the plain models."), *notes]
+    return [Picture("baselines", baselines_figure(record, baselines), caption), *notes]
+
+
+def _budget(record: StudyRecord, trials: Budget) -> list[Block]:
+    blocks: list[Block] = [Text(trials.advice)]
+    if len(trials.expected) > 1:
+        blocks.append(
+            Picture(
+                "budget",
+                budget_figure(trials),
+                "The best score to be expected of as many trials, drawn from those of this study. "
+                "Where the line is flat, more of the same will not help.",
+            )
+        )
+    if len(record.complete) > 1:
+        blocks.append(
+            Picture(
+                "pareto",
+                pareto_figure(record),
+                f"Score against weights of {len(record.complete)} complete trials; the line joins "
+                "those that no smaller one beats.",
+            )
+        )
+    return blocks
+
+
+def _reproduce(record: StudyRecord) -> Section:
+    settings = record.settings
+    versions = ", ".join(f"{name} {version}" for name, version in settings["versions"].items())
+    command = ["nas", "search", "--space", "space.yaml", "--study", f"{record.name}-again"]
+    command += ["--trials", str(len(record.counted)), *data_options(record)]
+    command += [*search_options(record), "--workers", "1"]
+    return Section(
+        "reproduce",
+        "How to reproduce it",
+        (
+            Text("Save the space as space.yaml:"),
+            Code(settings["space"].rstrip()),
+            Text("Then search:"),
+            Code(shlex.join(command)),
+            Text(
+                f"It rests on nas {settings['nas_version']}, {versions}; data with the hash "
+                f"{settings['data_hash'][:12]}, folds with {settings['split_hash'][:12]}. With one "
+                "worker the same seed gives the same trials and scores."
+            ),
+        ),
+    )

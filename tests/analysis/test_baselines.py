@@ -1,0 +1,203 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fakes import open_fake_study
+
+from nas.analysis import baselines
+from nas.analysis.baselines import Baseline, encode_rows, load_baselines, run_baselines
+from nas.data import (
+    DataOptions,
+    Dataset,
+    Schema,
+    Split,
+    SplitOptions,
+    fit_statistics,
+    load_dataset,
+    split_dataset,
+)
+from nas.metrics import METRICS, get_metric
+from nas.study import study_record
+
+NAMES = {
+    "classes": {"logistic regression", "random forest", "gradient boosting", "SVC"},
+    "regression": {"ridge regression", "random forest", "gradient boosting", "SVR"},
+}
+
+
+def loaded(source: str, folds: int = 3, **options: object) -> tuple[Dataset, Split]:
+    dataset = load_dataset(DataOptions(source, **options))
+    return dataset, split_dataset(dataset, SplitOptions(folds=folds))
+
+
+@pytest.fixture(scope="module")
+def iris() -> tuple[Dataset, Split]:
+    return loaded("iris")
+
+
+def test_they_are_as_good_as_is_known(iris: tuple[Dataset, Split]) -> None:
+    found = run_baselines(*iris, METRICS["accuracy"])
+    assert {baseline.name for baseline in found} == NAMES["classes"]
+    for baseline in found:
+        assert 0.9 < baseline.value <= 1
+        assert baseline.value == pytest.approx(np.mean(baseline.fold_values))
+        assert len(baseline.fold_values) == 3
+        low, high = baseline.test_interval
+        assert low <= baseline.test_value <= high
+        assert baseline.note == "" and baseline.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("source", "metric", "least", "most"),
+    [
+        ("breast_cancer", "auc", 0.97, 1.0),
+        ("wine", "log_loss", 0.0, 0.4),
+        ("diabetes", "r2", 0.3, 0.6),
+        ("diabetes", "rmse", 50, 70),
+    ],
+)
+def test_every_kind_of_metric(source: str, metric: str, least: float, most: float) -> None:
+    dataset, split = loaded(source)
+    found = run_baselines(dataset, split, get_metric(metric, dataset.task))
+    kind = "regression" if dataset.task == "regression" else "classes"
+    assert {baseline.name for baseline in found} == NAMES[kind]
+    for baseline in found:
+        assert least < baseline.value <= most, baseline
+
+
+def test_scores_are_those_of_scikit_learn_by_hand(iris: tuple[Dataset, Split]) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    dataset, split = iris
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    by_hand = [
+        model.fit(dataset.features[fold.train], dataset.y[fold.train]).score(
+            dataset.features[fold.val], dataset.y[fold.val]
+        )
+        for fold in split.folds
+    ]
+    found = {b.name: b for b in run_baselines(dataset, split, METRICS["accuracy"])}
+    assert found["logistic regression"].fold_values == pytest.approx(by_hand)
+
+
+def test_nothing_leaks() -> None:
+    """A target that has nothing to do with the features is predicted no better than by chance."""
+    generator = np.random.default_rng(0)
+    dataset = Dataset(
+        name="noise",
+        features=generator.normal(size=(300, 20)),
+        y=generator.permutation(np.arange(300) % 2),
+        schema=Schema((), (20,)),
+        task="binary",
+        classes=(0, 1),
+    )
+    split = split_dataset(dataset, SplitOptions(folds=5))
+    for baseline in run_baselines(dataset, split, METRICS["accuracy"]):
+        assert 0.35 < baseline.value < 0.65, baseline
+
+
+def test_what_validates_teaches_nothing(iris: tuple[Dataset, Split]) -> None:
+    """The rows of the first fold and of the test part, replaced by others, change only theirs."""
+    dataset, split = iris
+    before = run_baselines(dataset, split, METRICS["accuracy"])
+    spoilt = dataset.features.copy()
+    spoilt[split.test] = 1e6
+    after = run_baselines(replace(dataset, features=spoilt), split, METRICS["accuracy"])
+    for one, other in zip(before, after, strict=True):
+        assert one.fold_values == other.fold_values
+        assert one.test_value != other.test_value
+    spoilt = dataset.features.copy()
+    spoilt[split.folds[0].val] = 1e6
+    statistics = fit_statistics(replace(dataset, features=spoilt), split.folds[0].train)
+    assert np.abs(statistics.mean).max() < 10
+
+
+def test_they_see_what_the_networks_see(tmp_path: Path) -> None:
+    from nas.models.preprocessing import encode_folds
+
+    generator = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {
+            "a": generator.normal(5, 2, 80).round(3).astype(object),
+            "b": generator.choice(["x", "y", "z", ""], 80),
+            "c": generator.normal(size=80),
+            "t": np.arange(80) % 2,
+        }
+    )
+    frame.loc[::7, "a"] = "?"
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    image = Dataset(
+        "image",
+        generator.integers(0, 255, (60, 4, 5)).astype(np.uint8),
+        np.arange(60) % 2,
+        Schema((), (4, 5)),
+        "binary",
+        (0, 1),
+    )
+    table = load_dataset(DataOptions(str(tmp_path / "t.csv"), target="t"))
+    numbers = load_dataset(DataOptions(str(tmp_path / "t.csv"), target="t", drop=("b",)))
+    for dataset in (table, numbers, image, load_dataset(DataOptions("wine"))):
+        split = split_dataset(dataset, SplitOptions(folds=2))
+        for fold, encoded in zip(split.folds, encode_folds(dataset, split.folds), strict=True):
+            statistics = fit_statistics(dataset, fold.train)
+            for rows, expected in ((fold.train, encoded.x_train), (fold.val, encoded.x_val)):
+                found = encode_rows(dataset, statistics, rows)
+                width = found.shape[1]
+                np.testing.assert_allclose(found, expected[:, :width], rtol=1e-4, atol=1e-5)
+                assert not expected[:, width:].any()
+
+
+def test_large_data_are_sampled_or_left_out_and_it_is_said(
+    iris: tuple[Dataset, Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, split = iris
+    models = baselines._models
+
+    def limited(*arguments: object) -> dict[str, object]:
+        found = models(*arguments)
+        found["SVC"] = replace(found["SVC"], max_rows=30)
+        found["random forest"] = replace(found["random forest"], max_cells=60 * 4)
+        return found
+
+    monkeypatch.setattr(baselines, "_models", limited)
+    monkeypatch.setattr(baselines, "MIN_ROWS", 50)
+    found = {b.name: b for b in run_baselines(dataset, split, METRICS["accuracy"])}
+    assert found["SVC"].value is None and found["SVC"].fold_values == ()
+    assert found["SVC"].test_value is None
+    assert found["SVC"].note == "left out, too slow for 80 rows of 4 columns"
+    assert found["random forest"].note == "learned from 60 of 80 rows"
+    assert found["random forest"].value > 0.8
+    assert found["logistic regression"].note == ""
+
+
+def test_without_a_test_part_and_with_one_split() -> None:
+    dataset = load_dataset(DataOptions("iris"))
+    split = split_dataset(dataset, SplitOptions(folds=1, test_size=0.0))
+    for baseline in run_baselines(dataset, split, METRICS["accuracy"]):
+        assert len(baseline.fold_values) == 1 and baseline.stderr is None
+        assert baseline.test_value is None and baseline.test_interval is None
+
+
+def test_a_fold_that_lacks_a_class(iris: tuple[Dataset, Split]) -> None:
+    dataset, split = iris
+    fold = split.folds[0]
+    lacking = replace(fold, train=fold.train[dataset.y[fold.train] != 2])
+    for metric in ("accuracy", "log_loss"):
+        found = run_baselines(dataset, replace(split, folds=(lacking,)), METRICS[metric])
+        assert all(np.isfinite(baseline.value) for baseline in found)
+        if metric == "accuracy":
+            assert all(baseline.value < 0.7 for baseline in found)
+
+
+def test_they_are_kept_in_the_study(iris: tuple[Dataset, Split], tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path)
+    assert load_baselines(study_record(study)) == ()
+    found = run_baselines(*iris, METRICS["accuracy"])
+    study.set_user_attr("baselines", json.loads(json.dumps([b.to_dict() for b in found])))
+    assert load_baselines(study_record(study)) == found
+    assert all(isinstance(baseline, Baseline) for baseline in found)

@@ -1,0 +1,70 @@
+"""The report as Markdown with pictures."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from reports import report_on
+
+from nas.errors import NasError
+from nas.report import markdown
+from nas.report.markdown import render_markdown, render_note, write_markdown
+from nas.report.sections import Picture
+
+
+def pictures(report) -> list[str]:
+    return [b.name for s in report.sections for b in s.blocks if isinstance(b, Picture)]
+
+
+def test_every_section_and_picture_is_there(record) -> None:
+    report = report_on(record)
+    files = {name: f"r_files/{name}.png" for name in pictures(report)}
+    text = render_markdown(report, files)
+    assert text.startswith("# fake: search report")
+    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert titles == [section.title for section in report.sections]
+    assert re.findall(r'<img src="([^"]*)"', text) == list(files.values())
+    assert text.count("```") % 2 == 0 and "nas search --space space.yaml" in text
+
+
+def test_tables_keep_their_columns_whatever_the_text(record) -> None:
+    trials = tuple(
+        replace(t, outcome="failed", value=None, reason="a|b <i>\n`c`") for t in record.trials
+    )
+    text = render_markdown(report_on(replace(record, trials=trials, winner={})), {})
+    (row,) = [line for line in text.splitlines() if line.startswith("| failed")]
+    assert row == f"| failed | a\\|b \\<i\\> \\`c\\` | {len(trials)} |"
+
+
+def test_the_note_is_the_summary(record) -> None:
+    report = report_on(record)
+    note = render_note(report)
+    assert "on the test part" in note and "## " not in note and "<img" not in note
+
+
+def test_it_is_written_with_its_pictures(record, tmp_path: Path, need) -> None:
+    chrome = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    need(chrome, "Kaleido needs Chrome or Chromium")
+    report = report_on(record)
+    few = [s for s in report.sections if s.name in ("winner", "history", "curves", "reproduce")]
+    folder = write_markdown(replace(report, sections=tuple(few)), tmp_path / "my report.md")
+    text = (tmp_path / "my report.md").read_text(encoding="utf-8")
+    sources = re.findall(r'<img src="([^"]*)"', text)
+    assert len(sources) == 4
+    for source in sources:
+        file = tmp_path / source.replace("%20", " ")
+        begins = b"<svg" if file.suffix == ".svg" else b"\x89PNG"
+        assert file.read_bytes().startswith(begins)
+    assert {file.name for file in tmp_path.iterdir()} == {folder.name, "my report.md"}
+
+
+def test_without_kaleido_nothing_is_written(record, tmp_path: Path, monkeypatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("Image export requires Kaleido")
+
+    monkeypatch.setattr(markdown, "write_images", fail)
+    with pytest.raises(NasError, match=r"Kaleido.*nas\[png\]"):
+        write_markdown(report_on(record), tmp_path / "report.md")
+    assert list(tmp_path.iterdir()) == []
