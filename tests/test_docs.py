@@ -30,13 +30,15 @@ def test_the_readmes_commands_work_in_their_order(tmp_path: Path, data_dir: Path
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "adult.csv").write_text("".join(lines[:1501]), encoding="utf-8")
     (tmp_path / "new.csv").write_text("".join([lines[0], *lines[2000:2010]]), encoding="utf-8")
-    commands = blocks(ROOT / "README.md", "sh")[1].strip().splitlines()
-    assert commands[-1] == "nas dashboard"  # serves until it is ended; has tests of its own
+    using, asking = (block.strip().splitlines() for block in blocks(ROOT / "README.md", "sh")[1:3])
+    assert using.pop() == "nas dashboard"  # serves until it is ended; has tests of its own
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command in commands[:-1]:
+    for command in [*using, *(line.partition("#")[0].strip() for line in asking)]:
         short = command.replace("--trials 50", "--trials 8 --pruner none --folds 2")
         if "space new" in short:
             short += " --epochs 5"
+        if "nas screen" in short:
+            short += " --n 8 --sample 8 --folds 2 --workers 1"
         done = subprocess.run(
             short,
             shell=True,
@@ -47,6 +49,7 @@ def test_the_readmes_commands_work_in_their_order(tmp_path: Path, data_dir: Path
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (tmp_path / "report.html").stat().st_size > 1_000_000
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 11
 
 

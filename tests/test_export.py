@@ -41,7 +41,7 @@ from nas.models.network import initial_weights
 from nas.models.preprocessing import encode_folds, model_inputs
 from nas.search import SearchOptions, open_study, run_search, study_settings
 from nas.space import SearchSpace
-from nas.spec import Problem, TrialResult, TrialSpec
+from nas.spec import Curves, Problem, TrialResult, TrialSpec
 from nas.storage import open_storage
 from nas.study import StudyRecord, study_record
 
@@ -171,7 +171,7 @@ class Untrained(Engine):
                 return np.array([False])
 
             def finish(self) -> list[TrialResult]:
-                return [TrialResult((0.0,), (0.0,), ((engine.loss,),), (1,), 0.1)]
+                return [TrialResult((0.0,), (0.0,), (1,), 0.1, Curves(((engine.loss,),)))]
 
             def weights(self, trial: int, number: int) -> list[np.ndarray]:
                 assert isinstance(fold, FoldData)

@@ -291,7 +291,7 @@ def test_the_command_keeps_data_folds_and_metric(record: StudyRecord) -> None:
     )
     command = parameter_effect(asked, "depth").command
     for option in (
-        "--data 'my data.csv' --target y --drop a,b --groups who --metric accuracy",
+        "--data 'my data.csv' --target y --groups who --drop a,b --metric accuracy",
         "--folds 1 --repeats 3 --val-size 0.3 --test-size 0.0 --seed 7",
     ):
         assert option in command
