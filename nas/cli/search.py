@@ -437,7 +437,7 @@ def _show_winner(record: Any, path: Path) -> None:
         )
     say(str(path), "Model")
     say(
-        f"nas best --study {record.name}, nas importance --study {record.name}, nas dashboard",
+        f"nas report --study {record.name}, nas explain --study {record.name}, nas dashboard",
         "Next",
     )
     sys.stdout.flush()
