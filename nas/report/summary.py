@@ -159,10 +159,12 @@ def _phrase(record: StudyRecord, value: float, rows: str) -> str:
 def _lesson(record: StudyRecord, importance: Importance | None, budget: Budget | None) -> str:
     text = ""
     if importance is not None and (names := ranked_parameters(importance)):
+        # Only fANOVA's shares are shares of the differences between scores.
         fanova = importance.shares["fanova"]
-        share = fanova.get(names[0], max(s.get(names[0], 0.0) for s in importance.shares.values()))
-        of_all = f"{100 * share:.0f}{SPACE}% of the differences"
-        text = f"What mattered most was the {_words(names[0])} ({of_all})"
+        names = sorted(fanova, key=lambda name: -fanova[name]) or names
+        text = f"What mattered most was the {_words(names[0])}"
+        if fanova:
+            text += f" ({100 * fanova[names[0]]:.0f}{SPACE}% of the differences)"
         if len(names) > 1:
             text += f", then the {_words(names[1])}"
     if budget is not None and budget.gap is not None and budget.gap_interval is not None:

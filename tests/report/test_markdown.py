@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from reports import report_on
 
+from nas.analysis.importance import Importance
 from nas.errors import NasError
 from nas.report import markdown
 from nas.report.markdown import render_markdown, render_note, write_markdown
 from nas.report.sections import Picture
+from nas.report.summary import summarize_in_words
 
 
 def pictures(report) -> list[str]:
@@ -68,3 +70,10 @@ def test_without_kaleido_nothing_is_written(record, tmp_path: Path, monkeypatch)
     with pytest.raises(NasError, match=r"Kaleido.*nas\[png\]"):
         write_markdown(report_on(record), tmp_path / "report.md")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_summary_names_what_its_percentage_belongs_to(record) -> None:
+    shares = {"fanova": {"depth": 0.1, "width": 0.6}, "ped_anova": {"depth": 0.9, "width": 0.1}}
+    known = Importance(record.name, shares, {"fanova": {}, "ped_anova": {}}, 20, 0)
+    text = " ".join(summarize_in_words(record, known, (), None))
+    assert "What mattered most was the width (60\u00a0% of the differences), then the depth" in text
