@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ class NoTraining(Pool):
 
     def answer(self, job: int, go_on: bool) -> None:
         self._ready.append(job)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
 
     def close(self) -> None:
         pass
