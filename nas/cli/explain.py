@@ -320,7 +320,8 @@ def _show_comparisons(
     trials = {level.label: level.n_complete for level in effect.levels}
     say(
         f"The best network of each value against the best at {best}, which had "
-        f"{trials[best]} complete trial{'s' * (trials[best] != 1)}; paired over the {n_scores} scores of the folds:"
+        f"{trials[best]} complete trial{'s' * (trials[best] != 1)}; paired over the {n_scores} "
+        "scores of the folds:"
     )
     table = plain_table(
         effect.parameter,
