@@ -23,6 +23,7 @@ from nas.data import (
     Schema,
     Split,
     fit_statistics,
+    image_names,
     load_features,
     n_rows,
     take_rows,
@@ -199,9 +200,10 @@ def predict(model: keras.Model, features: Features, task: str) -> NDArray[Any]:
 
 
 def predict_file(model_path: Path, source: str, output: Path) -> int:
-    """Predicts for each row of a file, and writes a CSV file.
+    """Predicts for each row of a file or image of a folder, and writes a CSV file.
 
-    The file has a column `prediction`, and for classes a column of probabilities each.
+    The file has a column `prediction`, and for classes a column of probabilities each; before
+    those, for a folder, a column `file`.
 
     Returns:
         The number of rows.
@@ -219,6 +221,8 @@ def predict_file(model_path: Path, source: str, output: Path) -> int:
         columns = prediction.T if prediction.ndim == 2 else (1.0 - prediction, prediction)
         for label, column in zip(classes, columns, strict=True):
             table[f"p_{label}"] = column
+    if names := image_names(source):
+        table = {"file": names, **table}
     partial_file = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         pd.DataFrame(table).to_csv(partial_file, index=False)

@@ -1,7 +1,7 @@
 """Data sets: reading, checking, inferring types, holding the test part out, folds."""
 
-from nas.data.dataset import Column, Dataset, Features, Schema, n_rows, take_rows
-from nas.data.load import load_dataset, load_features
+from nas.data.dataset import Column, Dataset, Features, Scaling, Schema, n_rows, take_rows
+from nas.data.load import image_names, load_dataset, load_features
 from nas.data.options import DataOptions
 from nas.data.split import Fold, Split, SplitOptions, split_dataset
 from nas.data.statistics import FoldData, Statistics, fit_statistics
@@ -13,11 +13,13 @@ __all__ = [
     "Features",
     "Fold",
     "FoldData",
+    "Scaling",
     "Schema",
     "Split",
     "SplitOptions",
     "Statistics",
     "fit_statistics",
+    "image_names",
     "load_dataset",
     "load_features",
     "n_rows",

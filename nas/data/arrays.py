@@ -74,11 +74,14 @@ def _one_value_a_row(arrays: Mapping[str, NDArray[Any]], part: str, source: str)
     return y.reshape(len(y))
 
 
-def read_sklearn(name: str) -> Mapping[str, NDArray[Any]]:
+def read_sklearn(name: str, images: bool = False) -> Mapping[str, NDArray[Any]]:
+    """A data set of scikit-learn; `digits` as images of 8 x 8 pixels where those are asked for."""
     from sklearn import datasets
 
     load: Callable[..., Any] = getattr(datasets, f"load_{name}")
     x, y = load(return_X_y=True)
+    if images and name == "digits":
+        x = x.reshape(-1, 8, 8)
     return {"x": x, "y": y}
 
 

@@ -15,6 +15,10 @@ from nas.spec import Task
 # columns, each of shape (n_rows,): float64 for numbers (NaN is missing), object for text.
 Features = NDArray[Any] | Mapping[str, NDArray[Any]]
 
+# How numbers are scaled, by what the training rows teach: to mean 0 and deviation 1, from minimum
+# and maximum to [0, 1] or to [-1, 1], or not at all.
+Scaling = Literal["standard", "unit", "symmetric", "none"]
+
 LARGEST_TARGET = 1e30  # the saved model returns 32-bit floats
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
 
@@ -43,6 +47,13 @@ class Schema:
     def is_table(self) -> bool:
         """Whether features are a mapping of columns rather than one numeric array."""
         return any(column.kind == "categorical" for column in self.columns)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of rows that are images; () of all others."""
+        if len(self.row_shape) == 2:
+            return (*self.row_shape, 1)
+        return self.row_shape if len(self.row_shape) == 3 else ()
 
     def describe(self) -> str:
         """The feature types in a few words."""
@@ -78,6 +89,7 @@ class Dataset:
         groups: Group of each row, shape (n_rows,), or None.
         test_rows: Rows of the test part that the data set brings, or None.
         dropped: Columns left out, with the reason.
+        scaling: How preprocessing scales the numbers.
     """
 
     name: str
@@ -89,6 +101,7 @@ class Dataset:
     groups: NDArray[Any] | None = None
     test_rows: NDArray[np.int64] | None = None
     dropped: Mapping[str, str] | None = None
+    scaling: Scaling = "standard"
 
     @property
     def n_rows(self) -> int:
@@ -106,8 +119,13 @@ class Dataset:
         return f"{self.name}: {self.n_rows:,} rows, {self.schema.describe()} features, {task}"
 
     def hash(self) -> str:
-        """Hash of everything a search learns from: features, target, task, groups, test part."""
+        """Hash of everything a search learns from.
+
+        That is features, target, task, groups, test part, and scaling.
+        """
         digest = hashlib.sha256(repr((self.schema, self.task, self.classes)).encode())
+        if self.scaling != "standard":  # with that, hashes are those from before there were others
+            digest.update(self.scaling.encode())
         columns = (
             [self.features[column.name] for column in self.schema.columns]
             if isinstance(self.features, Mapping)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nas.data.dataset import Scaling
 from nas.spec import Task
 
 
@@ -10,12 +11,16 @@ class DataOptions:
     """Which data to read, and how.
 
     Attributes:
-        source: Name of a known data set, or a path to a `.csv`, `.parquet` or `.npz` file.
+        source: Name of a known data set, or a path to a `.csv`, `.parquet` or `.npz` file, or to
+            a folder with a folder of images for each class.
         target: Target column of a table.
         task: The task; None infers it.
         groups: Column that says which rows belong together.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
+        scaling: How preprocessing scales the numbers.
+        images: Whether rows have to be images; `digits` then has rows of 8 x 8 pixels.
+        image_size: Width and height that the images of a folder are given; None leaves them.
     """
 
     source: str
@@ -24,3 +29,6 @@ class DataOptions:
     groups: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    scaling: Scaling = "standard"
+    images: bool = False
+    image_size: int | None = None

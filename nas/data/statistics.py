@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data.dataset import Dataset, Features, Schema, take_rows
+from nas.data.dataset import Dataset, Features, Scaling, Schema, take_rows
 from nas.spec import Task
 
 MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
@@ -20,8 +20,12 @@ class Statistics:
     """What the preprocessing layers of one model hold.
 
     Attributes:
-        mean: Mean of each numeric column, or of all pixels of an image, shape (n_numeric,) or ().
-        scale: Standard deviation, or 1 where it is 0; same shape.
+        mean: What is subtracted from each numeric column, or from all pixels of an image, shape
+            (n_numeric,) or (). With scaling `standard` it is their mean, with `unit` the minimum,
+            with `symmetric` the middle between minimum and maximum, with `none` 0.
+        scale: What the rest is divided by: the standard deviation, the range, half the range, or
+            1, which it also is where all values are the same; same shape.
+        fill: What takes the place of missing numbers: the mean of each column; same shape.
         missing: Numeric columns that have missing values, as positions; each gets a column of
             its own that says so.
         categories: The known texts of each categorical column, most frequent first.
@@ -31,6 +35,7 @@ class Statistics:
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
+    fill: NDArray[np.float64]
     missing: tuple[int, ...]
     categories: Mapping[str, tuple[str, ...]]
     target_mean: float
@@ -70,9 +75,9 @@ class FoldData:
 
 
 def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
-    """Learns means, deviations and categories from the given rows."""
+    """Learns means, deviations, ranges and categories from the given rows."""
     features = take_rows(dataset.features, rows)
-    mean, scale, missing = _numeric_statistics(features, dataset.schema)
+    mean, scale, fill, missing = _numeric_statistics(features, dataset.schema, dataset.scaling)
     categories: dict[str, tuple[str, ...]] = {}
     if isinstance(features, Mapping):
         for column in dataset.schema.columns:
@@ -86,16 +91,16 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
         target_mean, target_scale = float(y.mean()), float(y.std())
         if _is_constant(np.array(target_mean), np.array(target_scale), len(y)):
             target_scale = 1.0
-    return Statistics(mean, scale, missing, categories, target_mean, target_scale)
+    return Statistics(mean, scale, fill, missing, categories, target_mean, target_scale)
 
 
 def _numeric_statistics(
-    features: Features, schema: Schema
-) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
+    features: Features, schema: Schema, scaling: Scaling
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
     if isinstance(features, Mapping):
         names = [column.name for column in schema.columns if column.kind == "numeric"]
         if not names:
-            return np.zeros(0), np.ones(0), ()
+            return np.zeros(0), np.ones(0), np.zeros(0), ()
         values = np.stack([features[name] for name in names], axis=1)
     else:
         values = features
@@ -103,14 +108,23 @@ def _numeric_statistics(
     axis = 0 if len(schema.row_shape) == 1 else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
-        mean = np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
-        scale = np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))
+        fill = np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
+        deviation = np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))
+        low = np.asarray(np.nanmin(values, axis=axis), dtype=np.float64)
+        high = np.asarray(np.nanmax(values, axis=axis), dtype=np.float64)
+    fill = np.nan_to_num(fill, nan=0.0)
+    mean, scale = {
+        "standard": (fill, deviation),
+        "unit": (low, high - low),
+        "symmetric": ((high + low) / 2, (high - low) / 2),
+        "none": (np.zeros_like(fill), np.ones_like(fill)),
+    }[scaling]
     mean = np.nan_to_num(mean, nan=0.0)
-    scale = np.where(_is_constant(mean, scale, len(values)), 1.0, scale)
+    scale = np.where(_is_constant(fill, deviation, len(values)), 1.0, scale)
     missing: tuple[int, ...] = ()
     if values.ndim == 2 and values.dtype.kind == "f":
         missing = tuple(np.flatnonzero(np.isnan(values).any(axis=0)).tolist())
-    return mean, scale, missing
+    return mean, scale, fill, missing
 
 
 def _is_constant(

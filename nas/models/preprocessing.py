@@ -28,9 +28,9 @@ def build_preprocessor(
 ) -> keras.Model:
     """Raw features to the encoded matrix.
 
-    Numbers are standardized; a missing one becomes the mean, and where the training rows had
-    missing ones a further column says so. A category becomes one column among its peers, an
-    unknown one none of them.
+    Numbers are scaled; a missing one becomes the mean, and where the training rows had missing
+    ones a further column says so. A category becomes one column among its peers, an unknown one
+    none of them.
 
     Args:
         schema: What a row of raw features looks like.
@@ -55,7 +55,7 @@ def build_preprocessor(
                 if len(numeric) > 1
                 else numeric[0]
             )
-            parts += _standardized(x, schema, statistics)
+            parts += _scaled(x, schema, statistics)
         for number, (name, categories) in enumerate(statistics.categories.items(), start=1):
             lookup = layers.StringLookup(
                 vocabulary=list(categories),
@@ -72,7 +72,7 @@ def build_preprocessor(
             if len(schema.row_shape) > 1
             else inputs
         )
-        parts = _standardized(x, schema, statistics)
+        parts = _scaled(x, schema, statistics)
     encoded = (
         layers.Concatenate(name=layer_name("encoded", schema))(parts)
         if len(parts) > 1
@@ -84,17 +84,17 @@ def build_preprocessor(
     return keras.Model(inputs, encoded, name="preprocessing")
 
 
-def _standardized(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
-    standardize = layers.Normalization(
+def _scaled(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
+    scale = layers.Normalization(
         axis=-1 if statistics.mean.ndim else None,
         mean=statistics.mean.astype(np.float32),
         variance=np.square(statistics.scale).astype(np.float32),
         name=layer_name("standardize", schema),
     )
     if not schema.columns:
-        return [standardize(x)]
+        return [scale(x)]
     is_missing = ops.isnan(x)
-    parts = [ops.where(is_missing, 0.0, standardize(x))]
+    parts = [scale(ops.where(is_missing, statistics.fill.astype(np.float32), x))]
     parts.extend(ops.cast(is_missing[:, k : k + 1], "float32") for k in statistics.missing)
     return parts
 
