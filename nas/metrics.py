@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError, did_you_mean
-from nas.spec import Task
+from nas.spec import Loss, Task
 
 Array = NDArray[Any]
 CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
@@ -38,7 +38,11 @@ class Metric:
 
 
 def predictions_of(
-    task: Task, outputs: Array, target_mean: float = 0.0, target_scale: float = 1.0
+    task: Task,
+    outputs: Array,
+    target_mean: float = 0.0,
+    target_scale: float = 1.0,
+    loss: Loss = "cross_entropy",
 ) -> Array:
     """Turns a network's outputs (logits, or a standardized value) into predictions.
 
@@ -47,12 +51,16 @@ def predictions_of(
         outputs: Shape (n, n_outputs).
         target_mean: Mean that the regression target was standardized with.
         target_scale: Deviation that it was standardized with.
+        loss: What was minimized; with `logistic`, each class has a sigmoid output, and they are
+            divided by their sum.
     """
     outputs = outputs.astype(np.float64)
     if task == "regression":
         return np.asarray(outputs[:, 0] * target_scale + target_mean)
     if task == "binary":
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs[:, 0])))
+    if loss == "logistic":
+        outputs = -np.logaddexp(0.0, -outputs)  # logarithms of the sigmoids
     shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 

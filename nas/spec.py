@@ -9,7 +9,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from nas.layers import Layer, build_layers
+
 Task = Literal["binary", "multiclass", "regression"]
+Loss = Literal["cross_entropy", "logistic", "squared", "absolute", "huber"]
+
+
+INITIALIZERS_WITH_NUMBERS = {"normal": 1, "uniform": 2, "constant": 1}  # and how many
+
+
+def parse_initializer(text: str) -> tuple[str, tuple[float, ...]]:
+    """Name and numbers of an initializer such as `he_normal` or `uniform(0, 0.01)`.
+
+    Raises:
+        ValueError: When it has numbers that it should not have, or that cannot be read.
+    """
+    name, bracket, rest = text.partition("(")
+    texts = rest.removesuffix(")").split(",") if bracket else []
+    numbers = tuple(float(number) for number in texts)
+    if (bracket and not rest.endswith(")")) or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"got '{text}'")
+    if len(numbers) != INITIALIZERS_WITH_NUMBERS.get(name, 0):
+        raise ValueError(f"got {len(numbers)} numbers in '{text}'")
+    if (name == "normal" and numbers[0] < 0) or (name == "uniform" and numbers[0] > numbers[1]):
+        raise ValueError(f"got '{text}'")
+    return name, numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +44,14 @@ class Problem:
         task: `binary` (one logit), `multiclass` (a logit per class) or `regression` (one value).
         n_inputs: Columns of the encoded feature matrix.
         n_outputs: Units of the output layer.
+        image_shape: Height, width and channels of a row that is an image, in the order of its
+            columns; empty for any other row.
     """
 
     task: Task
     n_inputs: int
     n_outputs: int
+    image_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +59,21 @@ class Architecture:
     """The network between the encoded features and the output layer.
 
     Attributes:
-        network: Family of networks; `mlp` is the only one so far.
-        units: Units of each hidden layer, first to last; empty for a linear model.
+        network: Family of networks: `mlp`, or `cnn`.
+        units: Units of each hidden dense layer, first to last; empty for a linear model, or for
+            a convolutional network without a dense hidden layer.
         activation: Keras name of the hidden layers' activation.
         normalization: `none`, `batch` or `layer`, between a hidden layer and its activation.
         residual: Whether each hidden layer after the first adds its input to its output.
-        dropout: Share of units dropped after each hidden layer while training, in [0, 1).
+        dropout: Share of units dropped while training, in [0, 1): after each dense hidden layer,
+            and after the convolutional part.
         initializer: Of the hidden kernels: a Keras name, `normal(deviation)`,
             `uniform(low, high)` or `constant(value)`.
         bias_initializer: Of the hidden biases, likewise.
+        output_initializer: Of the output layer's kernel, likewise; `same` is that of the hidden
+            layers, for its bias too.
+        convolutions: The convolutional part, in the notation of `nas.layers`; empty for `mlp`.
+        spatial_dropout: Share of feature maps dropped after each convolution, in [0, 1).
     """
 
     network: str
@@ -51,6 +84,22 @@ class Architecture:
     dropout: float
     initializer: str
     bias_initializer: str = "zeros"
+    output_initializer: str = "glorot_uniform"
+    convolutions: tuple[str, ...] = ()
+    spatial_dropout: float = 0.0
+
+    def __str__(self) -> str:
+        """The layers in a few words, such as `3 x 64 relu` or `32c3-mp2-fc32 relu`."""
+        units = self.units
+        if self.convolutions:
+            items = [*self.convolutions, *[f"fc{n}" for n in units]]
+            shown = "-".join(items if len(items) <= 12 else [*items[:6], "...", *items[-5:]])
+            return f"{shown} {self.activation}"
+        if not units:
+            return "linear"
+        if len(set(units)) == 1:
+            return f"{len(units)} x {units[0]} {self.activation}"
+        return "-".join(map(str, units)) + f" {self.activation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +124,15 @@ class Training:
         l2: Penalty on the kernels' squares.
         label_smoothing: Share of a target spread over all classes; classification only.
         clip_norm: Largest global norm of a step's gradient; 0 turns clipping off.
-        batch_size: Rows a step; an epoch's last batch may be smaller.
+        batch_size: Rows a step; an epoch's last batch may be smaller. 0 is all rows at once.
         epochs: Passes over the training rows, at the most.
         early_stopping: Epochs without a lower training loss after which a fold ends; 0 is never.
+        steps: Steps after which a fold ends, if its epochs have more; 0 for no such limit.
+        loss: What is minimized; see `TrialSpec.loss`.
+        shift: Largest random shift of an image, as a share of its size.
+        rotation: Largest random rotation of an image, in degrees.
+        zoom: Largest random enlargement or reduction of an image, as a share.
+        flip: How images are flipped at random: `none`, `horizontal`, `vertical` or `both`.
     """
 
     optimizer: str
@@ -100,6 +155,38 @@ class Training:
     batch_size: int
     epochs: int
     early_stopping: int
+    steps: int = 0
+    loss: Literal["auto"] | Loss = "auto"
+    shift: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    flip: str = "none"
+
+    def rows_per_step(self, n_rows: int) -> int:
+        """Rows of every step but an epoch's last, with so many training rows."""
+        return max(1, min(self.batch_size or n_rows, n_rows))
+
+    def steps_per_epoch(self, n_rows: int) -> int:
+        """Steps of an epoch that is not cut short."""
+        return -(-n_rows // self.rows_per_step(n_rows))
+
+    def n_steps(self, n_rows: int) -> int:
+        """Steps in all, at the most."""
+        total = self.epochs * self.steps_per_epoch(n_rows)
+        return min(total, self.steps) if self.steps else total
+
+    def n_epochs(self, n_rows: int) -> int:
+        """Epochs in all, at the most; the last one may be cut short."""
+        return -(-self.n_steps(n_rows) // max(1, self.steps_per_epoch(n_rows)))
+
+
+def resolve_loss(task: Task, training: Training) -> Loss:
+    """What is minimized; see `TrialSpec.loss`."""
+    if training.loss == "auto":
+        return "squared" if task == "regression" else "cross_entropy"
+    if task == "binary":  # where the two are the same
+        return "cross_entropy"
+    return training.loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +208,39 @@ class TrialSpec:
         Raises:
             KeyError, TypeError: When `data` lacks a field or has an unknown one.
         """
-        architecture = dict(data["architecture"])
+        problem, architecture = dict(data["problem"]), dict(data["architecture"])
+        problem["image_shape"] = tuple(problem.get("image_shape", ()))
         architecture["units"] = tuple(architecture["units"])
+        architecture["convolutions"] = tuple(architecture.get("convolutions", ()))
         return cls(
-            problem=Problem(**data["problem"]),
+            problem=Problem(**problem),
             architecture=Architecture(**architecture),
             training=Training(**data["training"]),
         )
+
+    @property
+    def loss(self) -> Loss:
+        """What is minimized.
+
+        `cross_entropy` of softmax outputs, or of one sigmoid output; `logistic`, the sum of one
+        logistic loss for each class, each with a sigmoid output; for regression `squared`,
+        `absolute` or `huber`. `auto` is the first that fits the task.
+        """
+        return resolve_loss(self.problem.task, self.training)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers with their shapes, from the first to the output layer."""
+        network, problem = self.architecture, self.problem
+        shape = problem.image_shape if network.convolutions else (problem.n_inputs,)
+        return build_layers(
+            shape, network.convolutions, network.units, problem.n_outputs, network.residual
+        )
+
+    @property
+    def hidden(self) -> tuple[Layer, ...]:
+        """The hidden layers: those with weights, but for the output layer."""
+        return tuple(layer for layer in self.layers if layer.is_hidden)
 
     @property
     def n_weights(self) -> int:
@@ -135,23 +248,13 @@ class TrialSpec:
 
         Equal to `build_model(spec).count_params()`, without building it.
         """
-        per_unit = {"none": 0, "layer": 2, "batch": 4}[self.architecture.normalization]
-        total, inputs = 0, self.problem.n_inputs
-        for units in self.architecture.units:
-            total += (inputs + 1 + per_unit) * units
-            inputs = units
-        return total + (inputs + 1) * self.problem.n_outputs
+        normalization = self.architecture.normalization
+        return sum(layer.n_weights(normalization) for layer in self.layers)
 
     def describe(self) -> str:
         """A few words for a progress line, such as `3 x 64 relu, adam 0.001`."""
-        units = self.architecture.units
-        if not units:
-            layers = "linear"
-        elif len(set(units)) == 1:
-            layers = f"{len(units)} x {units[0]} {self.architecture.activation}"
-        else:
-            layers = "-".join(map(str, units)) + f" {self.architecture.activation}"
-        return f"{layers}, {self.training.optimizer} {self.training.learning_rate:.2g}"
+        training = self.training
+        return f"{self.architecture}, {training.optimizer} {training.learning_rate:.2g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 from nas.analysis.reproduction import data_options
 from nas.errors import NasError, did_you_mean
 from nas.space import Choice, Constant, Parameter, Range, SearchSpace, parse_space
-from nas.space.vocabulary import MLP
+from nas.space.vocabulary import WORDS
 from nas.study import StudyRecord, TrialRecord
 
 MAX_LEVELS = 12  # whole numbers with more values than this are put into bins, like all others
@@ -177,7 +177,7 @@ def group_trials(record: StudyRecord, parameter: str) -> tuple[Group, ...]:
                 if t.outcome in ("pruned", "diverged") and holds(t.params[parameter])
             ),
         )
-        for label, value, holds in _levels(entry.domain, MLP[_key(parameter)].kind == "int")
+        for label, value, holds in _levels(entry.domain, WORDS[_key(parameter)].kind == "int")
     )
 
 
@@ -463,7 +463,7 @@ def _gridded(domain: Constant | Choice | Range, key: str) -> Constant | Choice |
     if not isinstance(domain, Range):
         return domain
     few = (domain.high - domain.low) / (domain.step or 1) < MAX_LEVELS
-    if MLP[key].kind != "int":
+    if WORDS[key].kind != "int":
         return domain if few or domain.step is None else Range(domain.low, domain.high)
     if few or domain.log:
         # Each value is a level of its own, and a grid on a log scale would leave some out.
@@ -472,23 +472,34 @@ def _gridded(domain: Constant | Choice | Range, key: str) -> Constant | Choice |
     return Range(domain.low, domain.low + step * int((domain.high - domain.low) // step), step=step)
 
 
+def _smallest(space: SearchSpace, key: str) -> float:
+    """The smallest number that a parameter can be."""
+    entry = space.parameters.get(key)
+    if entry is None:
+        return float(WORDS[key].default)
+    match entry.domain:
+        case Constant(value):
+            return float(value)
+        case Choice(values):
+            return min(map(float, values))
+        case Range(low=low):
+            return low
+
+
 def _companions(
     space: SearchSpace, key: str, base: TrialRecord, surrogate: Surrogate | None
 ) -> Iterator[tuple[str, Choice | Range]]:
     """Other parameters to vary beside this one, the most important first."""
-    conditions = {*space.parameters[key].when, *MLP[key].used_with}
-    if MLP[key].min_depth:
-        conditions.add("depth")
-    depth = space.parameters.get("depth")
-    depths = {int(value) for _, value, _ in _levels(depth.domain, True)} if depth else {2}
+    own = WORDS[key]
+    conditions = {*space.parameters[key].when, *own.used_with, *own.at_least}
     shares = surrogate.importance if surrogate is not None else {"learning_rate": 2.0, "width": 1.0}
     for name in sorted(space.parameters, key=lambda name: -shares.get(name, 0.0)):
-        entry, word = space.parameters[name], MLP[name]
+        entry, word = space.parameters[name], WORDS[name]
         if (
             name != key
             and name not in conditions
             and not (entry.when or word.used_with or entry.per_layer)
-            and word.min_depth <= min(depths)
+            and all(_smallest(space, other) >= least for other, least in word.at_least.items())
             and not isinstance(entry.domain, Constant)
         ):
             domain = _gridded(entry.domain, name)
@@ -496,11 +507,11 @@ def _companions(
             yield name, domain
     # Nothing else was searched: what a fair comparison needs to adapt.
     name = "learning_rate" if key != "learning_rate" else "width"
-    centre: float = base.params.get(name, MLP[name].default)
+    centre: float = base.params.get(name, WORDS[name].default)
     if base.spec is not None and name == "learning_rate":
         centre = base.spec.training.learning_rate
     low, high = centre / 4, centre * 4
-    if MLP[name].kind == "int":
+    if WORDS[name].kind == "int":
         low, high = max(1, round(low)), max(1, round(high))
     yield name, Range(low, high, log=True)
 

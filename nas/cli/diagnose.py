@@ -115,11 +115,10 @@ def train(
         from nas.engines.pool import LocalPool
         from nas.engines.selection import Selection
         from nas.models.preprocessing import encode_folds
-        from nas.spec import Problem
 
         encoded = encode_folds(dataset, split.folds)
         pool = LocalPool(Selection(encoded, the_metric, "auto").choose)
-    problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
+    problem = dataset.problem(encoded[0].x_train.shape[1])
     if like is None:
         spec = given_spec(given_space, values, problem)
     else:

@@ -104,7 +104,6 @@ def screen(
         from nas.analysis.screening import FEW, judge
         from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
         from nas.metrics import check_metric, get_metric
-        from nas.spec import Problem
 
         if source in ("mnist", "fashion_mnist", "cifar10"):
             start_tensorflow()
@@ -117,7 +116,7 @@ def screen(
         scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
         check_metric(the_metric, scored, len(dataset.classes))
         # Whether the space holds enough networks does not depend on the number of inputs.
-        draw_networks(the_space, Problem(dataset.task, 1, dataset.n_outputs), n, seed)
+        draw_networks(the_space, dataset.problem(1), n, seed)
 
     if not as_json:
         say(dataset.describe(), "Data")
@@ -137,7 +136,7 @@ def screen(
 
             encoded = encode_data(dataset, split)
             pool = LocalPool(Selection(encoded, the_metric, "auto").choose)
-    problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
+    problem = dataset.problem(encoded[0].x_train.shape[1])
     specs = draw_networks(the_space, problem, n, seed)
     options = SampleOptions(sample, deadline, seed, n_workers)
     try:

@@ -162,9 +162,11 @@ def search(
             groups,
             names_of(drop),
             names_of(categorical),
+            images=the_space.network == "cnn",
         )
         split_options = SplitOptions(folds, repeats, val_size, test_size, seed)
         dataset = load_dataset(data_options)
+        the_space.check_problem(dataset.problem(1))
         split = split_dataset(dataset, split_options)
         the_metric = get_metric(metric, dataset.task)
         scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
@@ -193,7 +195,6 @@ def search(
 
     with working("Starting TensorFlow"):
         from nas.model_card import is_winner, winner_entry
-        from nas.spec import Problem
 
         pool: Any
         if n_workers > 1:
@@ -209,7 +210,7 @@ def search(
 
             encoded = encode_data(dataset, split)
             pool = LocalPool(Selection(encoded, the_metric, engine).choose)
-    problem = Problem(dataset.task, encoded[0].x_train.shape[1], dataset.n_outputs)
+    problem = dataset.problem(encoded[0].x_train.shape[1])
     with live_study(database, storage, name) as live:
         interrupted = follow(run_search(live, storage, the_space, problem, pool, options))
 

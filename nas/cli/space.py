@@ -1,17 +1,21 @@
 """`nas space`: writing, checking and showing search spaces."""
 
 import inspect
+import math
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.errors import NasError
+from nas.layers import parse_layers
 from nas.space import (
     Choice,
     Constant,
     Parameter,
+    RandomSuggester,
     Range,
     SearchSpace,
     SpaceError,
@@ -20,11 +24,19 @@ from nas.space import (
     parse_space,
     shipped_spaces,
 )
-from nas.space.vocabulary import MLP, Value, Word
+from nas.space.vocabulary import WORDS, Value, Word
+from nas.spec import Problem, TrialSpec
 
 app = typer.Typer(
     help="Write, check and show search spaces.", no_args_is_help=True, rich_markup_mode="rich"
 )
+
+IMAGES = {  # shapes of known data sets
+    "digits": (8, 8, 1),
+    "mnist": (28, 28, 1),
+    "fashion_mnist": (28, 28, 1),
+    "cifar10": (32, 32, 3),
+}
 
 SpaceArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped space.")]
 
@@ -52,13 +64,34 @@ def list_spaces(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def show(space: SpaceArgument, as_json: JsonOption = False) -> None:
-    """Show what each parameter of a space can be."""
-    the_space = load_space(space)
-    rows = [
-        (key, _describe(entry), _condition(key, entry), MLP[key].help)
+def show(
+    space: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, the name of a shipped space, or a network in the compact notation."
+        ),
+    ],
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            help="Shape of a row, such as 28x28x1 or 64, for what a notation means. "
+            "[default: that of the data, or 28x28x1]"
+        ),
+    ] = None,
+    outputs: Annotated[int, typer.Option(min=1, help="Units of the output layer.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what each parameter of a space can be, and its networks layer by layer."""
+    if _is_notation(space):
+        the_space = SearchSpace({"layers": space}, name=space, network="cnn")
+    else:
+        the_space = load_space(space)
+    parameters = [
+        (key, _describe(key, entry), _condition(key, entry), WORDS[key].help)
         for key, entry in the_space.parameters.items()
     ]
+    shape = _shape(rows) if rows else IMAGES.get(the_space.data or "", (28, 28, 1))
+    networks = _networks(the_space, shape, outputs)
     if as_json:
         print_json(
             {
@@ -68,18 +101,93 @@ def show(space: SpaceArgument, as_json: JsonOption = False) -> None:
                 "target": the_space.target,
                 "parameters": {
                     key: {"values": values, "only_with": condition, "about": about}
-                    for key, values, condition, about in rows
+                    for key, values, condition, about in parameters
+                },
+                "layers": {
+                    text: {
+                        "layers": [
+                            {"name": layer.name, "output_shape": layer.output_shape,
+                             "weights": layer.n_weights(spec.architecture.normalization)}
+                            for layer in spec.layers
+                        ],
+                        "weights": spec.n_weights,
+                    }
+                    for text, spec in networks.items()
                 },
             }
-        )
+        )  # fmt: skip
         return
-    say(f"{the_space.name}: {the_space.network} on {the_space.data or 'any data'}")
-    # The meanings fit beside the values on a wide terminal only.
-    columns = ("parameter", "values", "only with", "meaning")[: 4 if console.width >= 110 else 3]
-    table = plain_table(*columns)
-    for row in rows:
-        table.add_row(*row[: len(columns)])
+    if not _is_notation(space):
+        say(f"{the_space.name}: {the_space.network} on {the_space.data or 'any data'}")
+        # The meanings fit beside the values on a wide terminal only.
+        columns = ("parameter", "values", "only with", "meaning")[
+            : 4 if console.width >= 110 else 3
+        ]
+        table = plain_table(*columns)
+        for row in parameters:
+            table.add_row(*row[: len(columns)])
+        console.print(table)
+    for text, spec in networks.items():
+        _show_layers(text, spec, shape)
+
+
+def _is_notation(text: str) -> bool:
+    if Path(text).exists():
+        return False
+    try:
+        return bool(parse_layers(text))
+    except ValueError:
+        return False
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.split("x")
+    sizes = tuple(int(part) for part in parts if part.isdecimal())
+    if len(sizes) != len(parts) or len(sizes) not in (1, 2, 3) or 0 in sizes:
+        raise NasError("--rows", f"got '{text}'", "sizes such as 28x28x1, or 64")
+    return (*sizes, 1) if len(sizes) == 2 else sizes
+
+
+def _networks(space: SearchSpace, shape: tuple[int, ...], outputs: int) -> dict[str, TrialSpec]:
+    """The networks that a space gives in the compact notation, for rows of this shape."""
+    entry = space.parameters.get("layers")
+    if entry is None:
+        return {}
+    domain = entry.domain
+    values = domain.values if isinstance(domain, Choice) else (getattr(domain, "value", ""),)
+    image = shape if len(shape) == 3 else ()
+    problem = Problem("multiclass", math.prod(shape), outputs, image)
+    networks = {}
+    normalization = space.parameters.get("normalization")
+    is_fixed = normalization is not None and isinstance(normalization.domain, Constant)
+    fixed = {"normalization": normalization} if is_fixed else {}
+    for text in map(str, values):
+        one = SearchSpace({"layers": text, **fixed}, network=space.network)
+        if not image and any(item.kind != "fc" for item in parse_layers(text)):
+            raise NasError("--rows", f"got {shape[0]} for '{text}'", "an image such as 28x28x1")
+        networks[text] = one.sample(RandomSuggester(0), problem)
+    return networks
+
+
+def _show_layers(text: str, spec: TrialSpec, shape: tuple[int, ...]) -> None:
+    say(f"\n{text} on rows of {_sizes(shape)}: {spec.n_weights:,} weights")
+    table = plain_table("layer", "window", "output", "weights", right=("weights",))
+    names = [layer.name for layer in spec.layers]
+    for layer in spec.layers:
+        window = ""
+        if layer.kind in ("convolution", "max_pooling", "average_pooling"):
+            window = f"{layer.window} x {layer.window}"
+            window += f", stride {layer.stride}" if layer.stride > 1 else ""
+        name = layer.name
+        if layer.skip is not None:
+            name += " + " + (names[layer.skip] if layer.skip >= 0 else "input")
+        weights = layer.n_weights(spec.architecture.normalization)
+        table.add_row(name, window, _sizes(layer.output_shape), f"{weights:,}" if weights else "")
     console.print(table)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 @app.command()
@@ -93,12 +201,17 @@ def check(space: SpaceArgument) -> None:
     )
 
 
-def _describe(entry: Parameter) -> str:
+def _describe(key: str, entry: Parameter) -> str:
+    names = {number: name for name, number in WORDS[key].names.items()}
+
+    def plain(value: Value) -> str:
+        return names.get(value, "") or _plain(value) if isinstance(value, int) else _plain(value)
+
     match entry.domain:
         case Constant(value):
-            return _plain(value)
+            return plain(value)
         case Choice(values):
-            text = ", ".join(map(_plain, values))
+            text = ", ".join(map(plain, values))
         case Range(low, high, log, step):
             text = f"{low:g} to {high:g}"
             if log:
@@ -109,11 +222,12 @@ def _describe(entry: Parameter) -> str:
 
 
 def _condition(key: str, entry: Parameter) -> str:
-    conditions: dict[str, tuple[Any, ...]] = dict(MLP[key].used_with)
+    conditions: dict[str, tuple[Any, ...]] = dict(WORDS[key].used_with)
     conditions.update(entry.when)
     texts = [f"{other} {' or '.join(map(_plain, values))}" for other, values in conditions.items()]
-    if MLP[key].min_depth > 1:
-        texts.append(f"depth {MLP[key].min_depth} or more")
+    texts += [
+        f"{other} {least} or more" for other, least in WORDS[key].at_least.items() if least > 1
+    ]
     return ", ".join(texts)
 
 
@@ -124,7 +238,12 @@ def _plain(value: Value) -> str:
 
 
 def _new(
-    file: Path, force: bool, data: str | None, target: str | None, **given: str | None
+    file: Path,
+    force: bool,
+    network: str,
+    data: str | None,
+    target: str | None,
+    **given: str | None,
 ) -> None:
     if file.is_dir():
         raise NasError(str(file), "is a folder", "a file to write")
@@ -135,12 +254,12 @@ def _new(
     if file.suffix not in (".yaml", ".yml"):
         raise NasError(str(file), f"the ending '{file.suffix}'", ".yaml")
     entries = {
-        key: parse_option(key, MLP[key], text) for key, text in given.items() if text is not None
+        key: parse_option(key, WORDS[key], text) for key, text in given.items() if text is not None
     }
     if not entries:
         raise typer.BadParameter("got no parameter; expected at least one, such as --depth 1:8")
     try:
-        space = SearchSpace(entries, name=file.stem, data=data, target=target)
+        space = SearchSpace(entries, name=file.stem, network=network, data=data, target=target)
     except SpaceError as error:
         option = "--" + error.key.replace("_", "-")
         raise NasError(option, error.received, error.expected, error.fix) from None
@@ -161,7 +280,9 @@ def parse_option(key: str, word: Word, text: str) -> Parameter:
     """
     option = "--" + key.replace("_", "-")
     if ":" not in text:
-        values = [_option_value(option, word, item.strip()) for item in text.split(",")]
+        # A comma within an initializer's brackets divides its numbers.
+        items = re.split(r",(?![^(]*\))", text)
+        values = [_option_value(option, word, item.strip()) for item in items]
         return Parameter(Constant(values[0]) if len(values) == 1 else Choice(values))
     low, high, *flags = text.split(":")
     step: float | None = None
@@ -177,12 +298,14 @@ def parse_option(key: str, word: Word, text: str) -> Parameter:
 
 
 def _option_value(option: str, word: Word, text: str) -> Value:
-    if word.kind == "str":
+    if word.kind not in ("int", "float", "bool"):
         return text
     if word.kind == "bool":
         if text not in ("true", "false"):
             raise NasError(option, f"got '{text}'", "true or false")
         return text == "true"
+    if text in word.names:
+        return word.names[text]
     return _option_number(option, text)
 
 
@@ -218,6 +341,12 @@ def _with_vocabulary_options() -> Any:
             annotation=Annotated[bool, typer.Option("--force", help="Replace the file.")],
         ),
         inspect.Parameter(
+            "network",
+            keyword,
+            default="mlp",
+            annotation=Annotated[Literal["mlp", "cnn"], typer.Option(help="Family of networks.")],
+        ),
+        inspect.Parameter(
             "data",
             keyword,
             default=None,
@@ -230,8 +359,8 @@ def _with_vocabulary_options() -> Any:
             annotation=Annotated[str | None, typer.Option(help="Target column of that data.")],
         ),
     ]
-    for key, word in MLP.items():
-        limits = ", ".join(word.choices) if word.choices else word.allowed()
+    for key, word in WORDS.items():
+        limits = ", ".join(word.choices) if word.kind == "str" else word.allowed()
         parameters.append(
             inspect.Parameter(
                 key,
@@ -243,7 +372,7 @@ def _with_vocabulary_options() -> Any:
                         "--" + key.replace("_", "-"),
                         metavar="VALUES",
                         help=f"{word.help} ({limits})",
-                        rich_help_panel="Parameters",
+                        rich_help_panel=_panel(word),
                     ),
                 ],
             )
@@ -251,6 +380,12 @@ def _with_vocabulary_options() -> Any:
     new.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     new.__annotations__ = {p.name: p.annotation for p in parameters}
     return new
+
+
+def _panel(word: Word) -> str:
+    if len(word.networks) > 1:
+        return "Parameters"
+    return "Parameters of network " + word.networks[0]
 
 
 app.command("new")(_with_vocabulary_options())

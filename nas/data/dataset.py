@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError
-from nas.spec import Task
+from nas.spec import Problem, Task
 
 # A numeric array of shape (n_rows, *row_shape), or where there are categories a mapping of
 # columns, each of shape (n_rows,): float64 for numbers (NaN is missing), object for text.
@@ -112,6 +112,10 @@ class Dataset:
     def n_outputs(self) -> int:
         """Units of the output layer that the task needs."""
         return len(self.classes) if self.task == "multiclass" else 1
+
+    def problem(self, n_inputs: int) -> Problem:
+        """What it asks of a network, with so many columns in the encoded matrix."""
+        return Problem(self.task, n_inputs, self.n_outputs, self.schema.image_shape)
 
     def describe(self) -> str:
         """One line: rows, feature types and task."""

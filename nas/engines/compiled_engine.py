@@ -47,8 +47,8 @@ PREDICT_ROWS = 8192  # rows that are predicted at once, over all lanes
 def unsupported(spec: TrialSpec) -> str:
     """Why the compiled engine does not train a network, in a few words; empty if it does."""
     units = spec.architecture.units
-    if spec.architecture.network != "mlp":
-        return f"it is a {spec.architecture.network}"
+    if spec.architecture.convolutions:
+        return "it has convolutions"
     if len(units) > MAX_DEPTH:
         return f"{len(units)} hidden layers take too long to compile"
     if units and max(units) > MAX_WIDTH:
@@ -65,12 +65,12 @@ def program_shape(spec: TrialSpec, n_folds: int, n_rows: int) -> Shape:
     """The shape of the program that trains a trial on folds of up to `n_rows` training rows."""
     units = spec.architecture.units
     shape = Shape(
-        task=spec.problem.task,
+        loss=spec.loss,
         n_inputs=spec.problem.n_inputs,
         n_outputs=spec.problem.n_outputs,
         depth=len(units),
         width=width_class(max(units)) if units else 0,
-        batch_size=min(spec.training.batch_size, n_rows),
+        batch_size=spec.training.rows_per_step(n_rows),
         normalization=spec.architecture.normalization if units else "none",
         softplus=bool(units) and spec.architecture.activation == "softplus",
         has_l1=spec.training.l1 > 0.0,
@@ -123,7 +123,7 @@ class _Trial:
         ]
         # The first fold's states by which the trial is examined; tensors do not change.
         self._initial = self._first = self._previous = self._states[0]
-        self.log = TrialLog(spec.training, n_folds)
+        self.log = TrialLog(spec.training, engine.folds)
         self.log.seconds = time.perf_counter() - started
 
     def run_epoch(self) -> None:
@@ -192,8 +192,10 @@ class _Trial:
             sizes = np.full(own_steps, batch)
             sizes[-1] = n_rows - batch * (own_steps - 1)
             row_weights[lane, :n_rows] = np.repeat(1.0 / sizes, sizes)
-            share[:own_steps, lane] = sizes / n_rows
-            rule[:own_steps, lane] = rule_of(own_steps, epoch)
+            of_steps = rule_of(own_steps, epoch)
+            taken = len(of_steps)  # less than there are where the budget of steps ends
+            share[:taken, lane] = sizes[:taken] / sizes[:taken].sum()
+            rule[:taken, lane] = of_steps
             seeds[lane] = np.random.SeedSequence((self._seeds[fold], epoch, 2)).generate_state(1)[0]
         return Epoch(
             x=_lanes(self._engine.x_train, group),
@@ -225,7 +227,7 @@ class _Trial:
             data = engine.folds[fold]
             y = data.y_val if part == "val" else data.y_train
             own = outputs[fold - group[0], : len(y)]
-            scores[fold] = score_outputs(engine.metric, data, y, own)
+            scores[fold] = score_outputs(engine.metric, data, y, own, self._spec.loss)
         return scores
 
 
@@ -267,7 +269,7 @@ def _smooth(y: NDArray[np.float32], spec: TrialSpec) -> NDArray[np.float32]:
     share = spec.training.label_smoothing
     if spec.problem.task == "regression" or not share:
         return y
-    classes = max(2, spec.problem.n_outputs)
+    classes = 2 if spec.loss == "logistic" else max(2, spec.problem.n_outputs)
     return np.asarray(y * np.float32(1.0 - share) + np.float32(share / classes))
 
 

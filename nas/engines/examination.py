@@ -2,31 +2,32 @@
 
 Alike for all engines: made from weights in the order of `build_model(spec).get_weights()`.
 
-Notation: a layer's input and output are always (n_rows, n_units). Batch normalization uses the
-statistics of the examined training rows, for validation rows too.
+Notation: a layer's output is (n_rows, n_units), or (n_rows, height, width, n_filters). Batch
+normalization uses the statistics of the examined training rows, for validation rows too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.data import FoldData
+from nas.models.forward import kernels_of, run_forward
 from nas.models.training import encode_labels, make_loss
 from nas.spec import Examination, TrialSpec
 
 N_ROWS = 500  # of the training and of the validation part, at most
+N_IMAGES = 250  # instead of these, where feature maps take much memory
+PARTS = 4  # into which sides of feature maps are divided for rank and probe, at most
 N_UNITS = 128  # of a hidden layer, at most, that rank and probe look at
 DEAD = 0.99  # share of rows on which a dead unit is zero
 SATURATED = 0.9  # share of rows on which a saturated unit is at a bound
 BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 MARGIN = 0.01  # of the range between the bounds, that counts as at a bound
 RIDGE = 1e-2  # of the probe, relative to the mean variance of its inputs
-WEIGHTS_PER_LAYER = {"none": 2, "layer": 4, "batch": 6}
 
 Weights = Sequence[NDArray[np.float32]]
 
@@ -56,7 +57,8 @@ class _Pass:
         gradients: Root mean square of each kernel's gradient.
         loss: Without penalties.
         activations: Of each hidden layer, without its residual connection.
-        layers: Inputs, then the outputs of each hidden layer.
+        layers: Inputs, then what probe and rank see of each hidden layer, (n_rows, n_features);
+            see `_features`.
         outputs: The network's.
     """
 
@@ -80,17 +82,19 @@ def examine(
     """
     if not len(fold.y_train) or not len(fold.y_val):
         return None
-    rows = _spread(len(fold.y_train), N_ROWS)
+    most = N_IMAGES if spec.architecture.convolutions else N_ROWS
+    rows = _spread(len(fold.y_train), most)
     x, y = fold.x_train[rows], fold.y_train[rows]
-    val_rows = _spread(len(fold.y_val), N_ROWS)
+    val_rows = _spread(len(fold.y_val), most)
     x_val, y_val = fold.x_val[val_rows], fold.y_val[val_rows]
     targets = encode_labels(spec.problem, y, fold.target_mean, fold.target_scale)
     val_targets = encode_labels(spec.problem, y_val, fold.target_mean, fold.target_scale)
 
     with np.errstate(all="ignore"):  # a diverged network's numbers
         examination = _examination(spec, snapshots, x, x_val, targets, val_targets)
-    steps = -(-len(fold.y_train) // spec.training.batch_size)
-    return replace(examination, n_train=len(fold.y_train), n_steps=epochs * steps)
+    n_train, training = len(fold.y_train), spec.training
+    steps = min(epochs * training.steps_per_epoch(n_train), training.n_steps(n_train))
+    return replace(examination, n_train=n_train, n_steps=steps)
 
 
 def _examination(
@@ -104,7 +108,7 @@ def _examination(
     n = len(x)
     before = _pass(spec, snapshots.initial, x, targets)
     after = _pass(spec, snapshots.final, np.concatenate([x, x_val]), targets)
-    kernels = [_kernels(spec, weights) for weights in vars(snapshots).values()]
+    kernels = [kernels_of(spec, weights) for weights in vars(snapshots).values()]
     initial, first, previous, final = kernels
     looked_at = [
         slice(None) if not number else _spread(layer.shape[1], N_UNITS)
@@ -162,11 +166,6 @@ def _spread(total: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, total - 1, min(total, most)).astype(np.int64))
 
 
-def _kernels(spec: TrialSpec, weights: Weights) -> list[NDArray[np.float32]]:
-    per_layer = WEIGHTS_PER_LAYER[spec.architecture.normalization]
-    return [weights[per_layer * layer] for layer in range(len(spec.architecture.units) + 1)]
-
-
 def _pass(
     spec: TrialSpec,
     weights: Weights,
@@ -182,42 +181,30 @@ def _pass(
         targets: Encoded targets of the first of these rows, from which loss, gradients and the
             statistics of batch normalization are taken.
     """
-    network = spec.architecture
-    activate = keras.activations.get(network.activation)
-    per_layer = WEIGHTS_PER_LAYER[network.normalization]
     tensors = [tf.constant(weight) for weight in weights]
-    kernels = tensors[::per_layer][: len(network.units) + 1]
+    kernels = kernels_of(spec, tensors)
     n = len(targets)
     with tf.GradientTape() as tape:
         tape.watch(kernels)
-        layers: list[Any] = [tf.constant(x)]
-        activations: list[Any] = []
-        for number in range(len(network.units)):
-            _, bias, *scale_and_offset = tensors[per_layer * number :][:per_layer]
-            a = tf.matmul(layers[-1], kernels[number]) + bias
-            if network.normalization != "none":
-                axis = 0 if network.normalization == "batch" else 1
-                rows = a[:n] if axis == 0 else a
-                mean, variance = tf.nn.moments(rows, [axis], keepdims=True)
-                a = (a - mean) * tf.math.rsqrt(variance + 1e-3)
-                a = a * scale_and_offset[0] + scale_and_offset[1]
-            a = activate(a)
-            activations.append(a)
-            if network.residual and number:
-                skip, units = layers[-1], network.units[number]
-                skip = tf.pad(skip, [[0, 0], [0, max(0, units - skip.shape[1])]])[:, :units]
-                a = a + skip
-            layers.append(a)
-        outputs = tf.matmul(layers[-1], kernels[-1]) + tensors[per_layer * len(network.units) + 1]
-        loss = make_loss(spec.problem, spec.training)(tf.constant(targets), outputs[:n])
+        forward = run_forward(spec, tensors, tf.constant(x), n)
+        outputs = forward.outputs[:n]
+        loss = make_loss(spec.problem, spec.training)(tf.constant(targets), outputs)
     gradients = tape.gradient(loss, kernels)
     return _Pass(
         tuple(float(np.sqrt(np.mean(np.square(g.numpy())))) for g in gradients),
         float(loss),
-        [a.numpy() for a in activations],
-        [layer.numpy() for layer in layers],
-        outputs.numpy(),
+        [a.numpy() for a in forward.activations],
+        [x, *[_features(layer) for layer in forward.hidden]],
+        forward.outputs.numpy(),
     )
+
+
+def _features(outputs: Any) -> NDArray[np.float32]:
+    """A hidden layer's outputs as (n_rows, n_features): of feature maps, averages of parts."""
+    if len(outputs.shape) == 4:
+        window = [-(-side // PARTS) for side in outputs.shape[1:3]]
+        outputs = tf.nn.avg_pool2d(outputs, window, window, "SAME")
+    return np.asarray(tf.reshape(outputs, (outputs.shape[0], -1)))
 
 
 def _penalty(spec: TrialSpec, kernels: Weights) -> float:
@@ -236,7 +223,8 @@ def _norm(kernel: NDArray[np.float32]) -> float:
 def _dead(activations: NDArray[np.float32]) -> float:
     if not np.isfinite(activations).all():
         return float("nan")
-    return float(((np.abs(activations) < 1e-9).mean(0) > DEAD).mean())
+    units = activations.reshape(-1, activations.shape[-1])  # a filter is one unit at all places
+    return float(((np.abs(units) < 1e-9).mean(0) > DEAD).mean())
 
 
 def _saturated(spec: TrialSpec, activations: NDArray[np.float32]) -> float:
@@ -247,7 +235,8 @@ def _saturated(spec: TrialSpec, activations: NDArray[np.float32]) -> float:
         return float("nan")
     low, high = bounds
     margin = MARGIN * (high - low)
-    at_bound = (activations < low + margin) | (activations > high - margin)
+    units = activations.reshape(-1, activations.shape[-1])
+    at_bound = (units < low + margin) | (units > high - margin)
     return float((at_bound.mean(0) > SATURATED).mean())
 
 

@@ -72,8 +72,8 @@ class _Trial:
         self._train = _epoch_program(self._model)
         self._predict = _predict_program(self._model)
 
-        dropouts = [la for la in self._model.layers if isinstance(la, keras.layers.Dropout)]
-        generators = [layer.seed_generator.state for layer in dropouts]
+        # The random states of dropout and augmentation.
+        generators = [v for v in self._model.variables if v.dtype == "uint32"]
         self._variables = [*self._model.weights, *generators, *optimizer.variables]
         self._n_weights = len(self._model.weights)
         fresh_optimizer = [np.asarray(v) for v in optimizer.variables]
@@ -86,7 +86,7 @@ class _Trial:
         # The first fold's weights by which the trial is examined.
         self._initial = self._first = self._previous = self._states[0][: self._n_weights]
 
-        self.log = TrialLog(spec.training, len(folds))
+        self.log = TrialLog(spec.training, folds)
         self.log.seconds = time.perf_counter() - started
 
     def run_epoch(self) -> None:
@@ -100,7 +100,7 @@ class _Trial:
         training = self._spec.training
         epoch = self.log.epochs[fold]
         n_rows = len(self._folds[fold].y_train)
-        steps = -(-n_rows // training.batch_size)
+        steps = training.steps_per_epoch(n_rows)
         self._load(fold)
         if fold == 0:
             self._previous = self.weights(0)
@@ -110,7 +110,7 @@ class _Trial:
                 self._y[fold],
                 tf.constant(batch_order(self._seeds[fold], epoch, n_rows)),
                 tf.constant(learning_rates(training, steps, epoch)),
-                tf.constant(training.batch_size),
+                tf.constant(training.rows_per_step(n_rows)),
             )
         )
         if fold == 0 and not epoch:
@@ -140,7 +140,7 @@ class _Trial:
             for start in range(0, len(y), PREDICT_BATCH)
         ]
         outputs = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-        return score_outputs(self._metric, self._folds[fold], y, outputs)
+        return score_outputs(self._metric, self._folds[fold], y, outputs, self._spec.loss)
 
     def _load(self, fold: int) -> None:
         """Puts a lane's state into the model, and the state of the one before it away."""
@@ -154,7 +154,10 @@ class _Trial:
 
 
 def _epoch_program(model: keras.Model) -> Any:
-    """One epoch of `model` as one program; the mean loss over its rows is returned."""
+    """One epoch of `model` as one program; the mean loss over the rows it takes is returned.
+
+    It takes a step for each learning rate.
+    """
     optimizer = model.optimizer
     # Sizes are left open, so that folds of different length share one traced program.
     signature = [
@@ -178,7 +181,7 @@ def _epoch_program(model: keras.Model) -> Any:
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)
             total += loss * tf.cast(tf.shape(rows)[0], tf.float32)
-        return total / tf.cast(n_rows, tf.float32)
+        return total / tf.cast(tf.minimum(tf.shape(rates)[0] * batch_size, n_rows), tf.float32)
 
     return run_epoch
 

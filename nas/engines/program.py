@@ -32,7 +32,7 @@ class Shape:
     """What must be the same in all lanes of a program.
 
     Attributes:
-        task: Chooses the loss.
+        loss: See `TrialSpec.loss`.
         n_inputs: Columns of the features.
         n_outputs: Units of the output layer.
         depth: Hidden layers.
@@ -45,7 +45,7 @@ class Shape:
         lanes: Lanes that train together.
     """
 
-    task: str
+    loss: str
     n_inputs: int
     n_outputs: int
     depth: int
@@ -332,15 +332,20 @@ def forward(
     return tf.matmul(x, kernels[-1]) + others[shape.depth], statistics
 
 
-def _row_losses(task: str, y: Any, outputs: Any) -> Any:
+def _row_losses(loss: str, y: Any, outputs: Any) -> Any:
     """The loss of each row, (lanes, n_rows); Keras's, from logits."""
-    if task == "multiclass":
+    if loss == "cross_entropy" and outputs.shape[2] > 1:
         return tf.reduce_sum(-y * tf.nn.log_softmax(outputs), axis=2)
-    if task == "binary":
+    if loss in ("cross_entropy", "logistic"):
         # max(o, 0) - o y + log(1 + exp(-|o|)), which is finite for every finite o
         losses = tf.nn.relu(outputs) - outputs * y + tf.math.log1p(tf.exp(-tf.abs(outputs)))
-        return losses[:, :, 0]
-    return ((outputs - y) ** 2)[:, :, 0]
+        return tf.reduce_sum(losses, axis=2)
+    error = tf.abs(outputs - y)[:, :, 0]
+    if loss == "absolute":
+        return error
+    if loss == "huber":
+        return tf.where(error <= 1.0, 0.5 * error**2, error - 0.5)
+    return error**2
 
 
 # Training
@@ -393,7 +398,7 @@ def compile_epoch(shape: Shape) -> Any:
                     keys,
                     counters,
                 )
-                losses = tf.reduce_sum(row_weights * _row_losses(shape.task, y, outputs), axis=1)
+                losses = tf.reduce_sum(row_weights * _row_losses(shape.loss, y, outputs), axis=1)
             gradients = tape.gradient(losses, [kernels, others])
             gradient = Weights(*[tf.concat([_flat(g) for g in part], axis=1) for part in gradients])
             w, g, m, v = weights.kernels, gradient.kernels, state.first, state.second

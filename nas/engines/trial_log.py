@@ -1,6 +1,6 @@
 """What trials have done so far, and which of their lanes train on: alike in all engines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nas.data import FoldData
 from nas.engines.base import Cohort
 from nas.metrics import Metric, predictions_of
-from nas.spec import Curves, Examination, Training, TrialResult
+from nas.spec import Curves, Examination, Loss, Training, TrialResult
 
 SMALLEST_PROBABILITY = 1e-12  # of the true class, that the validation loss counts
 
@@ -24,9 +24,11 @@ class TrialLog:
         seconds: Wall time so far; the engine adds to it.
     """
 
-    def __init__(self, training: Training, n_folds: int) -> None:
+    def __init__(self, training: Training, folds: Sequence[FoldData]) -> None:
+        n_folds = len(folds)
         self._training = training
-        self.active = [training.epochs > 0] * n_folds
+        self._n_epochs = [training.n_epochs(len(fold.y_train)) for fold in folds]
+        self.active = [n_epochs > 0 for n_epochs in self._n_epochs]
         self.scores = [float("nan")] * n_folds
         self.epochs = [0] * n_folds
         self.seconds = 0.0
@@ -61,7 +63,7 @@ class TrialLog:
         else:
             self._stale_epochs[fold] += 1
         stopped_early = 0 < training.early_stopping <= self._stale_epochs[fold]
-        more = self.epochs[fold] < training.epochs
+        more = self.epochs[fold] < self._n_epochs[fold]
         self.active[fold] = more and not stopped_early and not diverged
 
     def result(self, train_values: list[float], examination: Examination | None) -> TrialResult:
@@ -76,18 +78,21 @@ class TrialLog:
 
 
 def score_outputs(
-    metric: Metric, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32]
+    metric: Metric, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32], loss: Loss
 ) -> tuple[float, float]:
     """Score and loss of a network's outputs, (n, n_outputs).
 
-    The loss is cross-entropy, or the squared error of the standardized target. Both are NaN
-    without rows or with infinite outputs.
+    Losses of a regression are those of the standardized target. Both are NaN without rows or with
+    infinite outputs.
     """
     if not len(y) or not np.isfinite(outputs).all():
         return float("nan"), float("nan")
-    prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale)
+    prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale, loss)
     if fold.task == "regression":
-        losses = np.square((prediction - y) / fold.target_scale)
+        losses = _REGRESSION[loss](np.abs(prediction - y) / fold.target_scale)
+    elif loss == "logistic":
+        truth = np.arange(outputs.shape[1]) == y.astype(np.int64)[:, None]
+        losses = np.logaddexp(0.0, np.where(truth, -outputs, outputs)).sum(axis=1)
     else:
         of_truth = (
             np.take_along_axis(prediction, y.astype(np.int64)[:, None], axis=1)[:, 0]
@@ -96,6 +101,13 @@ def score_outputs(
         )
         losses = -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
     return metric.score(y, prediction), float(losses.mean())
+
+
+_REGRESSION: dict[Loss, Callable[[Any], Any]] = {
+    "squared": np.square,
+    "absolute": np.asarray,
+    "huber": lambda error: np.where(error <= 1.0, 0.5 * error**2, error - 0.5),
+}
 
 
 class LoggedTrial(Protocol):

@@ -51,10 +51,14 @@ RESTING = np.array(Coefficients(**_NOTHING), np.float32)  # type: ignore[arg-typ
 
 
 def coefficients(training: Training, steps_per_epoch: int, epoch: int) -> NDArray[np.float32]:
-    """The coefficients of each step of an epoch, counted from 0; (steps, N_COEFFICIENTS)."""
+    """The coefficients of each step of an epoch, counted from 0; (steps, N_COEFFICIENTS).
+
+    As many as `learning_rates` has.
+    """
     t = training
     rate = learning_rates(t, steps_per_epoch, epoch).astype(np.float64)
-    step = epoch * steps_per_epoch + 1.0 + np.arange(steps_per_epoch)
+    n_steps = len(rate)
+    step = epoch * steps_per_epoch + 1.0 + np.arange(n_steps)
     zero, one = np.zeros_like(rate), np.ones_like(rate)
     # Keras's numbers for a rule without a second moment, with d = 1.
     rule = Coefficients(zero, zero, zero, one, zero, one, zero, zero, zero, rate, zero)
@@ -93,8 +97,8 @@ def coefficients(training: Training, steps_per_epoch: int, epoch: int) -> NDArra
             if t.optimizer == "nadam":
                 # Its product runs over all steps from the first one on.
                 momenta = t.beta_1 * (1.0 - 0.5 * 0.96 ** np.arange(1.0, step[-1] + 2.0))
-                product = np.cumprod(momenta)[-steps_per_epoch - 1 : -1]
-                momentum, upcoming = momenta[-steps_per_epoch - 1 : -1], momenta[-steps_per_epoch:]
+                product = np.cumprod(momenta)[-n_steps - 1 : -1]
+                momentum, upcoming = momenta[-n_steps - 1 : -1], momenta[-n_steps:]
                 rule = rule._replace(
                     v_scale=1.0 / v_correction,
                     m_rate=rate * upcoming / (1.0 - product * upcoming),

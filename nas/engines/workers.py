@@ -196,6 +196,8 @@ def _kind(spec: TrialSpec) -> tuple[Any, ...]:
     architecture, training = spec.architecture, spec.training
     widest = max(architecture.units, default=0)
     return (
+        spec.loss,
+        architecture.convolutions,
         len(architecture.units),
         32 if widest <= 32 else -(-widest // 64),
         training.batch_size,

@@ -4,94 +4,175 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 from numpy.typing import NDArray
 
-from nas.spec import TrialSpec
+from nas.layers import Layer
+from nas.spec import Training, TrialSpec, parse_initializer
 
 
 def build_model(spec: TrialSpec) -> keras.Model:
     """The network of a trial, from encoded features to the outputs before their activation.
 
-    A hidden layer is dense, then normalization, activation and dropout. With `residual`, each
-    hidden layer after the first adds its input; where widths differ, the input is padded with
-    zeros or cut, which costs no weights (He et al. 2016, section 4.1, option A).
+    A hidden layer is dense or a convolution, then normalization, activation and dropout. With
+    `residual`, each hidden layer after the first adds its input; where shapes differ, the input
+    is padded with zeros, cut, or taken at every other place, which costs no weights (He et al.
+    2016, section 4.1, option A).
 
     Returns:
         A model from shape (n, n_inputs) to logits, or a standardized value for regression, of
         shape (n, n_outputs).
     """
-    architecture, training = spec.architecture, spec.training
+    network, training = spec.architecture, spec.training
     penalty = (
         keras.regularizers.L1L2(training.l1, training.l2) if training.l1 or training.l2 else None
     )
     inputs = keras.Input((spec.problem.n_inputs,), name="features")
     x = inputs
-    for number, units in enumerate(architecture.units, start=1):
-        skip = x if architecture.residual and number > 1 else None
-        x = layers.Dense(
-            units,
-            kernel_initializer=make_initializer(architecture.initializer),
-            bias_initializer=make_initializer(architecture.bias_initializer),
-            kernel_regularizer=penalty,
-            name=f"hidden_{number}",
-        )(x)
-        if architecture.normalization == "batch":
-            x = layers.BatchNormalization(name=f"normalization_{number}")(x)
-        elif architecture.normalization == "layer":
-            x = layers.LayerNormalization(name=f"normalization_{number}")(x)
-        x = layers.Activation(architecture.activation, name=f"activation_{number}")(x)
-        if architecture.dropout:
-            x = layers.Dropout(architecture.dropout, name=f"dropout_{number}")(x)
-        if skip is not None:
-            x = layers.Add(name=f"residual_{number}")([x, _fit_width(skip, units)])
-    outputs = layers.Dense(spec.problem.n_outputs, kernel_regularizer=penalty, name="output")(x)
-    return keras.Model(inputs, outputs, name=architecture.network)
+    if network.convolutions:
+        x = layers.Reshape(spec.problem.image_shape, name="image")(x)
+        for augment in _augmentations(training):
+            x = augment(x)
+    start = x
+    outputs: list[Any] = []
+    n_hidden = 0
+    for layer in spec.layers:
+        x = _main_layer(layer, spec, penalty)(x)
+        if layer.is_hidden:
+            n_hidden += 1
+            skip = None
+            if layer.skip is not None:
+                source = start if layer.skip < 0 else outputs[layer.skip]
+                skip = fit_shape(source, tuple(x.shape[1:]))
+            x = _hidden_end(x, skip, layer, n_hidden, spec)
+        elif layer.kind in ("flatten", "global_average", "global_max") and network.dropout:
+            x = layers.Dropout(network.dropout, name=f"dropout_{layer.name}")(x)
+        outputs.append(x)
+    return keras.Model(inputs, x, name=network.network)
 
 
-def _fit_width(x: Any, units: int) -> Any:
-    width = x.shape[-1]
-    if width < units:
-        return keras.ops.pad(x, [[0, 0], [0, units - width]])
-    return x if width == units else x[:, :units]
+def _main_layer(layer: Layer, spec: TrialSpec, penalty: Any) -> keras.layers.Layer:
+    kernel, bias = _initializers(spec, layer)
+    weights = {
+        "kernel_initializer": make_initializer(kernel),
+        "bias_initializer": make_initializer(bias),
+        "kernel_regularizer": penalty,
+        "name": layer.name,
+    }
+    match layer.kind:
+        case "dense":
+            return layers.Dense(layer.output_shape[0], **weights)
+        case "convolution":
+            return layers.Conv2D(
+                layer.output_shape[-1], layer.window, layer.stride, padding="same", **weights
+            )
+        case "max_pooling":
+            return layers.MaxPooling2D(layer.window, padding="same", name=layer.name)
+        case "average_pooling":
+            return layers.AveragePooling2D(layer.window, padding="same", name=layer.name)
+        case "global_average":
+            return layers.GlobalAveragePooling2D(name=layer.name)
+        case "global_max":
+            return layers.GlobalMaxPooling2D(name=layer.name)
+        case "flatten":
+            return layers.Flatten(name=layer.name)
+
+
+def _hidden_end(x: Any, skip: Any, layer: Layer, number: int, spec: TrialSpec) -> Any:
+    """What follows a hidden layer: normalization, activation, dropout, residual connection."""
+    network = spec.architecture
+    add = layers.Add(name=f"residual_{number}")
+    if network.normalization == "batch":
+        x = layers.BatchNormalization(name=f"normalization_{number}")(x)
+    elif network.normalization == "layer":
+        x = layers.LayerNormalization(name=f"normalization_{number}")(x)
+    if skip is not None and layer.skip_first:
+        x = add([x, skip])
+    x = layers.Activation(network.activation, name=f"activation_{number}")(x)
+    if layer.kind == "convolution":
+        if network.spatial_dropout:
+            x = layers.SpatialDropout2D(network.spatial_dropout, name=f"dropout_{number}")(x)
+    elif network.dropout:
+        x = layers.Dropout(network.dropout, name=f"dropout_{number}")(x)
+    if skip is not None and not layer.skip_first:
+        x = add([x, skip])
+    return x
+
+
+def fit_shape(x: Any, shape: tuple[int, ...]) -> Any:
+    """A residual connection's input, (n, ...), in the shape of what it is added to."""
+    if len(x.shape) == 4:
+        stride = -(-x.shape[1] // shape[0])
+        if stride > 1:
+            x = x[:, ::stride, ::stride, :]
+    width, wanted = x.shape[-1], shape[-1]
+    if width < wanted:
+        return ops.pad(x, [[0, 0]] * (len(x.shape) - 1) + [[0, wanted - width]])
+    return x if width == wanted else x[..., :wanted]
+
+
+def _augmentations(training: Training) -> list[keras.layers.Layer]:
+    """Layers that change images at random while training; they fill up with the nearest pixel."""
+    augmentations: list[keras.layers.Layer] = []
+    if training.flip != "none":
+        mode = {"both": "horizontal_and_vertical"}.get(training.flip, training.flip)
+        augmentations.append(layers.RandomFlip(mode, name="flip"))
+    if training.rotation:
+        turn = training.rotation / 360.0
+        augmentations.append(layers.RandomRotation(turn, fill_mode="nearest", name="rotation"))
+    if training.zoom:
+        zoom = (-training.zoom, training.zoom)
+        augmentations.append(layers.RandomZoom(zoom, fill_mode="nearest", name="zoom"))
+    if training.shift:
+        shift = training.shift
+        augmentations.append(
+            layers.RandomTranslation(shift, shift, fill_mode="nearest", name="shift")
+        )
+    return augmentations
 
 
 def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
     """Initial weights for a seed, in the order of `build_model(spec).get_weights()`."""
-    architecture = spec.architecture
-    seeds = np.random.SeedSequence(seed).generate_state(len(architecture.units) + 1)
+    with_weights = [layer for layer in spec.layers if layer.kernel]
+    seeds = np.random.SeedSequence(seed).generate_state(len(with_weights))
     weights: list[NDArray[np.float32]] = []
-    inputs = spec.problem.n_inputs
-    for units, layer_seed in zip(architecture.units, seeds[:-1], strict=True):
+    for layer, layer_seed in zip(with_weights, seeds, strict=True):
+        kernel, bias = _initializers(spec, layer)
+        units = layer.output_shape[-1]
         weights += [
-            _draw(architecture.initializer, (inputs, units), int(layer_seed)),
-            _draw(architecture.bias_initializer, (units,), int(layer_seed) + 1),
+            _draw(kernel, layer.kernel, int(layer_seed)),
+            _draw(bias, (units,), int(layer_seed) + 1),
         ]
-        if architecture.normalization != "none":
+        if layer.is_hidden and spec.architecture.normalization != "none":
             weights += [np.ones(units, np.float32), np.zeros(units, np.float32)]
-        if architecture.normalization == "batch":  # moving mean and variance
+        if layer.is_hidden and spec.architecture.normalization == "batch":  # moving statistics
             weights += [np.zeros(units, np.float32), np.ones(units, np.float32)]
-        inputs = units
-    n_outputs = spec.problem.n_outputs
-    output = _draw("glorot_uniform", (inputs, n_outputs), int(seeds[-1]))
-    return [*weights, output, np.zeros(n_outputs, np.float32)]
+    return weights
+
+
+def _initializers(spec: TrialSpec, layer: Layer) -> tuple[str, str]:
+    """Of a layer's kernel, and of its bias."""
+    network = spec.architecture
+    if layer.is_hidden or network.output_initializer == "same":
+        return network.initializer, network.bias_initializer
+    return network.output_initializer, "zeros"
 
 
 def make_initializer(text: str, seed: int | None = None) -> keras.initializers.Initializer:
     """The initializer of a name and its numbers, as in `Architecture.initializer`."""
-    name, _, numbers = text.rstrip(")").partition("(")
-    values = [float(number) for number in numbers.split(",")] if numbers else []
-    match name, values:
-        case "normal", [deviation]:
+    name, numbers = parse_initializer(text)
+    match name, numbers:
+        case "normal", (deviation,):
             return keras.initializers.RandomNormal(0.0, deviation, seed)
-        case "uniform", [low, high]:
+        case "uniform", (low, high):
             return keras.initializers.RandomUniform(low, high, seed)
-        case "constant", [value]:
+        case "constant", (value,):
             return keras.initializers.Constant(value)
-        case "zeros", []:
+        case "zeros", ():
             return keras.initializers.Zeros()
-        case _, []:
-            return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
+        case _, ():
+            config = {"seed": seed}
+            return keras.initializers.get({"class_name": name, "config": config})
     raise ValueError(f"unknown initializer {text!r}")
 
 

@@ -6,21 +6,20 @@ normalization uses the batch's statistics.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.data import FoldData
+from nas.models.forward import kernels_of, run_forward
 from nas.models.network import initial_weights
 from nas.models.training import encode_labels
 from nas.spec import Task, TrialSpec
 
 JACOBIAN_FLOOR = 1e-5  # k in Mellor et al. 2020
-WEIGHTS_PER_LAYER = {"none": 2, "layer": 4, "batch": 6}
 
 Weights = Sequence[NDArray[np.float32]]
 
@@ -59,11 +58,12 @@ def untrained_scores(spec: TrialSpec, seed: int, batch: FoldData) -> UntrainedSc
     kernels = [tensors[0], tensors[-2]]  # the first and the last
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([*kernels, x])
-        hidden, outputs = _forward(spec, tensors, x)
-        loss, total = _loss(spec.problem.task, y, outputs), tf.reduce_sum(outputs)
+        passed = run_forward(spec, tensors, x)
+        loss = _loss(spec.problem.task, y, passed.outputs)
+        total = tf.reduce_sum(passed.outputs)
     forward = drawing + took()
     values, seconds = {}, {}
-    values["signal"] = signal_propagation([layer.numpy() for layer in hidden])
+    values["signal"] = signal_propagation([layer.numpy() for layer in passed.hidden])
     seconds["signal"] = forward + took()
     values["gradient"] = gradient_propagation([g.numpy() for g in tape.gradient(loss, kernels)])
     seconds["gradient"] = forward + took()
@@ -115,9 +115,10 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
     input of ones when every weight is replaced by its absolute value (Tanaka et al. 2020, section
     6). Activations and normalizations pass everything on, and there are no biases.
     """
-    per_layer = WEIGHTS_PER_LAYER[spec.architecture.normalization]
-    kernels = [np.abs(w).astype(np.float64) for w in weights[:-2:per_layer]]
-    output = np.abs(weights[-2]).astype(np.float64)
+    if spec.architecture.convolutions:
+        return _synflow_of_maps(spec, weights)
+    absolute = [np.abs(kernel).astype(np.float64) for kernel in kernels_of(spec, weights)]
+    kernels, output = absolute[:-1], absolute[-1]
     # Both ways through the network with vectors that are rescaled at each layer: the product over
     # many layers would overflow.
     flow, scale = np.ones(spec.problem.n_inputs), 0.0
@@ -143,6 +144,23 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
     return float(np.logaddexp.reduce(logs))
 
 
+def _synflow_of_maps(spec: TrialSpec, weights: Weights) -> float:
+    """The same with convolutions, by differentiation; their networks are not that deep."""
+    plain = replace(spec, architecture=replace(spec.architecture, normalization="none"))
+    kernels = [
+        tf.constant(np.abs(kernel).astype(np.float64)) for kernel in kernels_of(spec, weights)
+    ]
+    without_biases = [part for kernel in kernels for part in (kernel, tf.zeros((), tf.float64))]
+    ones = tf.ones((1, spec.problem.n_inputs), tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(kernels)
+        passed = run_forward(plain, without_biases, ones, activate=tf.identity)
+        total = tf.reduce_sum(passed.outputs)
+    gradients = tape.gradient(total, kernels)
+    flow = sum(float(tf.reduce_sum(k * g)) for k, g in zip(kernels, gradients, strict=True))
+    return float(np.log(flow)) if flow > 0.0 else float("-inf")
+
+
 def jacobian_covariance(gradients: NDArray[np.float32]) -> float:
     """How differently the network answers to changes of different rows; more is better.
 
@@ -165,28 +183,6 @@ def jacobian_covariance(gradients: NDArray[np.float32]) -> float:
     found = np.clip(np.linalg.eigvalsh(product), 0.0, None)
     eigenvalues = np.concatenate([found, np.zeros(n_rows - len(found))]) + JACOBIAN_FLOOR
     return float(-np.mean(np.log(eigenvalues) + 1.0 / eigenvalues))
-
-
-def _forward(spec: TrialSpec, tensors: list[Any], x: Any) -> tuple[list[Any], Any]:
-    """The outputs of each hidden layer, (n_rows, n_units), and of the network, as in training."""
-    network = spec.architecture
-    activate = keras.activations.get(network.activation)
-    per_layer = WEIGHTS_PER_LAYER[network.normalization]
-    hidden: list[Any] = []
-    for number, units in enumerate(network.units):
-        kernel, bias, *scale_and_offset = tensors[per_layer * number :][:per_layer]
-        a = tf.matmul(x, kernel) + bias
-        if network.normalization != "none":
-            axis = 0 if network.normalization == "batch" else 1
-            mean, variance = tf.nn.moments(a, [axis], keepdims=True)
-            a = (a - mean) * tf.math.rsqrt(variance + 1e-3)  # Keras's epsilon
-            a = a * scale_and_offset[0] + scale_and_offset[1]
-        a = activate(a)
-        if network.residual and number:
-            a = a + tf.pad(x, [[0, 0], [0, max(0, units - x.shape[1])]])[:, :units]
-        hidden.append(a)
-        x = a
-    return hidden, tf.matmul(x, tensors[-2]) + tensors[-1]
 
 
 def _loss(task: Task, targets: Any, outputs: Any) -> Any:

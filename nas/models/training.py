@@ -1,10 +1,12 @@
 """How a network is trained, as Keras objects: optimizer, loss and learning rates."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.spec import Problem, Training
+from nas.spec import Problem, Training, resolve_loss
 
 
 def make_optimizer(training: Training) -> keras.optimizers.Optimizer:
@@ -48,15 +50,37 @@ def make_optimizer(training: Training) -> keras.optimizers.Optimizer:
 
 def make_loss(problem: Problem, training: Training) -> keras.losses.Loss:
     """The loss between `encode_labels` of the targets and the network's outputs."""
-    if problem.task == "regression":
-        return keras.losses.MeanSquaredError()
-    if problem.task == "binary":
-        return keras.losses.BinaryCrossentropy(
-            from_logits=True, label_smoothing=training.label_smoothing
+    match resolve_loss(problem.task, training):
+        case "squared":
+            return keras.losses.MeanSquaredError()
+        case "absolute":
+            return keras.losses.MeanAbsoluteError()
+        case "huber":
+            return keras.losses.Huber()
+        case "logistic":
+            return SumOfLogistic(training.label_smoothing)
+        case _ if problem.task == "binary":
+            return keras.losses.BinaryCrossentropy(
+                from_logits=True, label_smoothing=training.label_smoothing
+            )
+        case _:
+            return keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=training.label_smoothing
+            )
+
+
+class SumOfLogistic(keras.losses.Loss):  # type: ignore[misc]
+    """One logistic loss for each output, from logits, summed over the outputs."""
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__(name="sum_of_logistic")
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        mean = keras.losses.binary_crossentropy(
+            y_true, y_pred, from_logits=True, label_smoothing=self.label_smoothing
         )
-    return keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=training.label_smoothing
-    )
+        return mean * y_pred.shape[-1]
 
 
 def encode_labels(
@@ -77,13 +101,15 @@ def learning_rates(training: Training, steps_per_epoch: int, epoch: int) -> NDAr
         epoch: The epoch, counted from 0.
 
     Returns:
-        Shape (steps_per_epoch,). Warm-up rises linearly from 0; then the rate stays, follows half
-        a cosine (Loshchilov and Hutter 2017, equation 5) or decays exponentially, to
-        `decay_to * learning_rate` at the last epoch's end.
+        Shape (steps_per_epoch,), or less where the budget of steps ends. Warm-up rises linearly
+        from 0; then the rate stays, follows half a cosine (Loshchilov and Hutter 2017,
+        equation 5) or decays exponentially, to `decay_to * learning_rate` at the last step.
     """
-    total = training.epochs * steps_per_epoch
+    total, end_of_epoch = training.epochs * steps_per_epoch, (epoch + 1) * steps_per_epoch
+    if training.steps:
+        total, end_of_epoch = min(total, training.steps), min(end_of_epoch, training.steps)
     warm = round(training.warmup * total)
-    step = np.arange(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch, dtype=np.float64)
+    step = np.arange(epoch * steps_per_epoch, end_of_epoch, dtype=np.float64)
     share = np.clip((step - warm) / max(total - warm, 1), 0.0, 1.0)
     end = training.decay_to
     if training.schedule == "cosine":

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 
 from nas.errors import did_you_mean
+from nas.layers import NAMED, parse_layers
 from nas.space.domains import Choice, Constant, Domain, Parameter, Range, SpaceError
-from nas.space.vocabulary import MLP, NETWORKS, Value, Word
+from nas.space.vocabulary import NETWORKS, STRUCTURE, WORDS, Value, Word, words_of
 
 
 def check_space(network: str, parameters: Mapping[str, Parameter]) -> None:
@@ -17,19 +18,16 @@ def check_space(network: str, parameters: Mapping[str, Parameter]) -> None:
             "one of " + ", ".join(NETWORKS),
             did_you_mean(network, NETWORKS),
         )
+    words = words_of(network)
     for key, entry in parameters.items():
-        word = MLP.get(key)
+        word = words.get(key)
         if word is None:
-            raise SpaceError(
-                key,
-                "unknown parameter",
-                "one of " + ", ".join(MLP),
-                did_you_mean(key, MLP),
-            )
+            raise _unknown(key, network)
         _check_domain(key, word, entry.domain)
         if entry.per_layer and key != "width":
             raise SpaceError(key, "got 'per_layer'", "it with 'width' only")
-        _check_conditions(key, entry, parameters)
+        _check_conditions(key, entry, parameters, words)
+    _check_layers(network, parameters)
     width = parameters.get("width")
     if width is not None and width.per_layer and "shape" in parameters:
         raise SpaceError(
@@ -41,14 +39,49 @@ def check_space(network: str, parameters: Mapping[str, Parameter]) -> None:
     _check_cycles(parameters)
 
 
-def _check_value(key: str, word: Word, value: object) -> None:
-    if not word.accepts(value):
+def _unknown(key: str, network: str) -> SpaceError:
+    words = words_of(network)
+    if key in WORDS:
+        owner = WORDS[key].networks[0]
+        fix = f"Write network: {owner}, or remove '{key}'."
+        return SpaceError(key, f"not a parameter of network {network}", fix=fix)
+    return SpaceError(
+        key, "unknown parameter", "one of " + ", ".join(words), did_you_mean(key, words)
+    )
+
+
+def _check_layers(network: str, parameters: Mapping[str, Parameter]) -> None:
+    """The compact notation says everything about the layers, and fits the family of networks."""
+    entry = parameters.get("layers")
+    if entry is None:
+        return
+    both = [key for key in STRUCTURE if key in parameters]
+    if both:
         raise SpaceError(
-            key,
-            f"got {value!r}",
-            word.allowed(),
-            did_you_mean(value, word.choices) if word.kind == "str" else "",
+            both[0], "given together with layers", "one of the two", f"Remove '{both[0]}'."
         )
+    texts = entry.domain.values if isinstance(entry.domain, Choice) else ()
+    for text in [entry.domain.value] if isinstance(entry.domain, Constant) else texts:
+        if network == "mlp" and any(item.kind != "fc" for item in parse_layers(str(text))):
+            raise SpaceError(
+                "layers",
+                f"got '{text}' for network mlp",
+                "dense layers only, such as fc500-fc500",
+                "Write network: cnn.",
+            )
+
+
+def _check_value(key: str, word: Word, value: object) -> None:
+    if word.accepts(value):
+        return
+    if word.kind == "layers" and isinstance(value, str):
+        try:
+            parse_layers(value)
+        except ValueError as error:
+            name = value.partition("/")[0]
+            raise SpaceError(key, str(error), word.allowed(), did_you_mean(name, NAMED)) from None
+    fix = did_you_mean(value, word.choices) if word.choices else ""
+    raise SpaceError(key, f"got {value!r}", word.allowed(), fix)
 
 
 def _check_domain(key: str, word: Word, domain: Domain) -> None:
@@ -64,7 +97,7 @@ def _check_domain(key: str, word: Word, domain: Domain) -> None:
                 twice = next(v for v in values if values.count(v) > 1)
                 raise SpaceError(key, f"got {twice!r} twice", "each choice once")
         case Range(low, high, log, step):
-            if word.kind in ("str", "bool"):
+            if word.kind not in ("int", "float"):
                 raise SpaceError(key, f"got a range from {low} to {high}", word.allowed())
             for bound in (low, high):
                 _check_value(key, word, bound)
@@ -89,15 +122,20 @@ def _check_domain(key: str, word: Word, domain: Domain) -> None:
                     raise SpaceError(key, f"got step {step:g}", f"{kind} > 0")
 
 
-def _check_conditions(key: str, entry: Parameter, parameters: Mapping[str, Parameter]) -> None:
+def _check_conditions(
+    key: str,
+    entry: Parameter,
+    parameters: Mapping[str, Parameter],
+    words: Mapping[str, Word],
+) -> None:
     for other, values in entry.when.items():
-        word = MLP.get(other)
+        word = words.get(other)
         if word is None:
             raise SpaceError(
                 key,
                 f"conditional on the unknown parameter '{other}'",
-                "one of " + ", ".join(MLP),
-                did_you_mean(other, MLP),
+                "one of " + ", ".join(words),
+                did_you_mean(other, words),
             )
         parent = parameters.get(other)
         if parent is not None and parent.per_layer:
@@ -108,7 +146,7 @@ def _check_conditions(key: str, entry: Parameter, parameters: Mapping[str, Param
                     key,
                     f"conditional on {other} = {value!r}",
                     word.allowed(),
-                    did_you_mean(value, word.choices) if word.kind == "str" else "",
+                    did_you_mean(value, word.choices) if word.choices else "",
                 )
         if not any(_can_be(parent, word, value) for value in values):
             wanted = " or ".join(repr(v) for v in values)
@@ -122,7 +160,7 @@ def _check_conditions(key: str, entry: Parameter, parameters: Mapping[str, Param
 def _can_be(parent: Parameter | None, word: Word, value: Value) -> bool:
     if parent is None:
         return value == word.default
-    is_conditional = parent.when or word.used_with or word.min_depth or len(word.tasks) < 3
+    is_conditional = parent.when or word.used_with or word.at_least or len(word.tasks) < 3
     if is_conditional and value == word.default:
         return True
     match parent.domain:
@@ -143,10 +181,8 @@ def _check_cycles(parameters: Mapping[str, Parameter]) -> None:
                 path[0], "conditional on itself, by way of " + " -> ".join((*path, key))
             )
         entry = parameters.get(key)
-        word = MLP[key]
-        parents = [*word.used_with, *(entry.when if entry else ())]
-        if word.min_depth:
-            parents.append("depth")
+        word = WORDS[key]
+        parents = [*word.used_with, *word.at_least, *(entry.when if entry else ())]
         for parent in parents:
             visit(parent, (*path, key))
 

@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
-from nas.space.domains import Constant, SpaceError
+from nas.layers import convolution_blocks, parse_layers
+from nas.space.domains import Choice, Constant, SpaceError
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import RandomSuggester
-from nas.space.vocabulary import MLP, Value
+from nas.space.vocabulary import STRUCTURE, WORDS, Value
 from nas.spec import Architecture, Problem, Training, TrialSpec
 
 
@@ -26,15 +27,16 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Value]:
         key = key.strip()
         if not equals:
             raise NasError("--set", f"got '{text}'", "a parameter and its value, such as depth=4")
-        word = MLP.get(key)
+        word = WORDS.get(key)
         if word is None:
             raise NasError(
-                "--set", f"unknown parameter '{key}'", "one of " + ", ".join(MLP),
-                did_you_mean(key, MLP),
+                "--set", f"unknown parameter '{key}'", "one of " + ", ".join(WORDS),
+                did_you_mean(key, WORDS),
             )  # fmt: skip
-        value = _number(written.strip()) if word.kind in ("int", "float") else _plain(written)
+        number = word.kind in ("int", "float")
+        value = word.plain(_number(written.strip()) if number else _plain(written))
         if not word.accepts(value):
-            hint = did_you_mean(value, word.choices) if word.kind == "str" else ""
+            hint = did_you_mean(value, word.choices) if word.choices else ""
             raise NasError("--set", f"{key}: got '{written.strip()}'", word.allowed(), hint)
         values[key] = int(value) if word.kind == "int" else value
     return values
@@ -42,48 +44,131 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Value]:
 
 def given_spec(space: SearchSpace, values: Mapping[str, Value], problem: Problem) -> TrialSpec:
     """The network with these values; the rest is what the space fixes, or the word's default."""
+    instead = {"layers"} if values.keys() & set(STRUCTURE) else set()
+    if "layers" in values:
+        instead |= set(STRUCTURE)
     fixed = {
         key: entry
         for key, entry in space.parameters.items()
-        if isinstance(entry.domain, Constant) and key not in values
+        if isinstance(entry.domain, Constant) and key not in values and key not in instead
     }
     try:
         given = SearchSpace({**fixed, **values}, network=space.network)
+        return given.sample(RandomSuggester(0), problem)
     except SpaceError as error:
         raise NasError("--set", str(error)) from error
-    return given.sample(RandomSuggester(0), problem)
 
 
 def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
-    """A network with other values; depth, width and shape replace all its hidden layers."""
-    units = spec.architecture.units
-    if {"depth", "width", "shape"} & values.keys():
+    """A network with other values; words about its layers replace all of them.
+
+    Raises:
+        NasError: When its layers follow no such words, or it is of a family without them.
+    """
+    network = spec.architecture
+    fields: dict[str, Any] = dict(values)
+    changed = {key: value for key, value in values.items() if key in STRUCTURE}
+    for key in values:
+        if network.network not in WORDS[key].networks:
+            raise NasError("--set", f"{key} is not a parameter of network {network.network}")
+    if "layers" in values:
+        if changed:
+            raise NasError("--set", f"got layers and {min(changed)}", "one of the two")
+        items = parse_layers(str(values["layers"]))
+        fields["convolutions"] = tuple(str(item) for item in items if item.kind != "fc")
+        fields["units"] = tuple(item.size for item in items if item.kind == "fc")
+        if network.network == "mlp" and fields["convolutions"]:
+            raise NasError("--set", f"layers: got '{values['layers']}' for network mlp",
+                           "dense layers only, such as fc500-fc500")  # fmt: skip
+    elif changed and network.network == "cnn":
+        known = structure_of(network)
+        if known is None:
+            raise NasError(
+                "--set", f"got {min(changed)} for {network}, which has no regular blocks",
+                "a whole network, such as layers=32c3-mp2-fc32",
+            )  # fmt: skip
+        words = {**known, **changed}
+        fields["convolutions"] = _convolutions(words)
+        fields["units"] = (int(words["head_width"]),) * int(words["head_depth"])
+    elif changed:
+        units = network.units
         depth = int(values.get("depth", len(units)))
-        width = int(values.get("width", max(units, default=int(MLP["width"].default))))
-        units = layer_units(depth, width, str(values.get("shape", "constant"))) if depth else ()
-    fields: dict[str, Any] = {**values, "units": units}
+        width = int(values.get("width", max(units, default=int(WORDS["width"].default))))
+        shape = str(values.get("shape", "constant"))
+        fields["units"] = layer_units(depth, width, shape) if depth else ()
     architecture = {k: v for k, v in fields.items() if k in Architecture.__dataclass_fields__}
     training = {k: v for k, v in fields.items() if k in Training.__dataclass_fields__}
     return replace(
         spec,
-        architecture=replace(spec.architecture, **architecture),
+        architecture=replace(network, **architecture),
         training=replace(spec.training, **training),
     )
 
 
+def structure_of(network: Architecture) -> dict[str, Value] | None:
+    """The words with which regular blocks give a network's layers; None where they do not."""
+    if network.network != "cnn":
+        units = network.units
+        widths: dict[str, Value] = {f"width_{n}": size for n, size in enumerate(units, start=1)}
+        return {"depth": len(units), "width": max(units, default=0), **widths}
+    items = parse_layers("-".join(network.convolutions)) if network.convolutions else ()
+    body = [item for item in items if item.kind not in ("gap", "gmp")]
+    if not body or len(set(network.units)) > 1:
+        return None
+    ends = [item.kind if item.kind in ("mp", "ap") else "s" for item in body
+            if item.stride > 1]  # fmt: skip
+    if not ends:
+        return None
+    filters = [item.size for item in body if item.kind == "c"]
+    per_block = max(1, len(filters) // len(ends))
+    head = {"gap": "average", "gmp": "max"}.get(items[-1].kind, "flatten")
+    first, last = filters[0], filters[-1]
+    # The exact factor is lost in the rounding of filters; the first that gives them will do.
+    growth = (last / first) ** (1.0 / (len(ends) - 1)) if len(ends) > 1 else 2.0
+    words: dict[str, Value] = {
+        "blocks": len(ends),
+        "convolutions": per_block,
+        "filters": first,
+        "filter_growth": round(growth, 6),
+        "kernel": body[0].window,
+        "pooling": {"mp": "max", "ap": "average", "s": "stride"}[ends[0]],
+        "head": head,
+        "head_depth": len(network.units),
+        "head_width": network.units[0] if network.units else int(WORDS["head_width"].default),
+    }
+    return words if _convolutions(words) == network.convolutions else None
+
+
+def _convolutions(words: Mapping[str, Value]) -> tuple[str, ...]:
+    items = convolution_blocks(
+        int(words["blocks"]),
+        int(words["convolutions"]),
+        int(words["filters"]),
+        float(words["filter_growth"]),
+        int(words["kernel"]),
+        str(words["pooling"]),
+        str(words["head"]),
+    )
+    return tuple(map(str, items))
+
+
 def params_of(space: SearchSpace, spec: TrialSpec) -> dict[str, Value] | None:
     """The parameters with which a space gives this network; None where it does not hold it."""
-    units = spec.architecture.units
+    network = spec.architecture
     words: dict[str, Value] = {
-        **asdict(spec.architecture),
+        **asdict(network),
         **asdict(spec.training),
-        "depth": len(units),
-        "width": max(units, default=0),
-        **{f"width_{number}": n for number, n in enumerate(units, start=1)},
+        **(structure_of(network) or {}),
     }
-    shapes = MLP["shape"].choices if "shape" in space.parameters else ("constant",)
-    for shape in shapes:
-        known = _Known({**words, "shape": shape})
+    variants: list[dict[str, Value]] = [{}]
+    if "shape" in space.parameters:
+        variants = [{"shape": shape} for shape in WORDS["shape"].choices]
+    if "layers" in space.parameters:
+        domain = space.parameters["layers"].domain
+        texts = domain.values if isinstance(domain, Choice) else ()
+        variants = [{"layers": text} for text in texts] or [{}]
+    for variant in variants:
+        known = _Known({**words, **variant})
         try:
             same = space.sample(known, spec.problem) == spec
         except _OutsideError:
@@ -104,8 +189,13 @@ class _Known:
         self._words = words
         self.params: dict[str, Value] = {}
 
+    def _known(self, name: str) -> Any:
+        if name not in self._words:
+            raise _OutsideError
+        return self._words[name]
+
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        value = int(self._words[name])
+        value = int(self._known(name))
         if not low <= value <= high or (value - low) % step:
             raise _OutsideError
         self.params[name] = value
@@ -114,14 +204,14 @@ class _Known:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None, log: bool
     ) -> float:
-        value = float(self._words[name])
+        value = float(self._known(name))
         if not low <= value <= high:
             raise _OutsideError
         self.params[name] = value
         return value
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        value = self._words[name]
+        value = self._known(name)
         if value not in choices:
             raise _OutsideError
         self.params[name] = value

@@ -10,10 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas.layers import convolution_blocks, is_normalized_by_design, parse_layers
 from nas.space.checks import check_space
-from nas.space.domains import Choice, Constant, Domain, Parameter, Range, parameter
+from nas.space.domains import (
+    Choice,
+    Constant,
+    Domain,
+    Parameter,
+    Range,
+    SpaceError,
+    parameter,
+)
 from nas.space.suggesters import GridWalk, Suggester
-from nas.space.vocabulary import ADAMW_WEIGHT_DECAY, MLP, Value
+from nas.space.vocabulary import ADAMW_WEIGHT_DECAY, LOSSES, WORDS, Value, words_of
 from nas.spec import Architecture, Problem, Task, Training, TrialSpec
 
 
@@ -50,7 +59,7 @@ class SearchSpace:
         data: str | None = None,
         target: str | None = None,
     ) -> None:
-        entries = {key: parameter(value) for key, value in parameters.items()}
+        entries = {key: _without_names(key, parameter(v)) for key, v in parameters.items()}
         for attribute, value in (
             ("parameters", entries),
             ("name", name),
@@ -64,8 +73,13 @@ class SearchSpace:
     @property
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial of this space can have."""
-        entry = self.parameters.get("epochs")
-        default = int(MLP["epochs"].default)
+        if "epochs" not in self.parameters and "steps" in self.parameters:
+            return max(self._largest("steps"), int(WORDS["epochs"].default))
+        return self._largest("epochs")
+
+    def _largest(self, key: str) -> int:
+        entry = self.parameters.get(key)
+        default = int(WORDS[key].default)
         if entry is None:
             return default
         match entry.domain:
@@ -84,41 +98,48 @@ class SearchSpace:
             isinstance(entry.domain, Range)
             and entry.domain.step is None
             and entry.domain.low < entry.domain.high
-            and MLP[key].kind == "float"
+            and WORDS[key].kind == "float"
             for key, entry in self.parameters.items()
         )
 
     def sample(self, suggester: Suggester, problem: Problem) -> TrialSpec:
-        """Draws one trial; asks `suggester` only for parameters that have a meaning in it."""
+        """Draws one trial; asks `suggester` only for parameters that have a meaning in it.
+
+        Raises:
+            SpaceError: When the space does not fit the problem, such as convolutions for rows
+                that are no images.
+        """
+        self.check_problem(problem)
         values = _Sampling(self, suggester, problem.task)
-        depth = int(values["depth"])
-        entry = self.parameters.get("width")
-        if depth == 0:
-            units: tuple[int, ...] = ()
-        elif entry is not None and entry.per_layer and values.is_searched("width"):
-            units = tuple(
-                int(values.draw(f"width_{layer}", "width", entry.domain))
-                for layer in range(1, depth + 1)
-            )
-        else:
-            units = layer_units(depth, int(values["width"]), str(values["shape"]))
-        for key in MLP:  # in this order, so that a sampler always sees the same one
+        convolutions, units = self._layers(values)
+        for key in words_of(self.network):  # in this order, so that a sampler always sees the same
             if key != "width":
                 values.resolve(key)
         optimizer = str(values["optimizer"])
         weight_decay = float(values["weight_decay"])
         if optimizer == "adamw" and not values.is_searched("weight_decay"):
             weight_decay = ADAMW_WEIGHT_DECAY
+        normalization = str(values["normalization"])
+        if "normalization" not in self.parameters:
+            by_design = is_normalized_by_design(str(values["layers"]))
+            normalization = "batch" if by_design else normalization
+        steps, epochs = int(values["steps"]), int(values["epochs"])
+        if steps and not values.is_searched("epochs"):
+            epochs = steps  # an epoch has at least one
         return TrialSpec(
             problem=problem,
             architecture=Architecture(
                 network=self.network,
                 units=units,
                 activation=str(values["activation"]),
-                normalization=str(values["normalization"]),
+                normalization=normalization,
                 residual=bool(values["residual"]),
                 dropout=float(values["dropout"]),
                 initializer=str(values["initializer"]),
+                bias_initializer=str(values["bias_initializer"]),
+                output_initializer=str(values["output_initializer"]),
+                convolutions=convolutions,
+                spatial_dropout=float(values["spatial_dropout"]),
             ),
             training=Training(
                 optimizer=optimizer,
@@ -139,10 +160,67 @@ class SearchSpace:
                 label_smoothing=float(values["label_smoothing"]),
                 clip_norm=float(values["clip_norm"]),
                 batch_size=int(values["batch_size"]),
-                epochs=int(values["epochs"]),
+                epochs=epochs,
                 early_stopping=int(values["early_stopping"]),
+                steps=steps,
+                loss=values["loss"],  # type: ignore[arg-type]
+                shift=float(values["shift"]),
+                rotation=float(values["rotation"]),
+                zoom=float(values["zoom"]),
+                flip=str(values["flip"]),
             ),
         )
+
+    def check_problem(self, problem: Problem) -> None:
+        """Raises a `SpaceError` if this space has no network for what the data asks."""
+        if self.network == "cnn" and not problem.image_shape:
+            raise SpaceError(
+                "network",
+                "got cnn for rows that are no images",
+                "rows shaped (height, width) or (height, width, channels)",
+                "Use network: mlp, or an .npz file with an array x of that shape.",
+            )
+        losses = self.parameters.get("loss")
+        if losses is None:
+            return
+        given = losses.domain.values if isinstance(losses.domain, Choice) else ()
+        for loss in [losses.domain.value] if isinstance(losses.domain, Constant) else given:
+            if loss not in LOSSES[problem.task]:
+                raise SpaceError(
+                    "loss",
+                    f"got {loss} for a {problem.task} task",
+                    "one of " + ", ".join(LOSSES[problem.task]),
+                )
+
+    def _layers(self, values: "_Sampling") -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """The convolutional part in the compact notation, and the units of each dense layer."""
+        if "layers" in self.parameters:
+            items = parse_layers(str(values["layers"]))
+            dense = [item.size for item in items if item.kind == "fc"]
+            return tuple(str(item) for item in items if item.kind != "fc"), tuple(dense)
+        if self.network == "cnn":
+            items = convolution_blocks(
+                int(values["blocks"]),
+                int(values["convolutions"]),
+                int(values["filters"]),
+                float(values["filter_growth"]),
+                int(values["kernel"]),
+                str(values["pooling"]),
+                str(values["head"]),
+            )
+            depth = int(values["head_depth"])
+            width = int(values["head_width"]) if depth else 0
+            return tuple(map(str, items)), (width,) * depth
+        depth = int(values["depth"])
+        entry = self.parameters.get("width")
+        if depth == 0:
+            return (), ()
+        if entry is not None and entry.per_layer and values.is_searched("width"):
+            layers = range(1, depth + 1)
+            return (), tuple(
+                int(values.draw(f"width_{layer}", "width", entry.domain)) for layer in layers
+            )
+        return (), layer_units(depth, int(values["width"]), str(values["shape"]))
 
     def grid(self, task: Task) -> Iterator[dict[str, Value]]:
         """Every combination of the searched parameters, as parameters of a trial.
@@ -150,7 +228,7 @@ class SearchSpace:
         Conditional parameters multiply only the combinations in which they have a meaning.
         A continuous range has `GRID_LEVELS` values, its ends among them.
         """
-        problem = Problem(task, 1, 1)
+        problem = Problem(task, 1, 1, image_shape=(1, 1, 1))
         # A depth-first walk over the tree of suggestions: each pass replays a prefix of choices
         # and takes the first value of whatever is suggested beyond it.
         prefix: list[int] = []
@@ -163,6 +241,23 @@ class SearchSpace:
             if not walk.indices:
                 return
             prefix = [*walk.indices[:-1], walk.indices[-1] + 1]
+
+
+def _without_names(key: str, entry: Parameter) -> Parameter:
+    """The entry with numbers instead of the words that stand for them."""
+
+    def plain(key: str, value: Value) -> Value:
+        word = WORDS.get(key)
+        return word.plain(value) if word is not None else value
+
+    domain = entry.domain
+    match domain:
+        case Constant(value):
+            domain = Constant(plain(key, value))
+        case Choice(values):
+            domain = Choice([plain(key, value) for value in values])
+    when = {k: tuple(plain(k, value) for value in values) for k, values in entry.when.items()}
+    return Parameter(domain, when, entry.per_layer)
 
 
 def layer_units(depth: int, width: int, shape: str) -> tuple[int, ...]:
@@ -198,7 +293,7 @@ class _Sampling:
             self._drawn[key] = (
                 self.draw(key, key, entry.domain)
                 if entry is not None and self.is_searched(key)
-                else MLP[key].default
+                else WORDS[key].default
             )
         return self._drawn[key]
 
@@ -208,11 +303,14 @@ class _Sampling:
         return entry is not None and self._has_meaning(key, entry)
 
     def _has_meaning(self, key: str, entry: Parameter) -> bool:
-        word = MLP[key]
+        word = WORDS[key]
         if self._task not in word.tasks:
             return False
-        if word.min_depth and int(self["depth"]) < word.min_depth:
-            return False
+        structured = "layers" not in self._space.parameters
+        for other, least in word.at_least.items():
+            counts = structured and self._space.network in WORDS[other].networks
+            if counts and float(self[other]) < least:
+                return False
         conditions = itertools.chain(word.used_with.items(), entry.when.items())
         return all(self[other] in values for other, values in conditions)
 
@@ -223,7 +321,7 @@ class _Sampling:
             case Choice(values):
                 chosen: Value = self._suggester.suggest_categorical(name, list(values))
                 return chosen
-            case Range(low, high, log, step) if MLP[key].kind == "int":
+            case Range(low, high, log, step) if WORDS[key].kind == "int":
                 return self._suggester.suggest_int(
                     name, int(low), int(high), step=int(step or 1), log=log
                 )

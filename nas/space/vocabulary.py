@@ -8,10 +8,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["int", "float", "bool", "str"]
+from nas.layers import EXPECTED, parse_layers
+from nas.spec import parse_initializer
+
+Kind = Literal["int", "float", "bool", "str", "initializer", "layers"]
 Value = int | float | bool | str
 
-NETWORKS = ("mlp",)
+NETWORKS = ("mlp", "cnn")
 ADAM_LIKE = ("adam", "adamw", "nadam")
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd", "adagrad")
 
@@ -31,11 +34,14 @@ class Word:
         high: Largest value allowed; None for no limit.
         open_low: Whether `low` itself is not allowed.
         open_high: Whether `high` itself is not allowed.
-        choices: The values allowed, for `str`.
+        choices: The values allowed, for `str`; for `initializer` those without numbers.
+        names: Words that stand for one of its numbers.
         used_with: Other parameters' values for which this one has a meaning. Where they have
             another value it is neither sampled nor used, whatever the space says.
-        min_depth: The smallest number of hidden layers for which it has a meaning.
+        at_least: The smallest values of other parameters for which it has a meaning, where a
+            network has those.
         tasks: The tasks for which it has a meaning.
+        networks: The families of networks that have it.
     """
 
     kind: Kind
@@ -46,28 +52,39 @@ class Word:
     open_low: bool = False
     open_high: bool = False
     choices: tuple[str, ...] = ()
+    names: dict[str, int] = field(default_factory=dict)
     used_with: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    min_depth: int = 0
+    at_least: dict[str, int] = field(default_factory=dict)
     tasks: tuple[str, ...] = ("binary", "multiclass", "regression")
+    networks: tuple[str, ...] = NETWORKS
 
     def allowed(self) -> str:
         """The values allowed, in words."""
         if self.kind == "bool":
             return "true or false"
+        if self.kind == "layers":
+            return EXPECTED
+        if self.kind == "initializer":
+            numbers = "normal(deviation), uniform(low, high) or constant(value)"
+            return f"one of {', '.join(self.choices)}, {numbers}"
         if self.kind == "str":
             return "one of " + ", ".join(self.choices)
         noun = "a whole number" if self.kind == "int" else "a number"
         bound = f"> {self.low:g}" if self.open_low else f">= {self.low:g}"
         if self.high is not None:
             bound += f" and {'<' if self.open_high else '<='} {self.high:g}"
-        return f"{noun} {bound}"
+        return " or ".join([f"{noun} {bound}", *self.names])
+
+    def plain(self, value: Any) -> Any:
+        """The number that a name stands for; anything else as it is."""
+        return self.names.get(value, value) if isinstance(value, str) else value
 
     def accepts(self, value: object) -> bool:
         """Whether `value` has the right type and lies within the bounds."""
         if self.kind == "bool":
             return isinstance(value, bool)
-        if self.kind == "str":
-            return isinstance(value, str) and value in self.choices
+        if self.kind in ("str", "initializer", "layers"):
+            return isinstance(value, str) and self._accepts_text(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if isinstance(value, float) and not math.isfinite(value):
@@ -80,16 +97,50 @@ class Word:
             return True
         return value < self.high or (value == self.high and not self.open_high)
 
+    def _accepts_text(self, text: str) -> bool:
+        try:
+            match self.kind:
+                case "layers":
+                    return bool(parse_layers(text))
+                case "initializer":
+                    return text in self.choices or bool(parse_initializer(text)[1])
+        except ValueError:
+            return False
+        return text in self.choices
+
 
 def _unit_interval(default: float, help: str, **more: Any) -> Word:
     return Word("float", default, help, low=0.0, high=1.0, open_high=True, **more)
 
 
+INITIALIZERS = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "orthogonal",
+)
+_MLP, _CNN = ("mlp",), ("cnn",)
+
 # The order is the order of sampling, of `nas space show` and of the columns of `nas trials`.
-MLP: dict[str, Word] = {
-    "depth": Word("int", 2, "number of hidden layers; 0 is a linear model", high=1000),
+WORDS: dict[str, Word] = {
+    "layers": Word(
+        "layers",
+        "",
+        "whole networks in the compact notation, instead of the words for depth and width",
+    ),
+    "depth": Word(
+        "int", 2, "number of hidden layers; 0 is a linear model", high=1000, networks=_MLP
+    ),
     "width": Word(
-        "int", 64, "units of a hidden layer, of the widest one under a shape", low=1, min_depth=1
+        "int",
+        64,
+        "units of a hidden layer, of the widest one under a shape",
+        low=1,
+        at_least={"depth": 1},
+        networks=_MLP,
     ),
     "shape": Word(
         "str",
@@ -97,7 +148,44 @@ MLP: dict[str, Word] = {
         "constant: all layers alike; funnel: from the width down to a quarter of it; "
         "pyramid: from a quarter of the width up to it",
         choices=("constant", "funnel", "pyramid"),
-        min_depth=2,
+        at_least={"depth": 2},
+        networks=_MLP,
+    ),
+    "blocks": Word(
+        "int", 2, "blocks, each of which halves the resolution", low=1, high=20, networks=_CNN
+    ),
+    "convolutions": Word("int", 1, "convolutions of a block", low=1, high=100, networks=_CNN),
+    "filters": Word("int", 32, "filters of the first block's convolutions", low=1, networks=_CNN),
+    "filter_growth": Word(
+        "float",
+        2.0,
+        "factor of the filters from one block to the next",
+        open_low=True,
+        at_least={"blocks": 2},
+        networks=_CNN,
+    ),
+    "kernel": Word("int", 3, "side of the convolutions' windows", low=1, networks=_CNN),
+    "pooling": Word(
+        "str",
+        "max",
+        "what halves the resolution: max or average pooling over 2 x 2, or a stride of 2 in the "
+        "last convolution of a block",
+        choices=("max", "average", "stride"),
+        networks=_CNN,
+    ),
+    "head": Word(
+        "str",
+        "flatten",
+        "what follows the last block: all its values, or the average or maximum of each feature "
+        "map",
+        choices=("flatten", "average", "max"),
+        networks=_CNN,
+    ),
+    "head_depth": Word(
+        "int", 1, "hidden dense layers behind the convolutions", high=100, networks=_CNN
+    ),
+    "head_width": Word(
+        "int", 64, "units of each of them", low=1, at_least={"head_depth": 1}, networks=_CNN
     ),
     "activation": Word(
         "str",
@@ -115,34 +203,73 @@ MLP: dict[str, Word] = {
             "softplus",
             "linear",
         ),
-        min_depth=1,
+        at_least={"depth": 1},
     ),
     "normalization": Word(
         "str",
         "none",
-        "normalization between a hidden layer and its activation",
+        "normalization between a hidden layer and its activation (default batch with resnet)",
         choices=("none", "batch", "layer"),
-        min_depth=1,
+        at_least={"depth": 1},
     ),
     "residual": Word(
-        "bool", False, "each hidden layer after the first adds its input", min_depth=2
+        "bool", False, "each hidden layer after the first adds its input", at_least={"depth": 2}
     ),
     "initializer": Word(
-        "str",
+        "initializer",
         "glorot_uniform",
         "initializer of the hidden kernels",
-        choices=(
-            "glorot_uniform",
-            "glorot_normal",
-            "he_uniform",
-            "he_normal",
-            "lecun_uniform",
-            "lecun_normal",
-            "orthogonal",
-        ),
-        min_depth=1,
+        choices=INITIALIZERS,
+        at_least={"depth": 1},
     ),
-    "dropout": _unit_interval(0.0, "share of units dropped after each hidden layer", min_depth=1),
+    "bias_initializer": Word(
+        "initializer",
+        "zeros",
+        "initializer of the hidden biases",
+        choices=("zeros",),
+        at_least={"depth": 1},
+    ),
+    "output_initializer": Word(
+        "initializer",
+        "glorot_uniform",
+        "initializer of the output layer's kernel; same: kernel and bias as in the hidden layers",
+        choices=(*INITIALIZERS, "same"),
+    ),
+    "dropout": _unit_interval(
+        0.0,
+        "share of units dropped after each hidden dense layer, and after the convolutions",
+        at_least={"depth": 1},
+    ),
+    "spatial_dropout": _unit_interval(
+        0.0, "share of feature maps dropped after each convolution", networks=_CNN
+    ),
+    "shift": _unit_interval(
+        0.0, "largest random shift of a training image, as a share of its size", networks=_CNN
+    ),
+    "rotation": Word(
+        "float",
+        0.0,
+        "largest random rotation of a training image, in degrees",
+        high=180.0,
+        networks=_CNN,
+    ),
+    "zoom": _unit_interval(
+        0.0, "largest random enlargement or reduction of a training image", networks=_CNN
+    ),
+    "flip": Word(
+        "str",
+        "none",
+        "how training images are flipped at random",
+        choices=("none", "horizontal", "vertical", "both"),
+        networks=_CNN,
+    ),
+    "loss": Word(
+        "str",
+        "auto",
+        "auto: cross_entropy, or squared for regression; logistic: a sigmoid output with a "
+        "logistic loss of its own for each class; absolute and huber: for regression",
+        choices=("auto", "cross_entropy", "logistic", "squared", "absolute", "huber"),
+    ),
     "optimizer": Word("str", "adam", "optimizer", choices=OPTIMIZERS),
     "learning_rate": Word("float", 1e-3, "learning rate, at its peak", open_low=True),
     "schedule": Word(
@@ -188,14 +315,38 @@ MLP: dict[str, Word] = {
         0.0, "share of each target spread over all classes", tasks=("binary", "multiclass")
     ),
     "clip_norm": Word("float", 0.0, "largest global norm of a gradient; 0 is no clipping"),
-    "batch_size": Word("int", 32, "rows of a training step", low=1),
-    "epochs": Word("int", 20, "passes over the training rows, at the most", low=1),
+    "batch_size": Word(
+        "int", 32, "rows of a training step; full: all rows in one step", names={"full": 0}
+    ),
+    "epochs": Word(
+        "int",
+        20,
+        "passes over the training rows, at the most (default without limit with steps)",
+        low=1,
+    ),
+    "steps": Word("int", 0, "training steps, at the most; 0 is no limit but the epochs"),
     "early_stopping": Word(
         "int", 0, "epochs without a lower training loss after which a fold ends; 0 is never"
     ),
+}
+
+# Words that say which layers a network has; `layers` stands for them all.
+STRUCTURE = (
+    "depth", "width", "shape", "blocks", "convolutions", "filters", "filter_growth", "kernel",
+    "pooling", "head", "head_depth", "head_width",
+)  # fmt: skip
+LOSSES: dict[str, tuple[str, ...]] = {  # by task
+    "binary": ("auto", "cross_entropy", "logistic"),
+    "multiclass": ("auto", "cross_entropy", "logistic"),
+    "regression": ("auto", "squared", "absolute", "huber"),
 }
 
 ADAMW_WEIGHT_DECAY = 0.004  # Keras's own default for AdamW
 
 # Keys of a space that are not parameters of the network.
 HEADER_KEYS = ("network", "data", "target")
+
+
+def words_of(network: str) -> dict[str, Word]:
+    """The words of a family of networks."""
+    return {key: word for key, word in WORDS.items() if network in word.networks}

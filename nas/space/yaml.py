@@ -13,7 +13,7 @@ import yaml
 from nas.errors import NasError, did_you_mean
 from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError
 from nas.space.space import SearchSpace
-from nas.space.vocabulary import HEADER_KEYS, MLP, Value, Word
+from nas.space.vocabulary import HEADER_KEYS, WORDS, Value, Word
 
 RANGE_KEYS = ("low", "high", "log", "step")
 ENTRY_KEYS = (*RANGE_KEYS, "choices", "value", "when", "per_layer")
@@ -100,10 +100,10 @@ def _read_root(
             if not isinstance(value, str):
                 raise SpaceError(key, f"got {value!r}", "a word")
             header[key] = value
-        elif key in MLP:
+        elif key in WORDS:
             parameters[key] = _read_entry(key, node)
         else:
-            allowed = (*HEADER_KEYS, *MLP)
+            allowed = (*HEADER_KEYS, *WORDS)
             raise SpaceError(
                 key,
                 "unknown parameter",
@@ -127,9 +127,9 @@ def _items(node: yaml.MappingNode, lines: dict[str, int]) -> list[tuple[str, yam
 
 def _read_entry(key: str, node: yaml.Node) -> Parameter:
     if isinstance(node, yaml.SequenceNode):
-        return Parameter(Choice([_value(key, item, MLP[key]) for item in node.value]))
+        return Parameter(Choice([_value(key, item, WORDS[key]) for item in node.value]))
     if not isinstance(node, yaml.MappingNode):
-        return Parameter(Constant(_value(key, node, MLP[key])))
+        return Parameter(Constant(_value(key, node, WORDS[key])))
     parts: dict[str, yaml.Node] = {}
     for part_node, value_node in node.value:
         part = str(part_node.value)
@@ -167,14 +167,14 @@ def _read_entry(key: str, node: yaml.Node) -> Parameter:
 
 def _read_domain(key: str, parts: dict[str, yaml.Node]) -> Constant | Choice | Range:
     if "value" in parts:
-        return Constant(_value(key, parts["value"], MLP[key]))
+        return Constant(_value(key, parts["value"], WORDS[key]))
     if "choices" in parts:
         choices = parts["choices"]
         if not isinstance(choices, yaml.SequenceNode):
             raise SpaceError(
                 key, f"got choices {_plain(key, choices)!r}", "a list such as [16, 32]"
             )
-        return Choice([_value(key, item, MLP[key]) for item in choices.value])
+        return Choice([_value(key, item, WORDS[key]) for item in choices.value])
     for bound in ("low", "high"):
         if bound not in parts:
             raise SpaceError(key, f"a range without '{bound}'", "both low and high")
@@ -198,7 +198,7 @@ def _read_when(key: str, node: yaml.Node | None) -> dict[str, tuple[Value, ...]]
         if other in conditions:
             raise SpaceError(key, f"'{other}' given twice in its condition", "each parameter once")
         nodes = values.value if isinstance(values, yaml.SequenceNode) else [values]
-        conditions[other] = tuple(_value(key, value, MLP.get(other)) for value in nodes)
+        conditions[other] = tuple(_value(key, value, WORDS.get(other)) for value in nodes)
     return conditions
 
 
@@ -234,7 +234,7 @@ def _float_or(text: str) -> float | str:
 
 
 def _number(key: str, part: str, node: yaml.Node) -> float:
-    value = _value(key, node, MLP[key])
+    value = _value(key, node, WORDS[key])
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpaceError(key, f"got {part} {value!r}", "a number")
     return value

@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from nas.cli import app
-from nas.space.vocabulary import MLP
+from nas.space.vocabulary import WORDS
 
 HEAVY = ("tensorflow", "keras", "optuna", "pandas", "sklearn", "plotly", "numpy")
 
@@ -48,14 +48,14 @@ def test_every_search_option_is_documented() -> None:
 
 def test_every_word_of_the_language_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "spaces.md").read_text(encoding="utf-8")
-    for word in MLP:
+    for word in WORDS:
         assert f"| `{word}` |" in text
 
 
 def test_space_new_has_an_option_for_every_word() -> None:
     (new,) = [command for path, command in ALL if path == ("space", "new")]
     options = {option for parameter in new.params for option in parameter.opts}
-    assert {"--" + word.replace("_", "-") for word in MLP} <= options
+    assert {"--" + word.replace("_", "-") for word in WORDS} <= options
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["space", "show", "mlp_depth"], ["--version"]])

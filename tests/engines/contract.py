@@ -34,6 +34,9 @@ PLAIN: dict[str, Any] = {
     "dropout": 0.0,
     "initializer": "glorot_uniform",
     "bias_initializer": "zeros",
+    "output_initializer": "glorot_uniform",
+    "convolutions": (),
+    "spatial_dropout": 0.0,
     "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "constant",
@@ -54,6 +57,12 @@ PLAIN: dict[str, Any] = {
     "batch_size": 32,
     "epochs": 7,
     "early_stopping": 0,
+    "steps": 0,
+    "loss": "auto",
+    "shift": 0.0,
+    "rotation": 0.0,
+    "zoom": 0.0,
+    "flip": "none",
 }
 SOURCES = {"multiclass": "digits", "binary": "breast_cancer", "regression": "diabetes"}
 METRIC = {"multiclass": "log_loss", "binary": "log_loss", "regression": "rmse"}

@@ -8,7 +8,7 @@ import pytest
 
 from nas.models.network import build_model, initial_weights
 from nas.space import RandomSuggester, load_space
-from nas.space.vocabulary import MLP
+from nas.space.vocabulary import WORDS
 from nas.spec import Architecture, Problem, Training, TrialSpec
 
 PROBLEMS = (
@@ -19,7 +19,7 @@ PROBLEMS = (
 
 
 def make_spec(problem: Problem = PROBLEMS[0], l1: float = 0.0, **architecture: object) -> TrialSpec:
-    values = {f: MLP[f].default for f in Training.__dataclass_fields__} | {"l1": l1}
+    values = {f: WORDS[f].default for f in Training.__dataclass_fields__} | {"l1": l1}
     base = Architecture("mlp", (6, 4), "tanh", "none", False, 0.0, "glorot_uniform")
     return TrialSpec(problem, replace(base, **architecture), Training(**values))
 
@@ -77,7 +77,7 @@ def test_initial_weights_are_what_keras_begins_with(normalization: str) -> None:
             assert np.abs(mine).max() > 0.5 * limit
 
 
-@pytest.mark.parametrize("initializer", MLP["initializer"].choices)
+@pytest.mark.parametrize("initializer", WORDS["initializer"].choices)
 def test_initializer_draws_the_hidden_kernels(initializer: str) -> None:
     spec = make_spec(Problem("binary", 120, 1), units=(150,), initializer=initializer)
     kernel, _, out, _ = initial_weights(spec, 3)

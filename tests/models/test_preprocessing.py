@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -246,6 +247,57 @@ def test_predict_encodes_as_folds_are(any_dataset: Dataset) -> None:
     rows = take_rows(any_dataset.features, VAL)
     predicted = preprocessor.predict(model_inputs(rows), verbose=0)
     np.testing.assert_allclose(predicted, encode(preprocessor, rows), atol=1e-6)
+
+
+@pytest.mark.parametrize("scaling, ends", [("unit", (0, 1)), ("symmetric", (-1, 1))])
+def test_training_rows_fill_their_range(any_dataset: Dataset, scaling: Any, ends: Any) -> None:
+    (data,) = encode_folds(replace(any_dataset, scaling=scaling), [Fold(TRAIN, VAL)])
+    n_numbers = len(names(any_dataset, "numeric")) or data.x_train.shape[1]
+    numbers = data.x_train[:, :n_numbers]
+    if any_dataset.schema.row_shape == (8, 8):
+        pixels = any_dataset.features.reshape(N_ROWS, 64)[TRAIN] / 16.0
+        np.testing.assert_allclose(numbers, ends[0] + (ends[1] - ends[0]) * pixels, atol=1e-6)
+    else:
+        np.testing.assert_allclose(numbers.min(axis=0), ends[0], atol=1e-6)
+        np.testing.assert_allclose(numbers.max(axis=0), ends[1], atol=1e-6)
+
+
+def test_numbers_may_stay_as_they_are(any_dataset: Dataset) -> None:
+    (data,) = encode_folds(replace(any_dataset, scaling="none"), [Fold(TRAIN, VAL)])
+    if isinstance(any_dataset.features, dict):
+        columns = names(any_dataset, "numeric")
+        raw = np.stack([any_dataset.features[name][VAL] for name in columns], axis=1)
+    else:
+        raw = any_dataset.features[VAL].reshape(len(VAL), -1)
+    given = ~np.isnan(raw.astype(float))
+    found = data.x_val[:, : raw.shape[1]]
+    np.testing.assert_array_equal(found[given], raw[given].astype(np.float32))
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("scaling", ["unit", "symmetric", "none"])
+def test_missing_number_is_the_mean_in_any_scaling(adult: Dataset, scaling: Any) -> None:
+    dataset = replace(adult, scaling=scaling)
+    (data,) = encode_folds(dataset, [Fold(TRAIN, VAL)])
+    statistics = fit_statistics(dataset, TRAIN)
+    age = names(adult, "numeric").index("age")
+    mean = np.nanmean(adult.features["age"][TRAIN])
+    expected = (mean - statistics.mean[age]) / statistics.scale[age]
+    np.testing.assert_allclose(data.x_train[[2, 40, 41], age], expected, rtol=1e-5)
+    np.testing.assert_allclose(data.x_val[10, age], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "unit", "symmetric", "none"])
+def test_a_saved_preprocessor_gives_the_same_numbers(
+    any_dataset: Dataset, scaling: Any, tmp_path: Path
+) -> None:
+    dataset = replace(any_dataset, scaling=scaling)
+    (data,) = encode_folds(dataset, [Fold(TRAIN, VAL)])
+    preprocessor = build_preprocessor(dataset.schema, fit_statistics(dataset, TRAIN))
+    preprocessor.save(tmp_path / "model.keras")
+    saved = keras.models.load_model(tmp_path / "model.keras")
+    found = encode(saved, take_rows(dataset.features, VAL))
+    np.testing.assert_array_equal(found, data.x_val)
 
 
 @pytest.mark.parametrize("column", ["hours per week", "a b.c: é", "x" * 200])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
-from nas.space.vocabulary import MLP, OPTIMIZERS
+from nas.space.vocabulary import OPTIMIZERS, WORDS
 from nas.spec import Problem, Training
 
 SCHEDULES = keras.optimizers.schedules
@@ -17,7 +17,7 @@ REGRESSION = Problem("regression", 3, 1)
 
 
 def make_training(**changes: Any) -> Training:
-    values = {name: MLP[name].default for name in Training.__dataclass_fields__}
+    values = {name: WORDS[name].default for name in Training.__dataclass_fields__}
     return Training(**(values | changes))
 
 
@@ -68,7 +68,7 @@ def test_constant_stays() -> None:
     np.testing.assert_allclose(rates, np.full(20, 0.3), rtol=1e-6)
 
 
-@pytest.mark.parametrize("schedule", MLP["schedule"].choices)
+@pytest.mark.parametrize("schedule", WORDS["schedule"].choices)
 def test_warmup_rises_linearly_from_0_to_the_peak(schedule: str) -> None:
     training = make_training(schedule=schedule, learning_rate=0.5, warmup=0.4, epochs=5)
     rates = all_rates(training, 10)
@@ -87,7 +87,7 @@ def test_schedule_ends_at_its_end_one_step_after_the_last(schedule: str) -> None
 
 
 def test_a_warmup_of_almost_everything_leaves_no_division_by_zero() -> None:
-    for schedule in MLP["schedule"].choices:
+    for schedule in WORDS["schedule"].choices:
         training = make_training(schedule=schedule, learning_rate=0.5, warmup=0.99, epochs=1)
         np.testing.assert_allclose(learning_rates(training, 2, 0), [0.0, 0.25], rtol=1e-6)
         assert np.isfinite(learning_rates(training, 2, 1)).all()
@@ -169,7 +169,7 @@ def test_optimizer_carries_every_parameter(name: str) -> None:
         if IN_KERAS.get(key, key) in config:
             assert config[IN_KERAS.get(key, key)] == pytest.approx(value)
             compared.add(key)
-    uses = {key for key in NUMBERS if name in MLP[key].used_with.get("optimizer", (name,))}
+    uses = {key for key in NUMBERS if name in WORDS[key].used_with.get("optimizer", (name,))}
     assert compared == uses - ({"epsilon"} if name == "sgd" else set())
 
 

@@ -20,11 +20,12 @@ from nas.space import (
     parameter,
     shipped_spaces,
 )
-from nas.space.vocabulary import MLP
+from nas.space.vocabulary import words_of
 from nas.spec import Problem
 
 TASKS = ("binary", "multiclass", "regression")
 BINARY = Problem("binary", 4, 1)
+MLP = {key: word for key, word in words_of("mlp").items() if key != "layers"}
 CAPS = {"depth": 6}  # largest value that the strategy gives; 1000 elsewhere
 
 
@@ -55,8 +56,12 @@ def fields(spec):
 @st.composite
 def values_of(draw, key):
     word = MLP[key]
+    if key == "loss":
+        return "auto"  # the only one for every task
     if word.kind == "bool":
         return draw(st.booleans())
+    if word.kind == "initializer":
+        return draw(st.sampled_from([*word.choices, "normal(0.5)", "uniform(-1, 0.5)"]))
     if word.kind == "str":
         return draw(st.sampled_from(word.choices))
     high = min(word.high or math.inf, CAPS.get(key, 1000))
@@ -165,7 +170,7 @@ def expected_values(space, params, task):
         if (
             entry is None
             or task not in word.tasks
-            or (word.min_depth and values["depth"] < word.min_depth)
+            or any(values[other] < least for other, least in word.at_least.items())
             or not all(values[other] in allowed for other, allowed in conditions)
         ):
             is_adamw = key == "weight_decay" and values["optimizer"] == "adamw"
@@ -177,7 +182,14 @@ def expected_values(space, params, task):
         else:
             asked.add(key)
             values[key] = params[key]
+    if values["steps"] and "epochs" not in asked and not _is_given(space, values, "epochs"):
+        values["epochs"] = values["steps"]
     return values, asked
+
+
+def _is_given(space, values, key):
+    entry = space.parameters.get(key)
+    return entry is not None and all(values[k] in allowed for k, allowed in entry.when.items())
 
 
 @settings(max_examples=150, deadline=None)
@@ -220,7 +232,10 @@ SEARCHES = {
     "normalization": Choice(["batch", "layer"]),
     "residual": Choice([False, True]),
     "initializer": Choice(["he_normal", "orthogonal"]),
+    "bias_initializer": Choice(["zeros", "constant(0.1)"]),
+    "output_initializer": Choice(["same", "normal(0.1)"]),
     "dropout": Range(0.1, 0.5),
+    "loss": Choice(["cross_entropy", "logistic"]),
     "optimizer": Choice(["sgd", "adam"]),
     "learning_rate": Range(1e-4, 1e-2, log=True),
     "schedule": Choice(["cosine", "constant"]),
@@ -240,6 +255,7 @@ SEARCHES = {
     "clip_norm": Range(0.1, 0.2),
     "batch_size": Choice([16, 64]),
     "epochs": Range(2, 5),
+    "steps": Range(10, 20),
     "early_stopping": Range(1, 5),
 }
 ENABLES = {
@@ -756,7 +772,7 @@ def test_the_nearest_word_is_offered(entries, word):
 
 
 def test_an_unknown_network_is_refused():
-    with pytest.raises(SpaceError, match=r"network: got 'mpl'; expected one of mlp\. .*'mlp'"):
+    with pytest.raises(SpaceError, match=r"network: got 'mpl'; expected one of mlp, cnn\. .*'mlp'"):
         SearchSpace({}, network="mpl")
 
 

@@ -1,0 +1,123 @@
+"""A network as a function of its weights, layer by layer, for looking inside it.
+
+Weights are in the order of `build_model(spec).get_weights()`. There is no dropout and no
+augmentation; batch normalization uses the statistics of the rows given.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nas.layers import Layer
+from nas.models.network import fit_shape
+from nas.spec import TrialSpec
+
+NORMALIZATION_EPSILON = 1e-3  # Keras's default
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a pass through a network computes; tensors whose first axis is rows.
+
+    Attributes:
+        activations: Of each hidden layer, without its residual connection.
+        hidden: Outputs of each hidden layer.
+        outputs: Of the network, (n, n_outputs).
+    """
+
+    activations: list[Any]
+    hidden: list[Any]
+    outputs: Any
+
+
+def kernels_of(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:
+    """The kernels among the weights, from the first layer to the output layer."""
+    return [weights[start] for start in _starts(spec)]
+
+
+def run_forward(
+    spec: TrialSpec,
+    weights: Sequence[Any],
+    x: Any,
+    n_statistics: int | None = None,
+    activate: Callable[[Any], Any] | None = None,
+) -> Forward:
+    """Passes rows through a network.
+
+    Args:
+        spec: The network.
+        weights: Its weights, as tensors.
+        x: Encoded rows, (n, n_inputs).
+        n_statistics: The first of these rows from which batch normalization takes its statistics;
+            None for all.
+        activate: Instead of the network's activation.
+    """
+    network = spec.architecture
+    activate = activate or keras.activations.get(network.activation)
+    if network.convolutions:
+        x = tf.reshape(x, (-1, *spec.problem.image_shape))
+    start, outputs, activations, hidden = x, [], [], []
+    starts = iter(_starts(spec))
+    for layer in spec.layers:
+        if not layer.kernel:
+            x = _without_weights(layer, x)
+            outputs.append(x)
+            continue
+        position = next(starts)
+        kernel, bias = weights[position : position + 2]
+        x = _apply(layer, kernel, x) + bias
+        if layer.is_hidden:
+            if network.normalization != "none":
+                scale, offset = weights[position + 2 : position + 4]
+                x = _normalize(network.normalization, x, n_statistics) * scale + offset
+            skip: Any = 0.0
+            if layer.skip is not None:
+                source = start if layer.skip < 0 else outputs[layer.skip]
+                skip = fit_shape(source, tuple(x.shape[1:]))
+            activated = activate(x + skip if layer.skip_first else x)
+            x = activated if layer.skip_first else activated + skip
+            activations.append(activated)
+            hidden.append(x)
+        outputs.append(x)
+    return Forward(activations, hidden, x)
+
+
+def _starts(spec: TrialSpec) -> list[int]:
+    """Where each layer's weights begin."""
+    starts, position = [], 0
+    for layer in spec.layers:
+        if layer.kernel:
+            starts.append(position)
+            position += len(layer.weight_shapes(spec.architecture.normalization))
+    return starts
+
+
+def _apply(layer: Layer, kernel: Any, x: Any) -> Any:
+    if layer.kind == "convolution":
+        return tf.nn.conv2d(x, kernel, layer.stride, "SAME")
+    return tf.matmul(x, kernel)
+
+
+def _without_weights(layer: Layer, x: Any) -> Any:
+    match layer.kind:
+        case "max_pooling":
+            return tf.nn.max_pool2d(x, layer.window, layer.window, "SAME")
+        case "average_pooling":
+            return tf.nn.avg_pool2d(x, layer.window, layer.window, "SAME")
+        case "global_average":
+            return tf.reduce_mean(x, (1, 2))
+        case "global_max":
+            return tf.reduce_max(x, (1, 2))
+        case _:
+            return tf.reshape(x, (-1, *layer.output_shape))
+
+
+def _normalize(normalization: str, x: Any, n_statistics: int | None) -> Any:
+    if normalization == "batch":
+        mean, variance = tf.nn.moments(x[:n_statistics], list(range(len(x.shape) - 1)))
+    else:
+        mean, variance = tf.nn.moments(x, [-1], keepdims=True)
+    return (x - mean) * tf.math.rsqrt(variance + NORMALIZATION_EPSILON)
