@@ -2,8 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +70,15 @@ def read_images(
     Raises:
         NasError: When a file is no image, or their sizes differ.
     """
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of metadata that nothing here reads
-        results = pool.map(lambda path: _read_image(path, size, channels), paths)
-        first = next(results)
-        images = np.empty((len(paths), *first.shape), np.uint8)
-        for row, pixels in enumerate(chain([first], results)):
+        shape = _read_image(paths[0], size, channels).shape
+        images = np.empty((len(paths), *shape), np.uint8)
+        for row, path in enumerate(paths):
+            pixels = _read_image(path, size, channels)
             if pixels.shape[:2] != images.shape[1:3]:
                 raise NasError(
-                    str(paths[row]),
+                    str(path),
                     f"{pixels.shape[1]} wide and {pixels.shape[0]} high, where {paths[0]} is "
                     f"{images.shape[2]} wide and {images.shape[1]} high",
                     "images of one size",

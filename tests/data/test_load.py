@@ -77,6 +77,14 @@ def test_sets_of_scikit_learn(name, rows, n_inputs, task, classes):
     assert dataset.test_rows is None
 
 
+def test_digits_as_images():
+    flat, images = load("digits"), load("digits", images=True)
+    assert images.schema == Schema((), (8, 8))
+    assert np.array_equal(images.features.reshape(-1, 64), flat.features)
+    assert np.array_equal(load_features("digits", images.schema), images.features)
+    assert images.hash() != flat.hash()
+
+
 # Tables
 
 
@@ -322,6 +330,47 @@ def test_a_single_feature_may_be_one_dimensional(tmp_path):
     assert np.array_equal(load_features(str(path), dataset.schema), dataset.features)
 
 
+# Images
+
+
+@pytest.mark.parametrize(
+    "row_shape, image_shape",
+    [
+        ((4, 3), (4, 3, 1)),
+        ((4, 3, 1), (4, 3, 1)),
+        ((4, 3, 3), (4, 3, 3)),
+        ((12,), ()),
+        ((2, 2, 3, 1), ()),
+    ],
+)
+def test_the_shape_of_an_image(tmp_path, row_shape, image_shape):
+    x = np.arange(N * np.prod(row_shape)).reshape(N, *row_shape)
+    path = write_npz(tmp_path, x=x, y=np.arange(N) % 2)
+    assert load(path).schema.image_shape == image_shape
+    if image_shape:
+        assert np.array_equal(load(path, images=True).features, x)
+    else:
+        fails(lambda: load(path, images=True), "data.npz", "rows of ", "images")
+
+
+def test_a_table_has_no_images(tmp_path):
+    path = write(tmp_path, frame(b=1.0, c=["u", "v"] * (N // 2)))
+    assert load(path, target="y").schema.image_shape == ()
+    for drop, received in (((), "2 numeric and 1 categorical"), (("c",), "2 numeric")):
+        fails(
+            lambda drop=drop: load(path, target="y", drop=drop, images=True),
+            "data.csv",
+            f"rows of {received} features",
+            "images, which network: cnn needs",
+            "x is shaped (rows, height, width) or (rows, height, width, channels), or a folder",
+        )
+
+
+@pytest.mark.parametrize("name", ["iris", "diabetes"])
+def test_other_sets_of_scikit_learn_have_no_images(name):
+    fails(lambda: load(name, images=True), name, "numeric features", "images", "an .npz file")
+
+
 # Keras's data
 
 
@@ -340,8 +389,9 @@ def small_mnist(folder):
 def test_a_local_copy_is_read_by_name(tmp_path, monkeypatch):
     small_mnist(tmp_path)
     monkeypatch.setenv("NAS_DATA_DIR", str(tmp_path))
-    dataset = load("mnist")
+    dataset = load("mnist", images=True)
     assert (dataset.name, dataset.n_rows, len(dataset.test_rows)) == ("mnist", N + 10, 10)
+    assert dataset.schema.image_shape == (28, 28, 1)
 
 
 def keras_with(load_data):
@@ -685,6 +735,12 @@ def test_a_file_of_unknown_kind(tmp_path):
     fails(lambda: load(path), "data.txt", "a file of unknown kind", "a .csv, .parquet or .npz file")
 
 
+@pytest.mark.parametrize("scaling, fix", [("units", "'unit'"), ("minmax", "")])
+def test_an_unknown_scaling(scaling, fix):
+    expected = "one of standard, unit, symmetric, none"
+    fails(lambda: load("iris", scaling=scaling), "--scaling", f"got '{scaling}'", expected, fix)
+
+
 @pytest.mark.parametrize(
     "option, value", [("target", "y"), ("groups", "g"), ("drop", ("a",)), ("categorical", ("a",))]
 )
@@ -760,9 +816,18 @@ def test_any_other_data_has_another_hash(tmp_path):
         (table, {"drop": ("b",)}),
         (table, {"categorical": ("b",)}),
         (table, {"task": "multiclass"}),
+        (table, {"scaling": "unit"}),
+        (table, {"scaling": "symmetric"}),
+        (table, {"scaling": "none"}),
     ]
     hashes = [load(write(tmp_path, t), target="y", **options).hash() for t, options in variants]
     assert len(set(hashes)) == len(variants)
+
+
+def test_earlier_studies_find_their_data_again():
+    stored = {"source": "digits", "target": None, "task": None, "groups": None}
+    dataset = load_dataset(DataOptions(**stored, drop=(), categorical=()))
+    assert dataset.hash().startswith("7edfdaffd1403ed7")  # as of the first version
 
 
 def test_a_schema_survives_its_dictionary(adult):

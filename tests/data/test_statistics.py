@@ -1,22 +1,34 @@
 """Statistics: learned from the given rows, and from nothing else."""
 
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import MinMaxScaler
 
-from nas.data import Column, Dataset, Schema, fit_statistics
+from nas.data import (
+    Column,
+    DataOptions,
+    Dataset,
+    Scaling,
+    Schema,
+    fit_statistics,
+    load_dataset,
+)
 from nas.data.statistics import MAX_CATEGORIES
 
 NAN = np.nan
 
 
-def array(x, y=None, task="binary", names=False):
+def array(x, y=None, task="binary", names=False, scaling="standard"):
     """A data set of numbers; with `names` as a CSV file without text gives it."""
     x = np.asarray(x)
     columns = tuple(Column(f"c{k}", "numeric") for k in range(x.shape[1])) if names else ()
     y = np.arange(len(x)) % 2 if y is None else np.asarray(y)
-    return Dataset("d", x, y, Schema(columns, x.shape[1:]), task, ())
+    return Dataset("d", x, y, Schema(columns, x.shape[1:]), task, (), scaling=scaling)
 
 
 def table(**columns):
@@ -35,9 +47,15 @@ def same(a, b):
     return (
         np.array_equal(a.mean, b.mean)
         and np.array_equal(a.scale, b.scale)
+        and np.array_equal(a.fill, b.fill)
         and (a.missing, a.categories, a.target_mean, a.target_scale)
         == (b.missing, b.categories, b.target_mean, b.target_scale)
     )
+
+
+@pytest.fixture(scope="module")
+def wine():
+    return load_dataset(DataOptions("wine"))
 
 
 def all_rows(dataset):
@@ -45,21 +63,27 @@ def all_rows(dataset):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 1000), st.sets(st.integers(0, 29), min_size=2, max_size=28))
-def test_other_rows_of_an_array_change_nothing(seed, chosen):
+@given(
+    st.integers(0, 1000),
+    st.sets(st.integers(0, 29), min_size=2, max_size=28),
+    st.sampled_from(get_args(Scaling)),
+)
+def test_other_rows_of_an_array_change_nothing(seed, chosen, scaling):
     generator = np.random.default_rng(seed)
     rows = np.array(sorted(chosen))
     others = np.setdiff1d(np.arange(30), rows)
     x, y = generator.normal(size=(30, 3)), generator.normal(size=30)
-    before = fit_statistics(array(x, y, "regression"), rows)
+    before = fit_statistics(array(x, y, "regression", scaling=scaling), rows)
     changed_x, changed_y = x.copy(), y.copy()
     changed_x[others] = 1e6
     changed_x[others[0]] = NAN
     changed_y[others] = -1e6
-    after = fit_statistics(array(changed_x, changed_y, "regression"), rows)
+    after = fit_statistics(array(changed_x, changed_y, "regression", scaling=scaling), rows)
     assert same(before, after)
-    assert before.mean == pytest.approx(x[rows].mean(axis=0))
-    assert before.scale == pytest.approx(x[rows].std(axis=0))
+    assert before.fill == pytest.approx(x[rows].mean(axis=0))
+    if scaling == "standard":
+        assert before.mean == pytest.approx(x[rows].mean(axis=0))
+        assert before.scale == pytest.approx(x[rows].std(axis=0))
 
 
 def test_other_rows_of_a_table_change_nothing():
@@ -141,6 +165,84 @@ def test_images_share_one_mean_and_scale(shape):
 
 def test_black_images_have_scale_1():
     assert fit_statistics(array(np.zeros((4, 2, 2))), np.arange(4)).scale == 1.0
+
+
+# Other scalings
+
+
+@pytest.mark.parametrize("scaling, low, high", [("unit", 0, 1), ("symmetric", -1, 1)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.int8, np.bool_])
+def test_minimum_and_maximum_of_a_column_become_the_ends(dtype, scaling, low, high):
+    generator = np.random.default_rng(0)
+    x = generator.integers(0, 128, (30, 4)).astype(dtype)
+    x[0] = x.dtype.type(127)
+    x[1] = x.dtype.type(0)
+    learned = fit_statistics(array(x, scaling=scaling), np.arange(20))
+    assert learned.mean.dtype == learned.scale.dtype == np.float64
+    scaled = (x[:20].astype(float) - learned.mean) / learned.scale
+    assert scaled.min(axis=0) == pytest.approx(low)
+    assert scaled.max(axis=0) == pytest.approx(high)
+
+
+def test_columns_are_scaled_as_by_scikit_learn(wine):
+    for scaling, reference in (("unit", (0, 1)), ("symmetric", (-1, 1))):
+        learned = fit_statistics(replace(wine, scaling=scaling), np.arange(100))
+        scaler = MinMaxScaler(reference).fit(wine.features[:100])
+        found = (wine.features - learned.mean) / learned.scale
+        assert found == pytest.approx(scaler.transform(wine.features), abs=1e-12)
+        assert found[100:].min() < reference[0]  # what no training row shows may lie outside
+
+
+def test_raw_numbers_stay(wine):
+    learned = fit_statistics(replace(wine, scaling="none"), np.arange(100))
+    assert learned.mean.tolist() == [0.0] * 13
+    assert learned.scale.tolist() == [1.0] * 13
+    assert learned.fill == pytest.approx(wine.features[:100].mean(axis=0))
+
+
+@pytest.mark.parametrize(
+    "scaling, mean, scale",
+    [("unit", 10, 190), ("symmetric", 105, 95), ("none", 0, 1)],
+)
+def test_all_pixels_share_one_range(scaling, mean, scale):
+    x = np.full((6, 2, 3), 50, np.uint8)
+    x[0, 0, 0], x[1, 1, 2], x[5, 0, 0] = 10, 200, 255
+    learned = fit_statistics(array(x, scaling=scaling), np.arange(5))
+    assert learned.mean.shape == learned.scale.shape == ()
+    assert (learned.mean, learned.scale) == (mean, scale)
+
+
+@pytest.mark.parametrize("scaling", get_args(Scaling))
+@pytest.mark.parametrize("value", [0.0, 7.0, 0.1, 1e9 + 0.1])
+def test_a_constant_column_becomes_zeros_unless_it_stays_raw(scaling, value):
+    x = np.column_stack([np.full(20, value), np.arange(20.0)])
+    x[3, 0] = np.nextafter(value, 0)  # a rounding error is no range
+    learned = fit_statistics(array(x, scaling=scaling), np.arange(20))
+    assert learned.scale[0] == 1.0
+    assert learned.mean[0] == (0.0 if scaling == "none" else pytest.approx(value))
+    black = fit_statistics(array(np.zeros((4, 2, 2)), scaling=scaling), np.arange(4))
+    assert (black.mean, black.scale) == (0, 1)
+
+
+@pytest.mark.parametrize("scaling, mean, scale", [("unit", 1, 5), ("symmetric", 3.5, 2.5)])
+def test_missing_values_have_no_part_in_a_range(scaling, mean, scale):
+    x = [[1.0, NAN], [NAN, NAN], [6.0, NAN], [2.0, NAN]]
+    learned = fit_statistics(array(x, names=True, scaling=scaling), np.arange(4))
+    assert learned.mean.tolist() == [mean, 0]
+    assert learned.scale.tolist() == [scale, 1]
+    assert learned.fill.tolist() == [3, 0]
+    assert learned.missing == (0, 1)
+
+
+@pytest.mark.parametrize("scaling", ["unit", "symmetric", "none"])
+def test_targets_and_categories_know_no_scaling(scaling):
+    dataset = table(a=[1, 2, 3, 9], b=["x", "y", "x", "y"])
+    dataset = replace(dataset, y=np.array([1.0, 2, 3, 6]), task="regression")
+    usual = fit_statistics(dataset, all_rows(dataset))
+    learned = fit_statistics(replace(dataset, scaling=scaling), all_rows(dataset))
+    assert learned.categories == usual.categories
+    assert (learned.target_mean, learned.target_scale) == (usual.target_mean, usual.target_scale)
+    assert learned.n_columns(dataset.schema) == 3
 
 
 # Categories
