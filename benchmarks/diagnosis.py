@@ -30,7 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
-from nas.analysis.diagnosis import TITLES, find_causes
+from nas.analysis.causes import TITLES, find_causes
 from nas.data import DataOptions, Dataset, Fold, FoldData, load_dataset
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS

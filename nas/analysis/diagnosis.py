@@ -1,57 +1,16 @@
-"""Why a network is bad: causes, each with its evidence and the next experiment.
-
-The rules read the curves and the examination of one trial. A sign that also occurs in networks
-that work names a cause only where the network falls short of a linear model on the inputs.
-Thresholds were set, and precision and recall measured, with planted faults: see
-`benchmarks/diagnosis.py` and `docs/diagnosis.md`.
-
-Notation: a skill is a score relative to that of the largest class (accuracy) or of the mean
-(coefficient of determination); 0 is worth nothing, 1 is perfect.
-"""
+"""What is wrong with the trials of a study, each cause with the next experiment."""
 
 import math
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
+from nas.analysis.reproduction import data_options
 from nas.errors import NasError
-from nas.spec import Curves, Examination, TrialSpec
 from nas.study import StudyRecord, TrialRecord
-
-SHORT = 0.05  # of skill below the linear model: worse than chance can explain
-WORTHLESS = 0.1  # of skill: nothing was learned
-FITTED = 0.9  # of skill on training rows: they are learned
-LARGE_STEP = 1.5  # change of a kernel in the first epoch, relative to its norm; healthy: 0.4
-SMALL_STEP = 0.01  # healthy: 0.07
-RISEN = 1.05  # loss after training, relative to that before
-FEW_STEPS = 100  # of the optimizer
-STILL_FALLING = 0.03  # of the loss, that the last quarter of the epochs took off
-VANISHING = 1e-3  # gradient of the first kernel relative to that of the last one; healthy: 0.06
-EXPLODING_LOSS = 8.0  # first loss, relative to that of a guess; healthy: 1.5
-BOUNDLESS_LOSS = 1000.0  # the same for a network that learns all the same; ten residual layers: 200
-MANY_UNITS = 0.5  # share of a layer's units; healthy: 0.1 before, 0.4 after training
-HEAVY_PENALTY = 1.0  # penalty before training relative to the loss; healthy: 0.05
-SHRUNK = 0.3  # norm of the kernels after training relative to that before; healthy: 0.9
-WIDE_GAP = 0.16  # between the scores of training and validation rows
-FEW_ROWS = 100  # for training, with which labels cannot be told from noise
-IMBALANCED = 0.85  # share of the largest class
-FLAT = 0.03  # of a score: what the second half of the layers must gain
-TITLES = {
-    "learning_rate_too_high": "learning rate too high",
-    "learning_rate_too_low": "learning rate too low",
-    "too_few_epochs": "too few epochs",
-    "vanishing_gradients": "vanishing gradients",
-    "exploding_gradients": "exploding gradients",
-    "dead_units": "dead units",
-    "saturation": "saturated units",
-    "too_narrow": "a layer is too narrow",
-    "over_regularized": "too much regularization",
-    "over_fitting": "over-fitting",
-    "label_noise": "labels without relation to the inputs",
-    "imbalanced": "an imbalanced sample",
-    "idle_layers": "layers that add nothing",
-}
 
 
 @dataclass(frozen=True)
@@ -96,7 +55,7 @@ class StudyDiagnosis:
         n_examined: Trials that could be diagnosed.
         counts: Titles of causes and the trials that they were named for, the most frequent first.
         best: The diagnosis of the best complete trial; None without one.
-        worst: Diagnoses of the trials with the lowest scores, at most three, the worst first.
+        worst: Diagnoses of the worse half's trials with causes, at most three, the worst first.
         summary: A sentence or two.
     """
 
@@ -105,298 +64,6 @@ class StudyDiagnosis:
     best: Diagnosis | None
     worst: tuple[Diagnosis, ...]
     summary: str
-
-
-@dataclass(frozen=True)
-class _Signs:
-    """The measures of a trial, ready for the rules."""
-
-    spec: TrialSpec
-    exam: Examination
-    train: float
-    val: float
-    linear: float
-    loss: tuple[float, ...]
-
-    @property
-    def diverged(self) -> bool:
-        return not math.isfinite(self.exam.loss_after) or not all(map(math.isfinite, self.loss))
-
-    @property
-    def learned_little(self) -> bool:
-        """Whether not even the training rows are fitted as a linear model would."""
-        return self.diverged or self.train < max(self.linear - SHORT, WORTHLESS)
-
-    @property
-    def falls_short(self) -> bool:
-        """Whether it is worse than a linear model."""
-        return self.learned_little or self.val < self.linear - SHORT
-
-    @property
-    def guess(self) -> float:
-        """Loss of a network that knows nothing."""
-        problem = self.spec.problem
-        return {
-            "regression": 1.0,
-            "binary": math.log(2.0),
-            "multiclass": math.log(max(problem.n_outputs, 2)),
-        }[problem.task]
-
-
-def find_causes(
-    spec: TrialSpec, curves: Curves, examination: Examination
-) -> list[tuple[str, float, str]]:
-    """Names of causes with the strength of their evidence and a sentence, the strongest first."""
-    signs = _signs(spec, curves, examination)
-    rules = (
-        _exploding,
-        _vanishing,
-        _dead_from_the_start,
-        _saturated_from_the_start,
-        _learning_rate_too_high,
-        _narrow,
-        _over_regularized,
-        _imbalanced,
-        _label_noise,
-        _undertrained,
-        _dead,
-        _saturated,
-        _over_fitting,
-        _idle_layers,
-    )
-    found: dict[str, tuple[float, str]] = {}
-    for rule in rules:
-        cause = rule(signs, frozenset(found))
-        if cause is not None:
-            name, strength, evidence = cause
-            found[name] = (min(max(strength, 0.0), 1.0), evidence)
-    ranked = sorted(found.items(), key=lambda item: -item[1][0])
-    return [(name, strength, evidence) for name, (strength, evidence) in ranked]
-
-
-def _signs(spec: TrialSpec, curves: Curves, exam: Examination) -> _Signs:
-    def skill(value: float) -> float:
-        if not math.isfinite(value):
-            return 0.0
-        return max((value - exam.true_share) / max(1.0 - exam.true_share, 1e-9), -1.0)
-
-    loss = tuple(
-        statistics.fmean(known) if (known := [v for v in row if not math.isnan(v)]) else math.nan
-        for row in curves.train_loss
-    )
-    linear = skill(exam.probe[0]) if exam.probe else 0.0
-    return _Signs(spec, exam, skill(exam.train_value), skill(exam.val_value), linear, loss)
-
-
-# The rules: signs and the causes found so far, to a cause with strength and evidence
-
-Found = tuple[str, float, str] | None
-
-
-def _exploding(s: _Signs, _found: frozenset[str]) -> Found:
-    first = s.exam.loss_before / s.guess
-    least = EXPLODING_LOSS if s.falls_short else BOUNDLESS_LOSS
-    if len(s.exam.gradient_before) < 3 or (math.isfinite(first) and first < least):
-        return None
-    return (
-        "exploding_gradients",
-        0.97,
-        f"before training the loss is {s.exam.loss_before:.3g}, where a guess has {s.guess:.2g}: "
-        "signals grow from layer to layer",
-    )
-
-
-def _vanishing(s: _Signs, _found: frozenset[str]) -> Found:
-    gradients = s.exam.gradient_before
-    if len(gradients) < 4 or not s.falls_short:
-        return None
-    ratio = gradients[0] / max(gradients[-1], 1e-30)
-    if ratio > VANISHING:
-        return None
-    return (
-        "vanishing_gradients",
-        0.97,
-        f"before training the first layer's gradient is {ratio:.1g} of the last one's",
-    )
-
-
-def _dead_from_the_start(s: _Signs, _found: frozenset[str]) -> Found:
-    share, layer = _largest(s.exam.dead_before)
-    if share < MANY_UNITS:
-        return None
-    return (
-        "dead_units",
-        0.99,
-        f"{share:.0%} of the units of layer {layer} are zero on nearly all rows, and were before "
-        "training",
-    )
-
-
-def _saturated_from_the_start(s: _Signs, _found: frozenset[str]) -> Found:
-    share, layer = _largest(s.exam.saturated_before)
-    if share < MANY_UNITS:
-        return None
-    return (
-        "saturation",
-        0.96,
-        f"{share:.0%} of the units of layer {layer} are at a bound of "
-        f"{s.spec.architecture.activation} on nearly all rows, and were before training",
-    )
-
-
-def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
-    # All of these make steps large, or losses high, by themselves.
-    if found & {"exploding_gradients", "vanishing_gradients", "dead_units", "saturation"}:
-        return None
-    if s.diverged:
-        return "learning_rate_too_high", 1.0, "the loss is no longer a finite number"
-    first = statistics.median(s.exam.first_step)
-    risen = s.exam.loss_after > RISEN * max(s.exam.loss_before, s.guess)
-    if first < LARGE_STEP and not (risen and s.learned_little and first > SMALL_STEP):
-        return None
-    text = f"the first epoch changed the kernels by {first:.2g} times their norm"
-    if risen:
-        text += f", and the loss rose from {s.exam.loss_before:.3g} to {s.exam.loss_after:.3g}"
-    elif s.exam.predicted_share > max(0.9, s.exam.true_share + 0.2):
-        text += f"; one class is predicted for {s.exam.predicted_share:.0%} of the rows"
-    return "learning_rate_too_high", 0.98, text
-
-
-def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
-    units, n_outputs = s.spec.architecture.units, s.spec.problem.n_outputs
-    if not units or min(units) >= n_outputs - 1 or s.train > FITTED:
-        return None
-    layer = units.index(min(units)) + 1
-    return (
-        "too_narrow",
-        0.85,
-        f"layer {layer} has {min(units)} units for {n_outputs} classes (effective rank "
-        f"{s.exam.rank[layer - 1]:.1f}); a linear model scores {s.exam.probe[0]:.3f} on the inputs "
-        f"and {s.exam.probe[layer]:.3f} behind it",
-    )
-
-
-def _over_regularized(s: _Signs, found: frozenset[str]) -> Found:
-    # Large weights have a large penalty, too.
-    if not s.falls_short or found & {"saturation", "exploding_gradients"}:
-        return None
-    ratio = s.exam.penalty_before / max(s.exam.loss_before, 1e-9)
-    shrunk = statistics.median(s.exam.norm_ratio)
-    penalized = s.spec.training.weight_decay > 0 or s.exam.penalty_before > 0
-    if ratio < HEAVY_PENALTY and not (
-        penalized and shrunk < SHRUNK and "learning_rate_too_high" not in found
-    ):
-        return None
-    return (
-        "over_regularized",
-        0.84,
-        f"before training the penalty is {ratio:.2g} times the loss; after it the kernels have "
-        f"{shrunk:.2g} times their norm",
-    )
-
-
-def _imbalanced(s: _Signs, _found: frozenset[str]) -> Found:
-    if s.exam.true_share < IMBALANCED:
-        return None
-    return "imbalanced", 0.94, f"{s.exam.true_share:.0%} of the rows are of one class"
-
-
-def _label_noise(s: _Signs, found: frozenset[str]) -> Found:
-    if found or s.exam.n_train < FEW_ROWS or max(s.val, s.linear) > WORTHLESS:
-        return None
-    return (
-        "label_noise",
-        0.93,
-        f"neither the network (skill {s.val:.2f}) nor a linear model ({s.linear:.2f}) has any on "
-        "new rows",
-    )
-
-
-def _undertrained(s: _Signs, found: frozenset[str]) -> Found:
-    if s.exam.n_steps < FEW_STEPS and s.train < FITTED:
-        return "too_few_epochs", 0.9, f"training ended after {s.exam.n_steps} steps"
-    if found or not s.learned_little:
-        return None
-    step = statistics.median(s.exam.first_step)
-    if step < SMALL_STEP:
-        return (
-            "learning_rate_too_low",
-            0.9,
-            f"the first epoch changed the kernels by only {step:.2g} of their norm",
-        )
-    epochs = len(s.loss)
-    start = s.loss[-1 - max(1, epochs // 4)] if epochs > 1 else s.exam.loss_before
-    falling = (start - s.loss[-1]) / max(abs(start), 1e-9)
-    if falling < STILL_FALLING:
-        return None
-    return (
-        "too_few_epochs",
-        0.75,
-        f"the loss was still falling, by {falling:.0%} in the last quarter of {epochs} epochs",
-    )
-
-
-def _dead(s: _Signs, found: frozenset[str]) -> Found:
-    share, layer = _largest(s.exam.dead)
-    if found or not s.falls_short or share < MANY_UNITS:
-        return None
-    return (
-        "dead_units",
-        0.8,
-        f"{share:.0%} of the units of layer {layer} have become zero on nearly all rows",
-    )
-
-
-def _saturated(s: _Signs, found: frozenset[str]) -> Found:
-    share, layer = _largest(s.exam.saturated)
-    if found or not s.falls_short or share < MANY_UNITS:
-        return None
-    return (
-        "saturation",
-        0.8,
-        f"{share:.0%} of the units of layer {layer} have come to a bound of "
-        f"{s.spec.architecture.activation} on nearly all rows",
-    )
-
-
-def _over_fitting(s: _Signs, found: frozenset[str]) -> Found:
-    gap = s.exam.train_value - s.exam.val_value
-    if not gap > WIDE_GAP or "label_noise" in found:
-        return None
-    text = f"the score is {s.exam.train_value:.3f} on training rows"
-    if s.exam.n_train < FEW_ROWS:
-        text += f", of which there are {s.exam.n_train},"
-    return (
-        "over_fitting",
-        0.7 + 0.1 * min(gap, 1.0),
-        f"{text} and {s.exam.val_value:.3f} on new ones",
-    )
-
-
-def _idle_layers(s: _Signs, found: frozenset[str]) -> Found:
-    depth, probe = len(s.spec.architecture.units), s.exam.probe
-    if depth < 4 or found - {"over_fitting"}:
-        return None
-    half = depth // 2
-    # The network itself is better than the linear probes only if it uses what lies behind.
-    if not probe[half] > max(*probe[half:], s.exam.val_value) - FLAT:
-        return None
-    return (
-        "idle_layers",
-        0.81,
-        f"a linear model on layer {half} scores {probe[half]:.3f}, the network "
-        f"{s.exam.val_value:.3f}: layers {half + 1} to {depth} add nothing",
-    )
-
-
-def _largest(shares: Sequence[float]) -> tuple[float, int]:
-    """The largest share and its layer, counted from 1."""
-    known = [(share, -k) for k, share in enumerate(shares, start=1) if not math.isnan(share)]
-    share, layer = max(known, default=(0.0, -1))
-    return share, -layer
-
-
-# Trials and studies
 
 
 def diagnose_trial(record: StudyRecord, number: int) -> Diagnosis:
@@ -414,7 +81,7 @@ def diagnose_trial(record: StudyRecord, number: int) -> Diagnosis:
             record.name,
             f"trial {number} was not examined ({trial.outcome})",
             "a trial that trained for an epoch with this version of nas",
-            f"Train it again: nas train --study {record.name} --like {number}",
+            f"Train it again: nas train --study {shlex.quote(record.name)} --like {number}",
         )
     return _diagnose(record, trial)
 
@@ -443,12 +110,14 @@ def diagnose_study(record: StudyRecord) -> StudyDiagnosis:
         values = [v for v in trial.fold_values if math.isfinite(v)]
         return sign * statistics.fmean(values) if values else -math.inf
 
+    worse_half = sorted(examined, key=last_value)[: math.ceil(len(examined) / 2)]
     worst = [
         diagnoses[trial.number]
-        for trial in sorted(examined, key=last_value)
-        if diagnoses[trial.number].causes
+        for trial in worse_half
+        if diagnoses[trial.number].causes and diagnoses[trial.number] is not best
     ][:3]
-    summary = f"{len(examined)} trials examined: nothing is wrong with {healthy}"
+    counted = f"{len(examined)} trial{'s' if len(examined) != 1 else ''} examined"
+    summary = f"{counted}: nothing is wrong with {healthy}"
     if counts:
         title, n = counts.most_common(1)[0]
         summary += f", and the most frequent cause is: {title} ({n})"
@@ -465,7 +134,7 @@ def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
     assert trial.spec is not None and trial.curves is not None and trial.examination is not None
     pruned = trial.outcome == "pruned"
     causes = tuple(
-        Cause(name, TITLES[name], strength, evidence, _experiment(record.name, trial, name))
+        Cause(name, TITLES[name], strength, evidence, _experiment(record, trial, name))
         for name, strength, evidence in find_causes(trial.spec, trial.curves, trial.examination)
         if not (pruned and name == "too_few_epochs")  # the pruner's doing
     )
@@ -487,8 +156,9 @@ def _more_epochs(trial: TrialRecord) -> int:
     return max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))
 
 
-def _experiment(study: str, trial: TrialRecord, name: str) -> str:
+def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
     assert trial.spec is not None
+    study = shlex.quote(record.name)
     training, units = trial.spec.training, trial.spec.architecture.units
     width = max(units, default=64)
     changes = {
@@ -504,8 +174,11 @@ def _experiment(study: str, trial: TrialRecord, name: str) -> str:
         "over_fitting": f"--set l2={max(training.l2 * 10, 1e-3):.2g} --set dropout=0.3",
         "idle_layers": f"--set depth={max(1, len(units) // 2)}",
     }
-    if name == "label_noise":
+    if cause == "label_noise":
         return f"nas study show {study}"
-    if name == "imbalanced":
-        return f"nas search --metric balanced_accuracy --study {study}_balanced"
-    return f"nas train --study {study} --like {trial.number} {changes[name]}"
+    if cause == "imbalanced":
+        # A study is named after its space unless it was told otherwise.
+        words = ["--space", f"{record.name}.yaml", "--study", f"{record.name}_balanced"]
+        words += data_options(replace(record, metric="balanced_accuracy"))
+        return f"nas search {shlex.join(words)}"
+    return f"nas train --study {study} --like {trial.number} {changes[cause]}"

@@ -1,5 +1,6 @@
-"""The options of `nas search` with which a study was made."""
+"""Commands to run: the options with which a study was made, and long ones on several lines."""
 
+import shlex
 from typing import Any
 
 from nas.study import StudyRecord
@@ -32,6 +33,33 @@ def search_options(record: StudyRecord) -> list[str]:
     names = ("sampler", "startup_trials", "pruner", "max_params")
     words = _words({name.replace("_", "-"): kept.get(name) for name in names})
     return words + ["--allow-duplicates"] * bool(kept.get("allow_duplicates"))
+
+
+def wrap_command(command: str, width: int) -> str:
+    """Breaks a command before its options, with backslashes, so that it can still be copied.
+
+    Args:
+        command: One line; its words as `shlex.join` writes them, and `&&` between commands.
+        width: Characters that a line holds, unless a single option is longer.
+    """
+    lines: list[str] = []
+    for word in shlex.split(command):
+        text = word if word == "&&" else shlex.quote(word)
+        if not lines or lines[-1].endswith("&&"):
+            lines.append(text)
+        elif word.startswith("--"):
+            lines.append(f"  {text}")
+        else:
+            lines[-1] += f" {text}"
+    wrapped = lines[:1]
+    for line in lines[1:]:
+        joined = f"{wrapped[-1]} {line.lstrip()}"
+        if wrapped[-1].endswith("&&") or len(joined) > width - 2:
+            wrapped.append(line)
+        else:
+            wrapped[-1] = joined
+    ends = ["" if line.endswith("&&") else " \\" for line in wrapped[:-1]]
+    return "\n".join(line + end for line, end in zip(wrapped, [*ends, ""], strict=True))
 
 
 def _words(options: dict[str, Any]) -> list[str]:

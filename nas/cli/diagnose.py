@@ -16,6 +16,7 @@ from nas.cli.output import (
     print_json,
     say,
     score,
+    show_command,
     working,
 )
 from nas.engines.startup import start_tensorflow
@@ -23,6 +24,7 @@ from nas.errors import NasError
 
 if TYPE_CHECKING:
     from nas.analysis.diagnosis import Diagnosis
+    from nas.spec import TrialSpec
     from nas.study import StudyRecord, TrialRecord
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -62,8 +64,10 @@ def train(
     metric: Annotated[
         str | None, typer.Option(help="What a new study is scored by. [default: by the task]")
     ] = None,
-    folds: Annotated[int, typer.Option(min=1, help="Folds of a new study.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of a new study.")] = 0,
+    folds: Annotated[
+        int | None, typer.Option(min=1, help="Folds of a new study. [default: 5]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of a new study. [default: 0]")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,18 +92,21 @@ def train(
         database = open_storage(storage, create=True)
         if name in study_names(database):
             record = load_study(name, storage)
+            _check_unchanged(record, target=target, metric=metric, folds=folds, seed=seed)
+            spec = _spec_of(record, like) if like is not None else None
             dataset, split = study_data(record, data)
             the_space, the_metric = parse_space(record.settings["space"]), METRICS[record.metric]
             given_space = load_space(space) if study is None else the_space
             seed = record.settings["split"]["seed"]
         else:
+            spec, seed = None, seed or 0
             if like is not None:
                 raise NasError("--like", f"there is no study '{name}' yet", "a study with trials")
             source = data or the_space.data
             if source is None:
                 raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
             data_options = DataOptions(source, target or the_space.target)
-            split_options = SplitOptions(folds=folds, seed=seed)
+            split_options = SplitOptions(folds=5 if folds is None else folds, seed=seed)
             dataset = load_dataset(data_options)
             split = split_dataset(dataset, split_options)
             the_metric, given_space = get_metric(metric, dataset.task), the_space
@@ -119,10 +126,7 @@ def train(
         encoded = encode_folds(dataset, split.folds)
         pool = LocalPool(Selection(encoded, the_metric, "auto").choose)
     problem = dataset.problem(encoded[0].x_train.shape[1])
-    if like is None:
-        spec = given_spec(given_space, values, problem)
-    else:
-        spec = changed_spec(_spec_of(record, like), values)
+    spec = changed_spec(spec, values) if spec else given_spec(given_space, values, problem)
     message, trial = f"Training {spec.describe()}", None
     with working(message) as tell, live_study(database, storage, name) as live:
         for state in train_given(live, the_space, pool, spec, seed):
@@ -139,7 +143,7 @@ def train(
         return
     say(f"{spec.describe()}, {spec.n_weights:,} weights", "Network")
     _show_trial(record, trial)
-    _show(diagnosis)
+    _show(diagnosis, storage)
 
 
 def diagnose(
@@ -162,7 +166,7 @@ def diagnose(
             print_json(_as_dict(diagnosis))
             return
         _show_trial(record, next(t for t in record.trials if t.number == trial))
-        _show(diagnosis)
+        _show(diagnosis, storage)
         return
     whole = diagnose_study(record)
     if as_json:
@@ -188,18 +192,36 @@ def diagnose(
         say("")
         say(f"The best, trial {whole.best.trial}")
         _show_trial(record, trials[whole.best.trial])
-        _show(whole.best)
+        _show(whole.best, storage)
     for diagnosis in whole.worst:
         say("")
         say(f"Among the worst, trial {diagnosis.trial}")
         _show_trial(record, trials[diagnosis.trial])
-        _show(diagnosis)
+        _show(diagnosis, storage)
 
 
-def _spec_of(record: "StudyRecord", number: int) -> Any:
+def _check_unchanged(record: "StudyRecord", **given: Any) -> None:
+    """Refuses options that an existing study has settled otherwise."""
+    settled = {
+        "target": record.settings["data"]["target"],
+        "metric": record.metric,
+        "folds": record.settings["split"]["folds"],
+        "seed": record.settings["split"]["seed"],
+    }
+    for option, value in given.items():
+        if value is not None and value != settled[option]:
+            raise NasError(
+                f"--{option}",
+                f"got '{value}', but study '{record.name}' has '{settled[option]}'",
+                fix="Leave it out, or give another --study.",
+            )
+
+
+def _spec_of(record: "StudyRecord", number: int) -> "TrialSpec":
     trial = next((trial for trial in record.trials if trial.number == number), None)
     if trial is None or trial.spec is None:
-        raise NasError("--like", f"got {number}", f"a trial of study '{record.name}'")
+        known = f"0 to {max((t.number for t in record.trials), default=0)}"
+        raise NasError("--like", f"got {number}", f"a trial of study '{record.name}', {known}")
     return trial.spec
 
 
@@ -257,11 +279,11 @@ def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
         console.print(table)
 
 
-def _show(diagnosis: "Diagnosis") -> None:
+def _show(diagnosis: "Diagnosis", storage: str) -> None:
     say(diagnosis.summary, "Result")
     for cause in diagnosis.causes:
         say(f"{cause.title}: {cause.evidence}.", "Cause")
-        say(cause.experiment, "  try")
+        show_command(cause.experiment, storage, "  try")
 
 
 def _mean(values: tuple[float, ...]) -> float:

@@ -1,6 +1,5 @@
 """`nas explain`."""
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from nas.cli.output import (
     print_json,
     say,
     score,
+    show_command,
     working,
 )
 
@@ -233,31 +233,9 @@ def _show_effect(effect: "Effect", record: "StudyRecord", storage: str) -> None:
     if effect.doubt:
         say(f"Too few or too clumped to tell. {effect.doubt}")
         if effect.command:
-            from nas.storage import sqlite_path
-
-            say("This would settle it:")
-            own = storage != DEFAULT_STORAGE and sqlite_path(storage) is not None
-            commands = effect.command.split(" && ")
-            commands[-1] += f" --storage {storage}" * own
-            commands.append(f"nas explain --parameter {effect.parameter}")
-            commands[-1] += f" --storage {storage}" * own
-            for number, command in enumerate(commands):
-                _show_command(command + " &&" * (number < len(commands) - 1))
-
-
-def _show_command(command: str) -> None:
-    """A command that can be copied: broken between words, with a backslash, on a terminal."""
-    if not console.is_terminal:
-        console.print(f"  {command}", soft_wrap=True)
-        return
-    lines = textwrap.wrap(
-        command,
-        console.width - 6,
-        break_long_words=False,
-        break_on_hyphens=False,
-        subsequent_indent="  ",
-    )
-    console.print(" \\\n".join(f"  {line}" for line in lines), soft_wrap=True)
+            say("This would settle it, and the last command shows it:")
+            show_command(effect.command, storage)
+            show_command(f"nas explain --parameter {effect.parameter}", storage)
 
 
 def _strip(
@@ -347,7 +325,8 @@ def _show_comparisons(
         text += f" ({rope:g} of the best score)"
     left_out = len(comparisons) - len(shown)
     if left_out:
-        text += f"; {left_out} other pairs are in --json, and count in Holm's correction"
+        others = "1 other pair is" if left_out == 1 else f"{left_out} other pairs are"
+        text += f"; {others} in --json and part of Holm's correction"
     say(f"{text}. The best of many trials has an advantage over that of few.")
 
 

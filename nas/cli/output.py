@@ -1,6 +1,7 @@
 """What all commands share: options, tables, JSON, and TensorFlow kept quiet."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from nas import DEFAULT_STORAGE
 
 # Names come from users: nothing in them is markup.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -45,6 +49,29 @@ def say(text: str, label: str = "") -> None:
         row.add_column()
         row.add_row(label, text)
         console.print(row)
+
+
+def show_command(command: str, storage: str, label: str = "") -> None:
+    """Prints a command that can be copied: on a terminal over several lines, else in one.
+
+    Args:
+        command: What to run.
+        storage: The study database, which is added where the command would look elsewhere.
+        label: As for `say`; without one it is indented.
+    """
+    from nas.analysis.reproduction import wrap_command
+    from nas.storage import sqlite_path
+
+    # A server's URL may hold a password.
+    if storage != DEFAULT_STORAGE and sqlite_path(storage) is not None:
+        command += f" --storage {shlex.quote(storage)}"
+    indent = 8 if label else 2
+    if console.is_terminal:
+        command = wrap_command(command, console.width - indent)
+    first, *rest = command.split("\n")
+    console.print(Text.assemble((f"{label:<{indent}}", "bold"), first), soft_wrap=True)
+    for line in rest:
+        console.print(" " * indent + line, soft_wrap=True)
 
 
 def print_json(data: Any) -> None:

@@ -1,143 +1,15 @@
-"""Causes from signs: one healthy network, and one sign at a time that is not."""
+"""What is wrong with a trial, and with the trials of a study."""
 
-import math
+import shlex
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from examinations import FLAT, HEALTHY, NOTHING, spec_of
 
-from nas.analysis.diagnosis import TITLES, diagnose_study, diagnose_trial, find_causes
+from nas.analysis.diagnosis import diagnose_study, diagnose_trial
 from nas.errors import NasError
-from nas.space import RandomSuggester, SearchSpace
-from nas.spec import Curves, Examination, Problem, TrialSpec
+from nas.spec import Curves, Examination
 from nas.study import StudyRecord, TrialRecord
-
-PROBLEM = Problem("multiclass", 64, 10)
-HEALTHY = Examination(
-    n_train=1400,
-    n_steps=900,
-    gradient_before=(0.01, 0.01, 0.02),
-    gradient_after=(0.001, 0.001, 0.002),
-    first_step=(0.4, 0.4, 0.5),
-    last_step=(0.05, 0.05, 0.05),
-    norm_ratio=(1.2, 1.2, 1.3),
-    dead_before=(0.0, 0.0),
-    dead=(0.02, 0.05),
-    saturated_before=(0.0, 0.0),
-    saturated=(0.0, 0.0),
-    rank=(30.0, 20.0),
-    probe=(0.92, 0.95, 0.96),
-    loss_before=2.4,
-    loss_after=0.05,
-    penalty_before=0.01,
-    penalty_after=0.02,
-    train_value=0.99,
-    val_value=0.96,
-    predicted_share=0.11,
-    true_share=0.1,
-)
-FALLEN = (2.0, 1.0, 0.5, 0.3, 0.2, 0.15, 0.1, 0.08, 0.06, 0.055, 0.052, 0.05)
-FALLING = (2.3, 2.29, 2.28, 2.26, 2.24, 2.2, 2.15, 2.1, 2.05, 1.98, 1.9, 1.8)
-FLAT = (2.31,) * 12
-# What a network shows that has learned nothing.
-NOTHING = {"train_value": 0.11, "val_value": 0.1, "loss_after": 2.3}
-
-
-def spec_of(**values: Any) -> TrialSpec:
-    words = {"depth": 2, "width": 64, **values}
-    return SearchSpace(words).sample(RandomSuggester(0), PROBLEM)
-
-
-def causes(
-    losses: tuple[float, ...] = FALLEN, spec: TrialSpec | None = None, **signs: Any
-) -> list[str]:
-    curves = Curves(train_loss=tuple((loss, loss) for loss in losses))
-    found = find_causes(spec or spec_of(), curves, replace(HEALTHY, **signs))
-    strengths = [strength for _, strength, _ in found]
-    assert strengths == sorted(strengths, reverse=True)
-    assert all(0.0 <= strength <= 1.0 for strength in strengths)
-    assert all(evidence and name in TITLES for name, _, evidence in found)
-    return [name for name, _, _ in found]
-
-
-def test_nothing_is_wrong_with_a_healthy_network() -> None:
-    assert causes() == []
-
-
-@pytest.mark.parametrize(
-    ("cause", "losses", "signs", "words"),
-    [
-        ("learning_rate_too_high", (2.0, math.nan), {"loss_after": math.nan}, {}),
-        ("learning_rate_too_high", FLAT, {**NOTHING, "first_step": (30.0, 40.0, 50.0)}, {}),
-        ("learning_rate_too_high", FLAT, {**NOTHING, "loss_after": 40.0}, {}),
-        ("too_few_epochs", FALLING, {"train_value": 0.5, "val_value": 0.5}, {}),
-        ("too_few_epochs", FALLEN[:1], {**NOTHING, "n_steps": 5}, {}),
-        ("learning_rate_too_low", FLAT, {**NOTHING, "first_step": (1e-4, 2e-4, 1e-3)}, {}),
-        (
-            "vanishing_gradients",
-            FLAT,
-            {**NOTHING, "gradient_before": (1e-9, 1e-6, 1e-4, 1e-2)},
-            {"depth": 3},
-        ),
-        ("exploding_gradients", FLAT, {**NOTHING, "loss_before": 1e4}, {}),
-        ("dead_units", FLAT, {**NOTHING, "dead_before": (1.0, 0.0), "dead": (1.0, 0.0)}, {}),
-        (
-            "saturation",
-            FLAT,
-            {**NOTHING, "saturated_before": (0.0, 0.9), "saturated": (0.0, 0.9)},
-            {"activation": "tanh"},
-        ),
-        ("too_narrow", FALLEN, {"train_value": 0.6, "val_value": 0.6}, {"width": 5}),
-        ("over_regularized", FLAT, {**NOTHING, "penalty_before": 60.0}, {"l2": 1.0}),
-        ("over_fitting", FALLEN, {"train_value": 1.0, "val_value": 0.6}, {}),
-        ("label_noise", FALLEN, {"val_value": 0.1, "probe": (0.1, 0.1, 0.1)}, {}),
-        ("imbalanced", FALLEN, {"true_share": 0.95}, {}),
-        (
-            "idle_layers",
-            FALLEN,
-            {"probe": (0.92, 0.96, 0.96, 0.96, 0.96, 0.96)},
-            {"depth": 5},
-        ),
-    ],
-)
-def test_a_sign_names_its_cause_first(
-    cause: str, losses: tuple[float, ...], signs: Any, words: Any
-) -> None:
-    found = causes(losses, spec_of(**words), **signs)
-    assert found[0] == cause
-
-
-def test_a_high_rate_explains_the_dead_units_it_leaves() -> None:
-    signs = {**NOTHING, "first_step": (30.0,) * 3, "dead": (1.0, 1.0)}
-    assert causes(FLAT, **signs) == ["learning_rate_too_high"]
-
-
-def test_many_dead_units_of_a_network_that_works_are_no_cause() -> None:
-    assert causes(dead=(0.7, 0.1)) == []
-
-
-def test_causes_of_an_all_too_famous_network_come_in_the_order_of_their_evidence() -> None:
-    # 784-5-5-10, sigmoid, learning rate 2, five full-batch iterations, lambda = 1.
-    spec = spec_of(
-        width=5, activation="sigmoid", optimizer="sgd", learning_rate=2.0, l2=1.0, epochs=5
-    )
-    signs = {
-        **NOTHING,
-        "n_steps": 5,
-        "first_step": (4.0, 4.0, 4.0),
-        "last_step": (4.0, 4.0, 4.0),
-        "norm_ratio": (240.0,) * 3,
-        "loss_before": 2.36,
-        "loss_after": 290.0,
-        "penalty_before": 20.0,
-        "saturated": (1.0, 1.0),
-    }
-    assert causes((23.6, 1e2, 1e3, 1e4, 1e5), spec, **signs) == [
-        "learning_rate_too_high",
-        "too_few_epochs",
-        "too_narrow",
-        "over_regularized",
-    ]
 
 
 def record(*examinations: Examination | None) -> StudyRecord:
@@ -203,3 +75,42 @@ def test_what_was_not_examined_is_refused() -> None:
         diagnose_trial(record(None), 0)
     with pytest.raises(NasError, match="no trial was examined"):
         diagnose_study(record(None))
+
+
+SICK = replace(HEALTHY, **{**NOTHING, "first_step": (30.0,) * 3})
+
+
+def test_among_the_worst_are_only_the_worse_half() -> None:
+    narrow_gap = replace(HEALTHY, train_value=1.0, val_value=0.8)  # over-fits, and scores well
+    whole = diagnose_study(record(HEALTHY, narrow_gap, SICK, SICK, HEALTHY, HEALTHY))
+    assert dict(whole.counts) == {"learning rate too high": 2, "over-fitting": 1}
+    assert [diagnosis.trial for diagnosis in whole.worst] == [2, 3, 1]
+    whole = diagnose_study(record(HEALTHY, narrow_gap, SICK, SICK))
+    assert [diagnosis.trial for diagnosis in whole.worst] == [2, 3]
+
+
+def test_the_best_trial_is_not_among_the_worst() -> None:
+    whole = diagnose_study(record(SICK))
+    assert whole.best is not None and whole.best.causes and whole.worst == ()
+    assert whole.summary.startswith("1 trial examined: nothing is wrong with 0")
+
+
+def test_a_command_holds_names_with_spaces() -> None:
+    named = replace(record(SICK), name="ann's try")
+    (cause,) = diagnose_trial(named, 0).causes
+    words = shlex.split(cause.experiment)
+    assert words[:6] == ["nas", "train", "--study", "ann's try", "--like", "0"]
+
+
+def test_an_imbalanced_sample_is_searched_again_on_the_same_data() -> None:
+    data = {"source": "adult.csv", "target": "income", "task": None, "groups": None}
+    settings = {
+        "data": {**data, "drop": (), "categorical": ()},
+        "split": {"folds": 5, "repeats": 1, "val_size": 0.2, "test_size": 0.2, "seed": 3},
+    }
+    skewed = replace(record(replace(HEALTHY, true_share=0.95)), settings=settings)
+    (cause,) = diagnose_trial(skewed, 0).causes
+    assert cause.experiment == (
+        "nas search --space iris.yaml --study iris_balanced --data adult.csv --target income "
+        "--metric balanced_accuracy --folds 5 --test-size 0.2 --seed 3"
+    )

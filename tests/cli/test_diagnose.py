@@ -82,7 +82,10 @@ def test_trains_without_a_study(nas, folder: Path) -> None:
     ("arguments", "words"),
     [
         ("train --set depth=two", ["--set", "depth", "a whole number"]),
-        ("train --study tiny --like 99", ["--like", "got 99", "a trial of study 'tiny'"]),
+        ("train --study tiny --like 99", ["--like", "got 99", "a trial of study 'tiny', 0 to"]),
+        ("train --study tiny --folds 10", ["--folds", "got '10'", "'tiny' has '3'"]),
+        ("train --study tiny --seed 7", ["--seed", "got '7'", "'tiny' has '0'"]),
+        ("train --study tiny --metric auc", ["--metric", "'tiny' has 'accuracy'"]),
         ("train --study other --like 1", ["--like", "no study 'other'"]),
         ("diagnose --trial 99", ["--trial", "got 99", "a trial of study"]),
         ("diagnose --study other", ["other"]),
@@ -91,3 +94,24 @@ def test_trains_without_a_study(nas, folder: Path) -> None:
 def test_mistakes_get_one_line(nas, arguments: str, words: list[str]) -> None:
     line = nas.wrong(*arguments.split())
     assert all(word in line for word in words), line
+
+
+def test_mistakes_are_told_before_tensorflow_starts(nas, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*arguments: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("nas.cli.diagnose.start_tensorflow", never)
+    nas.wrong(*"train --study tiny --like 99".split())
+    nas.wrong(*"train --study tiny --folds 10".split())
+
+
+def test_commands_look_in_the_same_database(nas, in_searched: None) -> None:
+    Path("other.db").write_bytes(Path("studies/nas.db").read_bytes())
+    nas.right(
+        *"train --study tiny --storage sqlite:///other.db --json".split(),
+        *given("depth=1", "width=40", "learning_rate=300", "optimizer=sgd"),
+    )
+    shown = nas.right("diagnose", "--storage", "sqlite:///other.db").out
+    commands = [line.split("try", 1)[1] for line in shown.splitlines() if "  try" in line]
+    assert commands and all(c.endswith("--storage sqlite:///other.db") for c in commands)
+    assert "--storage" not in nas.right("diagnose").out

@@ -1,0 +1,129 @@
+"""Causes from signs: one healthy network, and one sign at a time that is not."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from examinations import FALLEN, FALLING, FLAT, HEALTHY, NOTHING, spec_of
+
+from nas.analysis.causes import TITLES, find_causes
+from nas.spec import Curves, TrialSpec
+
+
+def causes(
+    losses: tuple[float, ...] = FALLEN, spec: TrialSpec | None = None, **signs: Any
+) -> list[str]:
+    curves = Curves(train_loss=tuple((loss, loss) for loss in losses))
+    found = find_causes(spec or spec_of(), curves, replace(HEALTHY, **signs))
+    strengths = [strength for _, strength, _ in found]
+    assert strengths == sorted(strengths, reverse=True)
+    assert all(0.0 <= strength <= 1.0 for strength in strengths)
+    assert all(evidence and name in TITLES for name, _, evidence in found)
+    return [name for name, _, _ in found]
+
+
+def test_nothing_is_wrong_with_a_healthy_network() -> None:
+    assert causes() == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "losses", "signs", "words"),
+    [
+        ("learning_rate_too_high", (2.0, math.nan), {"loss_after": math.nan}, {}),
+        ("learning_rate_too_high", FLAT, {**NOTHING, "first_step": (30.0, 40.0, 50.0)}, {}),
+        ("learning_rate_too_high", FLAT, {**NOTHING, "loss_after": 40.0}, {}),
+        ("too_few_epochs", FALLING, {"train_value": 0.5, "val_value": 0.5}, {}),
+        ("too_few_epochs", FALLEN[:1], {**NOTHING, "n_steps": 5}, {}),
+        ("learning_rate_too_low", FLAT, {**NOTHING, "first_step": (1e-4, 2e-4, 1e-3)}, {}),
+        (
+            "vanishing_gradients",
+            FLAT,
+            {**NOTHING, "gradient_before": (1e-9, 1e-6, 1e-4, 1e-2)},
+            {"depth": 3},
+        ),
+        ("exploding_gradients", FLAT, {**NOTHING, "loss_before": 1e4}, {}),
+        ("dead_units", FLAT, {**NOTHING, "dead_before": (1.0, 0.0), "dead": (1.0, 0.0)}, {}),
+        (
+            "saturation",
+            FLAT,
+            {**NOTHING, "saturated_before": (0.0, 0.9), "saturated": (0.0, 0.9)},
+            {"activation": "tanh"},
+        ),
+        ("too_narrow", FALLEN, {"train_value": 0.6, "val_value": 0.6}, {"width": 5}),
+        ("over_regularized", FLAT, {**NOTHING, "penalty_before": 60.0}, {"l2": 1.0}),
+        ("over_fitting", FALLEN, {"train_value": 1.0, "val_value": 0.6}, {}),
+        ("label_noise", FALLEN, {"val_value": 0.1, "probe": (0.1, 0.1, 0.1)}, {}),
+        ("imbalanced", FALLEN, {"true_share": 0.95}, {}),
+        (
+            "idle_layers",
+            FALLEN,
+            {"probe": (0.92, 0.96, 0.96, 0.96, 0.96, 0.96)},
+            {"depth": 5},
+        ),
+    ],
+)
+def test_a_sign_names_its_cause_first(
+    cause: str, losses: tuple[float, ...], signs: Any, words: Any
+) -> None:
+    found = causes(losses, spec_of(**words), **signs)
+    assert found[0] == cause
+
+
+def test_a_high_rate_explains_the_dead_units_it_leaves() -> None:
+    signs = {**NOTHING, "first_step": (30.0,) * 3, "dead": (1.0, 1.0)}
+    assert causes(FLAT, **signs) == ["learning_rate_too_high"]
+
+
+def test_many_dead_units_of_a_network_that_works_are_no_cause() -> None:
+    assert causes(dead=(0.7, 0.1)) == []
+
+
+def test_causes_of_an_all_too_famous_network_come_in_the_order_of_their_evidence() -> None:
+    # 784-5-5-10, sigmoid, learning rate 2, five full-batch iterations, lambda = 1.
+    spec = spec_of(
+        width=5, activation="sigmoid", optimizer="sgd", learning_rate=2.0, l2=1.0, epochs=5
+    )
+    signs = {
+        **NOTHING,
+        "n_steps": 5,
+        "first_step": (4.0, 4.0, 4.0),
+        "last_step": (4.0, 4.0, 4.0),
+        "norm_ratio": (240.0,) * 3,
+        "loss_before": 2.36,
+        "loss_after": 290.0,
+        "penalty_before": 20.0,
+        "saturated": (1.0, 1.0),
+    }
+    assert causes((23.6, 1e2, 1e3, 1e4, 1e5), spec, **signs) == [
+        "learning_rate_too_high",
+        "too_few_epochs",
+        "too_narrow",
+        "over_regularized",
+    ]
+
+
+def test_a_rate_that_wastes_its_steps_is_too_high_below_the_usual_threshold() -> None:
+    signs = {**NOTHING, "first_step": (1.3, 1.4, 1.2), "norm_ratio": (1e-5, 1e-5, 1e-5)}
+    assert causes(FLAT, spec_of(l2=1e-4), **signs) == ["learning_rate_too_high"]
+    # With a heavy penalty the steps are the penalty's.
+    assert causes(FLAT, spec_of(l2=1.0), **{**signs, "penalty_before": 60.0}) == [
+        "over_regularized"
+    ]
+    # A network that learns all the same may take such steps.
+    assert causes(first_step=(1.3, 1.4, 1.2)) == []
+
+
+def evidence(**signs: Any) -> str:
+    curves = Curves(train_loss=tuple((loss,) for loss in FLAT))
+    exam = replace(HEALTHY, **{**NOTHING, "first_step": (0.5, 0.5, 0.5), **signs})
+    ((_, _, sentence),) = find_causes(spec_of(l2=0.1), curves, exam)
+    return sentence
+
+
+def test_only_what_was_seen_is_evidence() -> None:
+    assert evidence(penalty_before=24.0) == "before training the penalty is 10 times the loss"
+    shrunk = {"norm_ratio": (0.1, 0.1, 0.1)}
+    assert evidence(**shrunk) == "training has shrunk the kernels to 0.1 of their norm"
+    both = evidence(penalty_before=24.0, **shrunk)
+    assert "10 times the loss, and training has shrunk" in both
