@@ -112,10 +112,11 @@ def open_fake_study(
     metric: Metric = METRICS["accuracy"],
     data: str = "iris",
     split: SplitOptions | None = None,
+    **reading: object,
 ) -> optuna.Study:
     """A study on real iris settings, in a database in `folder`."""
     split_options = split or SplitOptions(folds=3)
-    data_options = DataOptions(data)
+    data_options = DataOptions(data, **reading)
     dataset = load_dataset(data_options)
     the_split = split_dataset(dataset, split_options)
     settings = study_settings(space, data_options, dataset, split_options, the_split, metric)

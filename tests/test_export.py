@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
 import nas
@@ -135,6 +137,22 @@ def adult(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Regression."""
     return make_study(tmp_path_factory.mktemp("diabetes"), DataOptions("diabetes"))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Two classes, image files in folders named like them."""
+    folder = tmp_path_factory.mktemp("pictures")
+    digits = load_digits()
+    for row in np.flatnonzero(digits.target < 2)[:80]:
+        put_image(folder / "digits" / f"no {digits.target[row]}" / f"{row}.png", digits.images[row])
+    return make_study(folder, DataOptions(str(folder / "digits"), scaling="unit"))
+
+
+def put_image(path: Path, pixels: np.ndarray, times: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    large = (pixels * 15).repeat(times, axis=0).repeat(times, axis=1)
+    Image.fromarray(large.astype(np.uint8)).save(path)
 
 
 STUDIES = ("iris", "adult", "diabetes")
@@ -494,6 +512,30 @@ def test_predict_file_of_an_array(iris: Study, tmp_path: Path) -> None:
     assert accuracy == pytest.approx(iris.card["test_value"])
 
 
+def test_predict_file_of_a_folder_of_images(pictures: Study, tmp_path: Path) -> None:
+    assert predict_file(pictures.path, pictures.options.source, tmp_path / "out.csv") == 80
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["file", "prediction", "p_no 0", "p_no 1"]
+    classes = np.array(pictures.dataset.classes)[pictures.dataset.y]
+    assert [name.split("/")[0] for name in table["file"]] == classes.tolist()
+    model, _ = load_model(pictures.path)
+    shares = export.predict(model, pictures.dataset.features, "binary")
+    np.testing.assert_allclose(table["p_no 1"], shares, atol=1e-6)
+    right = (table["prediction"] == classes)[pictures.split.test].mean()
+    assert right == pytest.approx(pictures.card["test_value"])
+
+
+def test_predict_file_resizes_images(pictures: Study, tmp_path: Path) -> None:
+    for k in range(3):
+        put_image(tmp_path / "new" / f"{k}.png", pictures.dataset.features[k] / 15, times=4)
+    assert predict_file(pictures.path, str(tmp_path / "new"), tmp_path / "out.csv") == 3
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["file"].tolist() == ["0.png", "1.png", "2.png"]
+    model, _ = load_model(pictures.path)
+    shares = export.predict(model, pictures.dataset.features[:3], "binary")
+    np.testing.assert_allclose(table["p_no 1"], shares, atol=0.05)
+
+
 def test_predict_file_of_values(diabetes: Study, tmp_path: Path) -> None:
     assert predict_file(diabetes.path, "diabetes", tmp_path / "out.csv") == 442
     table = pd.read_csv(tmp_path / "out.csv")
@@ -538,6 +580,14 @@ def test_failed_predictions_leave_no_partial_file(
 
 
 # The data of a study
+
+
+def test_study_data_is_scaled_as_the_search_had_it(pictures: Study) -> None:
+    dataset, split = study_data(pictures.record)
+    assert dataset.scaling == "unit"
+    assert dataset.hash() == pictures.dataset.hash() != replace(dataset, scaling="none").hash()
+    (data,) = encode_folds(dataset, split.folds[:1])
+    assert (data.x_train.min(), data.x_train.max()) == (0, 1)
 
 
 def test_study_data_is_what_the_search_had(any_study: Study) -> None:

@@ -88,7 +88,7 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
     if old["space"] != settings["space"]:
         differences.append("space (" + _space_difference(old["space"], settings["space"]) + ")")
     if old["data_hash"] != settings["data_hash"]:
-        differences.append(f"data set ({old['data']['source']})")
+        differences.append(f"data set ({_data_difference(old['data'], settings['data'])})")
     elif old["split_hash"] != settings["split_hash"]:
         before, now = old["split"], settings["split"]
         changed = [
@@ -113,6 +113,16 @@ def _space_difference(old: str, new: str) -> str:
         return "network or default data"
     lines = {line.split(":")[0]: line for line in old.splitlines()}
     return ", ".join(lines.get(key, f"no {key}") for key in keys)
+
+
+def _data_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    before = {**asdict(DataOptions(old["source"])), **old}  # an older study lacks newer options
+    changed = [
+        f"{key} {before[key]}, now {new[key]}"
+        for key in ("task", "groups", "scaling", "images", "image_size")
+        if before[key] != new[key]
+    ]
+    return "; ".join([old["source"], *changed])
 
 
 def _owner() -> dict[str, Any]:

@@ -259,6 +259,7 @@ def test_the_timeout_ends_after_an_epoch_and_leaves_no_running_trial(tmp_path: P
     [
         ({"space": SearchSpace({"depth": [1, 2], "epochs": 9}, "fake")}, "space (depth: "),
         ({"data": "wine"}, "data set (iris)"),
+        ({"scaling": "unit"}, "data set (iris; scaling standard, now unit)"),
         ({"split": SplitOptions(folds=4)}, "folds (folds 3, now 4)"),
         ({"split": SplitOptions(folds=3, seed=5)}, "folds (seed 0, now 5)"),
         ({"metric": METRICS["f1"]}, "metric (accuracy)"),
@@ -272,6 +273,15 @@ def test_another_basis_under_the_same_name_is_refused(
         open_fake_study(tmp_path, **change)
     assert named in str(caught.value)
     assert "--study" in str(caught.value)
+
+
+def test_a_study_from_before_an_option_goes_on_with_its_default(tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path)
+    older = {key: study.user_attrs["data"][key] for key in ("source", "target", "task", "drop")}
+    study.set_user_attr("data", older)
+    assert open_fake_study(tmp_path).user_attrs["data"] == older
+    with pytest.raises(NasError, match="scaling standard, now none"):
+        open_fake_study(tmp_path, scaling="none")
 
 
 def test_trials_of_a_dead_process_are_swept_and_run_again_once(tmp_path: Path) -> None:
