@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.analysis.effects import MIN_TRIALS
+from nas.analysis.levels import MIN_TRIALS
 from nas.study import StudyRecord, TrialRecord
 
 

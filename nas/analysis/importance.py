@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
-from nas.analysis.effects import searched_parameters
+from nas.analysis.levels import searched_parameters
 from nas.errors import NasError
 from nas.study import study_record
 

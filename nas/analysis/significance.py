@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from nas.analysis.effects import group_trials
+from nas.analysis.levels import group_trials
 from nas.study import StudyRecord, TrialRecord
 
 DECIDED = 0.9  # probability from which a verdict is said without "perhaps"

@@ -68,9 +68,11 @@ def explain(
     """Say what depth, or another parameter, does to the score, and how sure that is."""
     with working("Assessing the parameters"):
         from nas.analysis.budget import budget
-        from nas.analysis.effects import MIN_TRIALS, fit_surrogate, parameter_effect
+        from nas.analysis.effects import parameter_effect
         from nas.analysis.importance import importance, ranked_parameters
+        from nas.analysis.levels import MIN_TRIALS
         from nas.analysis.significance import compare_levels, rope_width
+        from nas.analysis.surrogate import fit_surrogate
         from nas.analysis.winner import pareto_front, simplest_equal
         from nas.errors import NasError
         from nas.storage import open_optuna_study, open_storage
@@ -136,7 +138,7 @@ def explain(
 
 
 def _default_parameters(record: "StudyRecord", ranked: list[str]) -> list[str]:
-    from nas.analysis.effects import searched_parameters
+    from nas.analysis.levels import searched_parameters
 
     searched = searched_parameters(record)
     if "depth" in searched:

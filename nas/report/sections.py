@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget, budget
 from nas.analysis.diagnosis import Diagnosis, diagnose_study
-from nas.analysis.effects import parameter_effect, searched_parameters
+from nas.analysis.effects import parameter_effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
+from nas.analysis.levels import searched_parameters
 from nas.analysis.reproduction import data_options, search_options
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import simplest_equal

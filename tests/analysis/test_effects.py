@@ -1,56 +1,17 @@
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import FakeEngine, open_fake_study, search_fake, smooth
+from fakes import open_fake_study, search_fake
 
-from nas.analysis.effects import (
-    MIN_LEVEL_TRIALS,
-    fit_surrogate,
-    group_trials,
-    parameter_effect,
-    searched_parameters,
-)
+from nas.analysis.effects import parameter_effect
+from nas.analysis.levels import MIN_LEVEL_TRIALS, searched_parameters
+from nas.analysis.surrogate import fit_surrogate
 from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.report.figures import effect_figure
-from nas.space import Range, SearchSpace, load_space, parameter
 from nas.study import StudyRecord, study_record
-
-WIDE = SearchSpace(
-    {
-        "depth": Range(1, 4),
-        "width": Range(16, 512, log=True),
-        "optimizer": ["adam", "sgd"],
-        "learning_rate": Range(1e-4, 1e-1, log=True),
-        "momentum": parameter(Range(0.0, 0.9), optimizer="sgd"),
-        "dropout": Range(0.0, 0.5),
-        "epochs": 9,
-    },
-    name="wide",
-)
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
-    """All 75 networks of the small space, of which two layers are best by construction."""
-    study, _ = search_fake(tmp_path_factory.mktemp("effects"), n_trials=75, pruner="none")
-    return study_record(study)
-
-
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
-    study, _ = search_fake(
-        tmp_path_factory.mktemp("wide"),
-        space=WIDE,
-        n_trials=120,
-        sampler="random",
-        pruner="none",
-        name="wide",
-    )
-    return study_record(study)
 
 
 def test_two_layers_are_best_where_they_are_by_construction(record: StudyRecord) -> None:
@@ -126,16 +87,6 @@ def test_numbers_with_many_values_are_put_into_bins(wide: StudyRecord) -> None:
         assert values == sorted(values) and ends[0] < values[0] and values[-1] < ends[1]
     rates = parameter_effect(wide, "learning_rate").levels
     assert np.argmax([level.estimate for level in rates]) == 2  # where 0.003 lies
-    for group in group_trials(wide, "width"):
-        low, high = map(int, group.label.split("–"))
-        assert all(low <= trial.params["width"] <= high for trial in group.complete)
-
-
-def test_bounds_of_the_space_are_in_the_outer_bins(record: StudyRecord) -> None:
-    settings = {**record.settings, "space": "learning_rate: {low: 3.0e-4, high: 0.03, log: true}"}
-    groups = group_trials(replace(record, settings=settings), "learning_rate")
-    assert sum(len(group.complete) for group in groups) == 75
-    assert groups[0].complete and groups[-1].complete
 
 
 def test_a_conditional_parameter_rests_on_the_trials_that_have_it(wide: StudyRecord) -> None:
@@ -201,101 +152,6 @@ def test_trials_that_share_a_setting_bring_the_doubt(record: StudyRecord) -> Non
     effect = parameter_effect(replace(record, trials=trials), "depth")
     assert "At 2, 100 % of the trials have learning_rate" in effect.doubt
     assert effect.command
-
-
-# The command that would settle it
-
-
-def run(command: str, folder: Path, nas, engine: FakeEngine) -> StudyRecord:
-    """Does what the command says, with the fake engine for training."""
-    new, search = command.split(" && ")
-    assert new.startswith("nas space new ") and search.startswith("nas search ")
-    nas(*shlex.split(new)[1:])
-    words = shlex.split(search)[2:]
-    options = dict(zip(words[::2], words[1::2], strict=True))
-    space = load_space(folder / options["--space"])
-    study, _ = search_fake(
-        folder,
-        engine,
-        space,
-        name=space.name,
-        n_trials=int(options["--trials"]),
-        sampler=options["--sampler"],
-        pruner=options["--pruner"],
-    )
-    return study_record(study)
-
-
-def command_line(*arguments: str) -> None:
-    from nas.cli import main
-
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert not ended.value.code
-
-
-@pytest.mark.parametrize("name", ["depth", "width", "optimizer", "momentum", "learning_rate"])
-def test_the_command_settles_it(
-    name: str, wide: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    trials = tuple(t for t in wide.complete if name in t.params)[:8]
-    command = parameter_effect(replace(wide, trials=trials), name).command
-    settled = run(command, tmp_path, command_line, FakeEngine(smooth))
-    assert len(settled.complete) == len(settled.counted) <= 60
-    effect = parameter_effect(settled, name)
-    assert effect.doubt == ""
-    assert all(level.n_complete >= MIN_LEVEL_TRIALS for level in effect.levels)
-    best = max(trials, key=lambda t: t.value)
-    for other in ("dropout",):
-        assert {round(t.spec.architecture.dropout, 3) for t in settled.complete} == {
-            round(best.params[other], 3)
-        }
-
-
-def test_the_command_for_the_shipped_spaces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for space in ("mlp_depth", "mlp_per_layer", "mlp_residual", "mlp_full"):
-        study, _ = search_fake(
-            tmp_path, FakeEngine(smooth), load_space(space), name=space, n_trials=9, pruner="none"
-        )
-        record = study_record(study)
-        for name in searched_parameters(record):
-            command = parameter_effect(record, name).command
-            new, search = command.split(" && ")
-            command_line(*shlex.split(new)[1:])
-            words = shlex.split(search)
-            trials = int(words[words.index("--trials") + 1])
-            grid = load_space(words[words.index("--space") + 1])
-            points = [p for _, p in zip(range(200), grid.grid("multiclass"), strict=False)]
-            assert 5 <= trials <= min(60, len(points)), command
-            assert len({point[name] for point in points}) > 1, command
-
-
-def test_the_command_keeps_data_folds_and_metric(record: StudyRecord) -> None:
-    data = {
-        "source": "my data.csv",
-        "target": "y",
-        "task": None,
-        "groups": "who",
-        "drop": ["a", "b"],
-        "categorical": [],
-    }
-    split = {"folds": 1, "repeats": 3, "val_size": 0.3, "test_size": 0.0, "seed": 7}
-    asked = replace(
-        record,
-        trials=record.complete[:5],
-        settings={**record.settings, "data": data, "split": split},
-    )
-    command = parameter_effect(asked, "depth").command
-    for option in (
-        "--data 'my data.csv' --target y --groups who --drop a,b --metric accuracy",
-        "--folds 1 --repeats 3 --val-size 0.3 --test-size 0.0 --seed 7",
-    ):
-        assert option in command
-    assert "--task" not in command and "--categorical" not in command
 
 
 # Bad input, and the figure

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from reports import BASELINES
 
-from nas.analysis.effects import searched_parameters
+from nas.analysis.levels import searched_parameters
 from nas.analysis.significance import Comparison, compare_levels
 from nas.report import figures
 from nas.report.layers import draw_layers

@@ -1,0 +1,17 @@
+from dataclasses import replace
+
+from nas.analysis.levels import group_trials
+from nas.study import StudyRecord
+
+
+def test_whole_numbers_lie_in_the_bin_that_names_them(wide: StudyRecord) -> None:
+    for group in group_trials(wide, "width"):
+        low, high = map(int, group.label.split("–"))
+        assert all(low <= trial.params["width"] <= high for trial in group.complete)
+
+
+def test_bounds_of_the_space_are_in_the_outer_bins(record: StudyRecord) -> None:
+    settings = {**record.settings, "space": "learning_rate: {low: 3.0e-4, high: 0.03, log: true}"}
+    groups = group_trials(replace(record, settings=settings), "learning_rate")
+    assert sum(len(group.complete) for group in groups) == 75
+    assert groups[0].complete and groups[-1].complete
