@@ -55,7 +55,9 @@ def export(
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A .keras file written by nas.")],
-    data: Annotated[str, typer.Option(help="Rows to predict for: .csv, .parquet or .npz.")],
+    data: Annotated[
+        str, typer.Option(help="Rows to predict for: .csv, .parquet, .npz, or images in a folder.")
+    ],
     output: Annotated[Path, typer.Option(help="The .csv file to write.")],
 ) -> None:
     """Predict for new rows with a saved model."""
