@@ -70,8 +70,9 @@ def publish(study: optuna.Study, url: str) -> None:
 
     from nas.analysis.baselines import load_baselines
     from nas.analysis.importance import Importance, importance
+    from nas.report.blocks import Picture
     from nas.report.markdown import render_note
-    from nas.report.sections import Picture, make_report
+    from nas.report.sections import make_report
     from nas.study import study_record
 
     with storage_errors(url):

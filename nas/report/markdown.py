@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.io import write_images
 
 from nas.errors import NasError, first_line
-from nas.report.sections import Block, Code, Picture, Report, Section, Table, Text
+from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 
 WIDTH, SMALL_WIDTH = 820, 380  # pixels, of which PNG files have twice as many
 MARGIN = {"l": 8, "r": 16, "t": 40, "b": 8}

@@ -17,8 +17,8 @@ from plotly.offline import get_plotlyjs
 
 import nas
 from nas.errors import NasError, first_line
+from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import TEMPLATE
-from nas.report.sections import Block, Code, Picture, Report, Section, Table, Text
 
 MARGIN = {"l": 8, "r": 12, "t": 36, "b": 8}  # labels widen it as far as they need
 

@@ -1,11 +1,8 @@
-"""What a report says, section by section, for the page and for Markdown alike."""
+"""What a report says, section by section."""
 
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import plotly.graph_objects as go
 
 from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget, budget
@@ -13,10 +10,11 @@ from nas.analysis.diagnosis import Diagnosis, diagnose_study
 from nas.analysis.effects import parameter_effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
 from nas.analysis.levels import searched_parameters
-from nas.analysis.reproduction import data_options, search_options
+from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import simplest_equal
 from nas.errors import NasError
+from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import (
     baselines_figure,
     budget_figure,
@@ -40,79 +38,10 @@ MAX_AXES = 8  # of the parallel coordinates, besides the score
 MAX_SLICES = 12
 MAX_NARROW = 5  # labels side by side that a phone's width holds
 MAX_COMPARISONS = 10
+CODE_WIDTH = 84  # characters of a command, for which a page has room on paper, too
 N_CURVES = 5  # best trials whose learning curves are shown
 MAX_REASONS = 8
 ROPE = 0.01
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure with the sentence that says what it rests on and what to see.
-
-    Attributes:
-        name: Names its file; unique in the report.
-        figure: Plotly's figure, or SVG.
-        caption: The sentence.
-        small: Whether it stands beside others of its kind.
-        min_width: Pixels below which it would be illegible; narrower screens scroll it.
-    """
-
-    name: str
-    figure: go.Figure | str
-    caption: str
-    small: bool = False
-    min_width: int = 0
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as text, row by row."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Code:
-    """Commands or a file, as they are."""
-
-    text: str
-
-
-Block = Text | Picture | Table | Code
-
-
-@dataclass(frozen=True)
-class Section:
-    """One section; `name` is its anchor."""
-
-    name: str
-    title: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True)
-class Report:
-    """A whole report.
-
-    Attributes:
-        study: Name of the study.
-        summary: Three sentences.
-        facts: The main figures, each with what it is.
-        sections: In their order.
-    """
-
-    study: str
-    summary: tuple[str, str, str]
-    facts: tuple[tuple[str, str], ...]
-    sections: tuple[Section, ...]
 
 
 def make_report(
@@ -331,7 +260,7 @@ def _effect(record: StudyRecord, parameter: str, quick: bool) -> list[Block]:
     if effect.doubt:
         blocks.append(Text(f"In doubt: {effect.doubt}"))
     if effect.command:
-        blocks += [Text("What would settle it:"), Code(effect.command)]
+        blocks += [Text("What would settle it:"), _command(effect.command)]
     return blocks
 
 
@@ -370,7 +299,8 @@ def _parallel(record: StudyRecord, names: Sequence[str]) -> list[Block]:
 def _slices(record: StudyRecord, names: Sequence[str]) -> list[Block]:
     _need_several(record, names)
     text = (
-        f"Rests on {len(record.complete)} complete trials, each a dot; the diamond is the winner. "
+        f"Rests on {len(record.complete)} complete trials, each a dot; the diamond is the winner, "
+        "and triangles stand for far outliers beyond the edge. "
         "The other parameters vary too, so that a slope may be theirs."
     )
     if len(names) > MAX_SLICES:
@@ -442,12 +372,16 @@ def _diagnosis(record: StudyRecord) -> list[Block]:
 
 
 def _one_diagnosis(title: str, diagnosis: Diagnosis) -> list[Block]:
-    blocks: list[Block] = [Text(f"{title}: {diagnosis.summary}")]
+    blocks: list[Block] = [Text(f"{title}. {diagnosis.summary}")]
     if diagnosis.causes:
         rows = tuple((cause.title, cause.evidence) for cause in diagnosis.causes)
         blocks.append(Table(("cause", "evidence"), rows))
-        blocks.append(Code(diagnosis.causes[0].experiment))
+        blocks.append(_command(diagnosis.causes[0].experiment))
     return blocks
+
+
+def _command(command: str) -> Code:
+    return Code(wrap_command(command, CODE_WIDTH))
 
 
 def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
@@ -469,17 +403,15 @@ def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
             f"of another, paired over {len(best.fold_values)} folds, with the 95 % interval of the "
             "corrected resampled t-test. An interval inside the green region is "
             f"practically no difference (± {rope:.2g}), one outside of it a real one; any other is "
-            "open. Triangles stand for differences beyond the picture."
+            "open."
         )
+        figure = significance_figure(shown, rope, len(best.fold_values))
+        if any("triangle" in str(trace.marker.symbol) for trace in figure.data):
+            caption += " Triangles stand for differences beyond the picture."
         if unshown:
-            caption += f" {unshown} further pairs are in 'nas explain'."
-        blocks.append(
-            Picture(
-                f"significance-{name}",
-                significance_figure(shown, rope, len(best.fold_values)),
-                caption,
-            )
-        )
+            pairs = "further pair is" if unshown == 1 else "further pairs are"
+            caption += f" {unshown} {pairs} in 'nas explain'."
+        blocks.append(Picture(f"significance-{name}", figure, caption))
     return blocks or [Text("Not told: there are no two values with complete trials to compare.")]
 
 
@@ -533,7 +465,7 @@ def _reproduce(record: StudyRecord) -> Section:
             Text("Save the space as space.yaml:"),
             Code(settings["space"].rstrip()),
             Text("Then search:"),
-            Code(shlex.join(command)),
+            _command(shlex.join(command)),
             Text(
                 f"It rests on nas {settings['nas_version']}, {versions}; data with the hash "
                 f"{settings['data_hash'][:12]}, folds with {settings['split_hash'][:12]}. With one "

@@ -13,8 +13,8 @@ SURE = 0.95  # probability from which one model is called better than another
 
 # What a score means, with a place for it; shares of 1 are told in per cent.
 PHRASES = {
-    "accuracy": "gets {} right of {}",
-    "balanced_accuracy": "gets {} right of {}, every class counting the same,",
+    "accuracy": "is right about {} of {}",
+    "balanced_accuracy": "is right about {} of {}, every class counting the same,",
     "r2": "explains {} of the differences between {}",
     "f1": "reaches an F1 score of {} (1 is perfect) on {}",
     "auc": "reaches an AUC of {} (1 is perfect, 0.5 is guessing) on {}",

@@ -1,4 +1,3 @@
-
 import pytest
 from fakes import search_fake
 

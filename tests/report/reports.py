@@ -9,7 +9,8 @@ import optuna
 from fakes import PROBLEM, FakeEngine, search_fake, smooth
 
 from nas.analysis.baselines import Baseline
-from nas.report.sections import Report, make_report
+from nas.report.blocks import Report
+from nas.report.sections import make_report
 from nas.space import Range, SearchSpace, dump_space, load_space, parameter
 from nas.space.suggesters import RandomSuggester
 from nas.spec import Curves

@@ -71,7 +71,15 @@ def test_the_best_are_at_the_top_also_for_errors(record) -> None:
 def test_a_slice_has_the_trials_with_its_parameter(record, parameter: str, kind: str) -> None:
     figure = figures.slice_figure(record, parameter)
     having = [t for t in record.complete if parameter in t.params]
-    assert list(traces(figure)["complete"].customdata) == [t.number for t in having]
+    drawn = {name: trace for name, trace in traces(figure).items() if name != "winner"}
+    numbers = [number for trace in drawn.values() for number in trace.customdata]
+    assert sorted(numbers) == [t.number for t in having]
+    low, high = figure.layout.yaxis.range
+    scores = {t.number: t.value for t in having}
+    assert [n for n, score in scores.items() if score < low] == list(
+        drawn["below"].customdata if "below" in drawn else []
+    )
+    assert all(low <= y <= high for trace in drawn.values() for y in trace.y)
     assert figure.layout.xaxis.type == kind
     winner = traces(figure)["winner"]
     assert list(winner.customdata) == [record.best().number] * (parameter in record.best().params)
@@ -115,8 +123,12 @@ def test_differences_have_intervals_and_far_ones_a_triangle(record) -> None:
 
 
 def test_baselines_stand_in_the_order_of_their_scores(record) -> None:
-    folds, test = figures.baselines_figure(record, BASELINES).data
-    assert list(folds.y) == ["logistic regression", "<b>this network</b>", "SVC"]
+    figure = figures.baselines_figure(record, BASELINES)
+    folds, test = figure.data
+    names = ["logistic regression", "<b>this network</b>", "SVC"]
+    assert list(folds.text) == list(test.text) == list(figure.layout.yaxis.ticktext) == names
+    assert [round(y) for y in folds.y] == [round(y) for y in test.y] == [0, 1, 2]
+    assert not set(folds.y) & set(test.y)
     assert test.x[1] == 0.85
     assert list(test.error_x.array)[1] == pytest.approx(0.05)
 
@@ -150,3 +162,17 @@ def test_outliers_do_not_squash_the_rest() -> None:
     assert 0.85 < low < 0.9 and 0.94 < high < 1
     assert figures.focus([0.5, 0.5]) is None
     assert figures.focus([math.nan, None]) is None
+
+
+def test_long_pairs_stand_over_two_lines(record) -> None:
+    long = Comparison("learning_rate", "0.0016–0.0063", "0.0004–0.0016", *(0,) * 2, *(0.0,) * 7)
+    figure = figures.significance_figure([long], 0.01, 3)
+    assert list(figure.data[0].y) == ["0.0016–0.0063<br>against 0.0004–0.0016"]
+
+
+def test_weights_have_round_ticks(record) -> None:
+    axis = figures.pareto_figure(record).layout.xaxis
+    assert axis.type == "log"
+    assert axis.dtick == 1 or {text.rstrip("k").lstrip("0.")[0] for text in axis.ticktext} <= set(
+        "125"
+    )

@@ -11,8 +11,8 @@ from reports import report_on
 from nas.analysis.importance import Importance
 from nas.errors import NasError
 from nas.report import markdown
+from nas.report.blocks import Picture
 from nas.report.markdown import render_markdown, render_note, write_markdown
-from nas.report.sections import Picture
 from nas.report.summary import summarize_in_words
 
 

@@ -15,8 +15,9 @@ from reports import BASELINES, finished, report_on, thousand_trials
 from nas.analysis.baselines import Baseline
 from nas.analysis.importance import importance
 from nas.errors import NasError
+from nas.report.blocks import Picture
 from nas.report.page import render_page, write_page
-from nas.report.sections import Picture, make_report
+from nas.report.sections import make_report
 from nas.report.summary import summarize_in_words
 from nas.study import StudyRecord
 
@@ -277,7 +278,7 @@ def test_the_summary_says_who_wins(record: StudyRecord) -> None:
     }
     worse = summarize_in_words(record, None, [shift[-0.1]])[1]
     better = summarize_in_words(record, None, [shift[0.1]])[1]
-    assert "85.0\u00a0% right of the rows that it had never seen" in better
+    assert "is right about 85.0\u00a0% of the rows that it had never seen" in better
     assert "80.0\u00a0% to 90.0\u00a0%" in better
     assert "a random forest does better" in better and "use that instead" in better
     assert "no plain model reaches" in worse
