@@ -73,7 +73,7 @@ class _Trial:
         self._predict = _predict_program(self._model)
 
         # The random states of dropout and augmentation.
-        generators = [v for v in self._model.variables if v.dtype == "uint32"]
+        generators = [v for v in self._model.variables if v.name == "seed_generator_state"]
         self._variables = [*self._model.weights, *generators, *optimizer.variables]
         self._n_weights = len(self._model.weights)
         fresh_optimizer = [np.asarray(v) for v in optimizer.variables]
