@@ -18,6 +18,7 @@ from nas.data.dataset import Dataset, Features, Scaling, Schema
 from nas.data.images import dataset_of_folder, image_paths, read_images
 from nas.data.options import DataOptions
 from nas.data.tables import dataset_of_table, read_table, table_features
+from nas.data.variants import add_label_noise, keep_classes, sample_rows
 from nas.errors import NasError, did_you_mean
 
 TABLES = (".csv", ".parquet", ".pq")
@@ -38,7 +39,10 @@ def load_dataset(options: DataOptions) -> Dataset:
             "one of " + ", ".join(get_args(Scaling)),
             did_you_mean(options.scaling, get_args(Scaling)),
         )
-    dataset = _read_dataset(options)
+    _check_variant(options)
+    # With --task binary, two classes are left of what is read only.
+    all_classes = options.classes and options.task == "binary"
+    dataset = _read_dataset(replace(options, task="multiclass") if all_classes else options)
     if options.images and not dataset.schema.image_shape:
         raise NasError(
             options.source,
@@ -47,7 +51,22 @@ def load_dataset(options: DataOptions) -> Dataset:
             "Give an .npz file whose x is shaped (rows, height, width) or (rows, height, width, "
             "channels), or a folder with a folder of images for each class.",
         )
+    if options.classes:
+        dataset = keep_classes(dataset, options.classes, options.task)
+    if options.max_rows is not None:
+        dataset = sample_rows(dataset, options.max_rows)
+    if options.label_noise:
+        dataset = add_label_noise(dataset, options.label_noise)
     return replace(dataset, scaling=options.scaling)
+
+
+def _check_variant(options: DataOptions) -> None:
+    if len(set(options.classes)) == 1:
+        raise NasError("--classes", f"got {','.join(options.classes)}", "at least two classes")
+    if options.max_rows is not None and options.max_rows < 1:
+        raise NasError("--max-rows", f"got {options.max_rows}", "at least 1")
+    if not 0.0 <= options.label_noise <= 1.0:
+        raise NasError("--label-noise", f"got {options.label_noise:g}", "a share from 0 to 1")
 
 
 def _read_dataset(options: DataOptions) -> Dataset:

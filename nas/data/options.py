@@ -21,6 +21,10 @@ class DataOptions:
         scaling: How preprocessing scales the numbers.
         images: Whether rows have to be images; `digits` then has rows of 8 x 8 pixels.
         image_size: Width and height that the images of a folder are given; None leaves them.
+        classes: Labels of the classes whose rows are kept, as text; () keeps all.
+        max_rows: Rows that are kept at most, beside a test part that the data brings.
+        label_noise: Share of the rows that get a wrong label, without those of a test part that
+            the data brings.
     """
 
     source: str
@@ -32,3 +36,6 @@ class DataOptions:
     scaling: Scaling = "standard"
     images: bool = False
     image_size: int | None = None
+    classes: tuple[str, ...] = ()
+    max_rows: int | None = None
+    label_noise: float = 0.0
