@@ -11,6 +11,7 @@ from nas.cli.output import (
     JsonOption,
     StorageOption,
     StudyOption,
+    TensorboardOption,
     console,
     plain_table,
     print_json,
@@ -69,6 +70,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a new study. [default: 0]")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
+    tensorboard: TensorboardOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train one given network on the study's folds, record it there, and diagnose it.
@@ -137,6 +139,10 @@ def train(
     from nas.analysis.diagnosis import diagnose_trial
 
     record = load_study(name, storage)
+    if tensorboard is not None:
+        from nas.tensorboard import open_runs
+
+        open_runs(tensorboard, record).write(pool, graph_of=trial)
     diagnosis = diagnose_trial(record, trial.number)
     if as_json:
         print_json({**_as_dict(diagnosis), "trial_record": trial.to_dict()})

@@ -29,6 +29,14 @@ StorageOption = Annotated[
         help="Study database, as an SQLAlchemy URL.",
     ),
 ]
+TensorboardOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Write learning curves, hyperparameters and the network's graph for TensorBoard.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
