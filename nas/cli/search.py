@@ -11,6 +11,7 @@ import typer
 from nas import DEFAULT_STORAGE
 from nas.cli.output import (
     StorageOption,
+    TensorboardOption,
     console,
     default_model_path,
     say,
@@ -20,10 +21,10 @@ from nas.cli.output import (
     working,
 )
 from nas.cli.progress import follow
+from nas.cli.recipe import ConfigOption, chosen_space
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
-from nas.space import load_space
 from nas.spec import Task
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 def search(
+    config: ConfigOption = None,
     space: Annotated[
         str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
     ] = "mlp_depth",
@@ -42,12 +44,13 @@ def search(
         str | None,
         typer.Option(
             help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
-            "or a .csv, .parquet or .npz file. [default: what the space names]"
+            "a .csv, .parquet or .npz file, or a folder with a folder of images for each class. "
+            "\\[default: what the space names]"
         ),
     ] = None,
     target: Annotated[str | None, typer.Option(help="Target column of a table.")] = None,
     task: Annotated[
-        Task | None, typer.Option(help="What is predicted. [default: inferred from the target]")
+        Task | None, typer.Option(help="What is predicted. \\[default: inferred from the target]")
     ] = None,
     drop: Annotated[
         str | None, typer.Option(help="Columns to leave out, separated by commas.")
@@ -55,11 +58,25 @@ def search(
     categorical: Annotated[
         str | None, typer.Option(help="Columns of numbers that are categories, with commas.")
     ] = None,
+    scaling: Annotated[
+        Literal["standard", "unit", "symmetric", "none"],
+        typer.Option(
+            help="How numbers are scaled: to mean 0 and deviation 1, to [0, 1], to [-1, 1], "
+            "or not at all."
+        ),
+    ] = "standard",
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Width and height that the images of a folder are given. \\[default: their own]",
+        ),
+    ] = None,
     metric: Annotated[
         str | None,
         typer.Option(
             help="accuracy, balanced_accuracy, f1, auc, log_loss; r2, rmse, mae. "
-            "[default: accuracy or r2]"
+            "\\[default: accuracy or r2]"
         ),
     ] = None,
     folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
@@ -79,7 +96,7 @@ def search(
     ] = "tpe",
     startup_trials: Annotated[
         int | None,
-        typer.Option(min=0, help="Random trials first. [default: a tenth, at least 10]"),
+        typer.Option(min=0, help="Random trials first. \\[default: a tenth, at least 10]"),
     ] = None,
     pruner: Annotated[
         Literal["halving", "median", "none"], typer.Option(help="Who ends hopeless trials.")
@@ -101,13 +118,14 @@ def search(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes that train; 1 trains in this one. [default: the cores]"
+            min=1, help="Processes that train; 1 trains in this one. \\[default: the cores]"
         ),
     ] = None,
     study: Annotated[
-        str | None, typer.Option(help="Name of the study. [default: the space's name]")
+        str | None, typer.Option(help="Name of the study. \\[default: the space's name]")
     ] = None,
     storage: StorageOption = DEFAULT_STORAGE,
+    tensorboard: TensorboardOption = None,
 ) -> None:
     """Search a space for the best network, test it once, and save it.
 
@@ -115,7 +133,7 @@ def search(
     running epoch with --workers 1.
     """
     seconds = seconds_of(timeout)
-    the_space = load_space(space)
+    the_space = chosen_space(space, config)
     source = data or the_space.data
     if source is None:
         raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
@@ -162,7 +180,9 @@ def search(
             groups,
             names_of(drop),
             names_of(categorical),
+            scaling=scaling,
             images=the_space.network == "cnn",
+            image_size=image_size,
         )
         split_options = SplitOptions(folds, repeats, val_size, test_size, seed)
         dataset = load_dataset(data_options)
@@ -179,6 +199,11 @@ def search(
         optuna_study = open_study(database, storage, name, settings, the_metric)
         with storage_errors(storage):  # for whoever wants to repeat the search
             optuna_study.set_user_attr("search", asdict(options))
+        runs = None
+        if tensorboard is not None:
+            from nas.tensorboard import open_runs
+
+            runs = open_runs(tensorboard, study_record(optuna_study))
 
     say(f"{dataset.describe()}", "Data")
     for column, reason in (dataset.dropped or {}).items():
@@ -212,10 +237,14 @@ def search(
             pool = LocalPool(Selection(encoded, the_metric, engine).choose)
     problem = dataset.problem(encoded[0].x_train.shape[1])
     with live_study(database, storage, name) as live:
-        interrupted = follow(run_search(live, storage, the_space, problem, pool, options))
+        steps = run_search(live, storage, the_space, problem, pool, options)
+        interrupted = follow(runs.following(steps, pool) if runs else steps)
 
     record = study_record(optuna_study)
     if interrupted:
+        if runs:
+            with suppress(NasError):  # the next search writes them
+                runs.write(pool)
         pool.close()
         so_far = "No trial is complete yet."
         if record.complete:
@@ -232,11 +261,21 @@ def search(
         with storage_errors(storage):
             optuna_study.set_user_attr("winner", winner_entry(card))
         record = study_record(optuna_study)
+    if runs:
+        with working("Writing the runs for TensorBoard"):
+            runs.write(pool, graph_of=best)
     pool.close()
     # Whatever keeps the dashboard from its figures, the search has ended well.
     with suppress(NasError), working("Putting the figures on the study for the dashboard"):
         publish(optuna_study, storage)
     _show_winner(record, path)
+    if runs:
+        say(f"tensorboard --logdir {tensorboard}", "Runs")
+    say(
+        f"nas report --study {name}, nas explain --study {name}, nas dashboard",
+        "Next",
+    )
+    sys.stdout.flush()
 
 
 # Where TensorFlow is: see `Pool.call`
@@ -306,8 +345,3 @@ def _show_winner(record: Any, path: Path) -> None:
             "Simple",
         )
     say(str(path), "Model")
-    say(
-        f"nas report --study {record.name}, nas explain --study {record.name}, nas dashboard",
-        "Next",
-    )
-    sys.stdout.flush()
