@@ -20,7 +20,7 @@ from nas.space import SearchSpace, load_space, parse_space
 from nas.space.vocabulary import HEADER_KEYS, WORDS
 
 NULL = "tag:yaml.org,2002:null"
-LISTS = ("drop", "categorical")  # options that take names with commas, and so lists
+LISTS = ("drop", "categorical", "classes")  # options that take commas, and in a recipe lists
 FILES = ("space", "data", "storage")  # options whose errors name the file rather than the option
 NUMBERS = {int: "a whole number", float: "a number"}
 

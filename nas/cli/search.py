@@ -9,6 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nas import DEFAULT_STORAGE
+from nas.cli.data_options import (
+    CategoricalOption,
+    ClassesOption,
+    DropOption,
+    GroupsOption,
+    ImageSizeOption,
+    LabelNoiseOption,
+    MaxRowsOption,
+    ScalingOption,
+    SourceOption,
+    TargetOption,
+    TaskOption,
+    names_of,
+)
 from nas.cli.output import (
     StorageOption,
     TensorboardOption,
@@ -25,7 +39,6 @@ from nas.cli.recipe import ConfigOption, chosen_space
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
-from nas.spec import Task
 
 if TYPE_CHECKING:
     from nas.data import Dataset, FoldData, Split
@@ -40,38 +53,16 @@ def search(
         str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
     ] = "mlp_depth",
     trials: Annotated[int, typer.Option(min=1, help="Trials that the study has in the end.")] = 100,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
-            "a .csv, .parquet or .npz file, or a folder with a folder of images for each class. "
-            "\\[default: what the space names]"
-        ),
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="Target column of a table.")] = None,
-    task: Annotated[
-        Task | None, typer.Option(help="What is predicted. \\[default: inferred from the target]")
-    ] = None,
-    drop: Annotated[
-        str | None, typer.Option(help="Columns to leave out, separated by commas.")
-    ] = None,
-    categorical: Annotated[
-        str | None, typer.Option(help="Columns of numbers that are categories, with commas.")
-    ] = None,
-    scaling: Annotated[
-        Literal["standard", "unit", "symmetric", "none"],
-        typer.Option(
-            help="How numbers are scaled: to mean 0 and deviation 1, to [0, 1], to [-1, 1], "
-            "or not at all."
-        ),
-    ] = "standard",
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Width and height that the images of a folder are given. \\[default: their own]",
-        ),
-    ] = None,
+    data: SourceOption = None,
+    target: TargetOption = None,
+    task: TaskOption = None,
+    drop: DropOption = None,
+    categorical: CategoricalOption = None,
+    scaling: ScalingOption = "standard",
+    image_size: ImageSizeOption = None,
+    classes: ClassesOption = None,
+    max_rows: MaxRowsOption = None,
+    label_noise: LabelNoiseOption = 0.0,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -81,9 +72,7 @@ def search(
     ] = None,
     folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Times the folds are drawn anew.")] = 1,
-    groups: Annotated[
-        str | None, typer.Option(help="Column whose equal values stay in one fold.")
-    ] = None,
+    groups: GroupsOption = None,
     val_size: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share that validates, with --folds 1.")
     ] = 0.2,
@@ -183,6 +172,9 @@ def search(
             scaling=scaling,
             images=the_space.network == "cnn",
             image_size=image_size,
+            classes=names_of(classes),
+            max_rows=max_rows,
+            label_noise=label_noise,
         )
         split_options = SplitOptions(folds, repeats, val_size, test_size, seed)
         dataset = load_dataset(data_options)
@@ -294,10 +286,6 @@ def _export(
     from nas.export import export_winner
 
     return export_winner(study, dataset, split, KerasEngine, path, seed)
-
-
-def names_of(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
 
 
 def seconds_of(text: str | None) -> float | None:
