@@ -139,6 +139,8 @@ def _whole_model(
     network.name = name(network.name)
     outputs = network(preprocessor.output)
     if dataset.task == "multiclass":
+        if spec.loss == "logistic":  # sigmoids, divided by their sum
+            outputs = keras.layers.Activation("log_sigmoid", name=name("sigmoids"))(outputs)
         outputs = keras.layers.Softmax(name=name("probabilities"))(outputs)
     elif dataset.task == "binary":
         outputs = keras.layers.Activation("sigmoid", name=name("probability"))(outputs)

@@ -236,7 +236,8 @@ def build_layers(
 
     def add(kind: LayerKind, prefix: str, output: tuple[int, ...], **more: object) -> None:
         nonlocal shape
-        number = n_hidden if more.get("is_hidden") else 1 + sum(k.kind == kind for k in layers)
+        others = sum(layer.name.startswith(f"{prefix}_") for layer in layers)
+        number = n_hidden if more.get("is_hidden") else 1 + others
         layers.append(Layer(kind, f"{prefix}_{number}", output, **more))  # type: ignore[arg-type]
         shape = output
 

@@ -107,7 +107,8 @@ def train(
             source = data or the_space.data
             if source is None:
                 raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
-            data_options = DataOptions(source, target or the_space.target)
+            is_cnn = the_space.network == "cnn"
+            data_options = DataOptions(source, target or the_space.target, images=is_cnn)
             split_options = SplitOptions(folds=5 if folds is None else folds, seed=seed)
             dataset = load_dataset(data_options)
             split = split_dataset(dataset, split_options)

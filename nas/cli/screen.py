@@ -11,13 +11,26 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from nas.cli.data_options import (
+    CategoricalOption,
+    ClassesOption,
+    DropOption,
+    GroupsOption,
+    ImageSizeOption,
+    LabelNoiseOption,
+    MaxRowsOption,
+    ScalingOption,
+    SourceOption,
+    TargetOption,
+    TaskOption,
+    names_of,
+)
 from nas.cli.output import JsonOption, console, plain_table, print_json, say, score, working
-from nas.cli.search import describe_folds, encode_data, names_of, seconds_of
+from nas.cli.search import describe_folds, encode_data, seconds_of
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
 from nas.space import load_space
-from nas.spec import Task
 
 if TYPE_CHECKING:
     from nas.analysis.screen_sample import SampleOptions, Sampling
@@ -38,23 +51,16 @@ def screen(
             help="Networks to train, for the true score. [default: as many as --timeout allows]",
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
-            "or a .csv, .parquet or .npz file. [default: what the space names]"
-        ),
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="Target column of a table.")] = None,
-    task: Annotated[
-        Task | None, typer.Option(help="What is predicted. [default: inferred from the target]")
-    ] = None,
-    drop: Annotated[
-        str | None, typer.Option(help="Columns to leave out, separated by commas.")
-    ] = None,
-    categorical: Annotated[
-        str | None, typer.Option(help="Columns of numbers that are categories, with commas.")
-    ] = None,
+    data: SourceOption = None,
+    target: TargetOption = None,
+    task: TaskOption = None,
+    drop: DropOption = None,
+    categorical: CategoricalOption = None,
+    scaling: ScalingOption = "standard",
+    image_size: ImageSizeOption = None,
+    classes: ClassesOption = None,
+    max_rows: MaxRowsOption = None,
+    label_noise: LabelNoiseOption = 0.0,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -63,9 +69,7 @@ def screen(
         ),
     ] = None,
     folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
-    groups: Annotated[
-        str | None, typer.Option(help="Column whose equal values stay in one fold.")
-    ] = None,
+    groups: GroupsOption = None,
     test_size: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share set aside and not looked at; 0 is none.")
     ] = 0.2,
@@ -109,8 +113,22 @@ def screen(
             start_tensorflow()
         the_target = target or (the_space.target if data is None else None)
         dataset = load_dataset(
-            DataOptions(source, the_target, task, groups, names_of(drop), names_of(categorical))
+            DataOptions(
+                source,
+                the_target,
+                task,
+                groups,
+                names_of(drop),
+                names_of(categorical),
+                scaling=scaling,
+                images=the_space.network == "cnn",
+                image_size=image_size,
+                classes=names_of(classes),
+                max_rows=max_rows,
+                label_noise=label_noise,
+            )
         )
+        the_space.check_problem(dataset.problem(1))
         split = split_dataset(dataset, SplitOptions(folds, test_size=test_size, seed=seed))
         the_metric = get_metric(metric, dataset.task)
         scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
@@ -165,6 +183,11 @@ def screen(
         "task": task,
         "drop": drop,
         "categorical": categorical,
+        "scaling": scaling if scaling != "standard" else None,
+        "image-size": image_size,
+        "classes": classes,
+        "max-rows": max_rows,
+        "label-noise": label_noise or None,
         "metric": metric,
         "folds": folds if folds != 5 else None,
         "groups": groups,

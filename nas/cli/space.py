@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
-from nas.errors import NasError
-from nas.layers import parse_layers
+from nas.errors import NasError, did_you_mean
+from nas.layers import EXPECTED, NAMED, parse_layers
 from nas.space import (
     Choice,
     Constant,
@@ -82,7 +82,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show what each parameter of a space can be, and its networks layer by layer."""
-    if _is_notation(space):
+    is_network = _is_notation(space)
+    if is_network:
         the_space = SearchSpace({"layers": space}, name=space, network="cnn")
     else:
         the_space = load_space(space)
@@ -117,7 +118,7 @@ def show(
             }
         )  # fmt: skip
         return
-    if not _is_notation(space):
+    if not is_network:
         say(f"{the_space.name}: {the_space.network} on {the_space.data or 'any data'}")
         # The meanings fit beside the values on a wide terminal only.
         columns = ("parameter", "values", "only with", "meaning")[
@@ -132,11 +133,19 @@ def show(
 
 
 def _is_notation(text: str) -> bool:
-    if Path(text).exists():
+    """Whether it is a network, rather than a space.
+
+    Raises:
+        NasError: When it looks like a network, and cannot be read.
+    """
+    if Path(text).exists() or Path(text).suffix in (".yaml", ".yml") or text in shipped_spaces():
         return False
     try:
         return bool(parse_layers(text))
-    except ValueError:
+    except ValueError as error:
+        nearest = did_you_mean(text.partition("/")[0], NAMED)
+        if "-" in text or nearest:
+            raise NasError(text, f"no such file, and {error}", EXPECTED, nearest) from None
         return False
 
 
@@ -158,13 +167,15 @@ def _networks(space: SearchSpace, shape: tuple[int, ...], outputs: int) -> dict[
     image = shape if len(shape) == 3 else ()
     problem = Problem("multiclass", math.prod(shape), outputs, image)
     networks = {}
-    normalization = space.parameters.get("normalization")
-    is_fixed = normalization is not None and isinstance(normalization.domain, Constant)
-    fixed = {"normalization": normalization} if is_fixed else {}
+    fixed = {
+        key: entry.domain
+        for key, entry in space.parameters.items()
+        if key in ("normalization", "residual") and isinstance(entry.domain, Constant)
+    }
     for text in map(str, values):
-        one = SearchSpace({"layers": text, **fixed}, network=space.network)
         if not image and any(item.kind != "fc" for item in parse_layers(text)):
             raise NasError("--rows", f"got {shape[0]} for '{text}'", "an image such as 28x28x1")
+        one = SearchSpace({"layers": text, **fixed}, network="cnn" if image else "mlp")
         networks[text] = one.sample(RandomSuggester(0), problem)
     return networks
 

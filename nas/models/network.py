@@ -102,9 +102,9 @@ def _hidden_end(x: Any, skip: Any, layer: Layer, number: int, spec: TrialSpec) -
 def fit_shape(x: Any, shape: tuple[int, ...]) -> Any:
     """A residual connection's input, (n, ...), in the shape of what it is added to."""
     if len(x.shape) == 4:
-        stride = -(-x.shape[1] // shape[0])
-        if stride > 1:
-            x = x[:, ::stride, ::stride, :]
+        down, across = (-(-x.shape[axis] // shape[axis - 1]) for axis in (1, 2))
+        if down > 1 or across > 1:
+            x = x[:, ::down, ::across, :]
     width, wanted = x.shape[-1], shape[-1]
     if width < wanted:
         return ops.pad(x, [[0, 0]] * (len(x.shape) - 1) + [[0, wanted - width]])

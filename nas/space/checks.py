@@ -60,6 +60,8 @@ def _check_layers(network: str, parameters: Mapping[str, Parameter]) -> None:
         raise SpaceError(
             both[0], "given together with layers", "one of the two", f"Remove '{both[0]}'."
         )
+    if entry.when:
+        raise SpaceError("layers", "got a condition", "networks for every trial", "Remove 'when'.")
     texts = entry.domain.values if isinstance(entry.domain, Choice) else ()
     for text in [entry.domain.value] if isinstance(entry.domain, Constant) else texts:
         if network == "mlp" and any(item.kind != "fc" for item in parse_layers(str(text))):
@@ -81,6 +83,8 @@ def _check_value(key: str, word: Word, value: object) -> None:
             name = value.partition("/")[0]
             raise SpaceError(key, str(error), word.allowed(), did_you_mean(name, NAMED)) from None
     fix = did_you_mean(value, word.choices) if word.choices else ""
+    if word.kind == "initializer" and "(" in str(value) and ")" not in str(value):
+        fix = 'In a list, put it in quotes: ["uniform(0, 0.01)", he_normal].'
     raise SpaceError(key, f"got {value!r}", word.allowed(), fix)
 
 

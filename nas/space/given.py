@@ -71,6 +71,12 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
     for key in values:
         if network.network not in WORDS[key].networks:
             raise NasError("--set", f"{key} is not a parameter of network {network.network}")
+    if "loss" in values:
+        losses = SearchSpace({"loss": values["loss"]}, network=network.network)
+        try:
+            losses.check_problem(spec.problem)
+        except SpaceError as error:
+            raise NasError("--set", str(error)) from error
     if "layers" in values:
         if changed:
             raise NasError("--set", f"got layers and {min(changed)}", "one of the two")
@@ -117,19 +123,16 @@ def structure_of(network: Architecture) -> dict[str, Value] | None:
         return None
     ends = [item.kind if item.kind in ("mp", "ap") else "s" for item in body
             if item.stride > 1]  # fmt: skip
-    if not ends:
-        return None
     filters = [item.size for item in body if item.kind == "c"]
+    if not ends or not filters:
+        return None
     per_block = max(1, len(filters) // len(ends))
     head = {"gap": "average", "gmp": "max"}.get(items[-1].kind, "flatten")
-    first, last = filters[0], filters[-1]
-    # The exact factor is lost in the rounding of filters; the first that gives them will do.
-    growth = (last / first) ** (1.0 / (len(ends) - 1)) if len(ends) > 1 else 2.0
     words: dict[str, Value] = {
         "blocks": len(ends),
         "convolutions": per_block,
-        "filters": first,
-        "filter_growth": round(growth, 6),
+        "filters": filters[0],
+        "filter_growth": _growth(filters[::per_block]),
         "kernel": body[0].window,
         "pooling": {"mp": "max", "ap": "average", "s": "stride"}[ends[0]],
         "head": head,
@@ -137,6 +140,19 @@ def structure_of(network: Architecture) -> dict[str, Value] | None:
         "head_width": network.units[0] if network.units else int(WORDS["head_width"].default),
     }
     return words if _convolutions(words) == network.convolutions else None
+
+
+def _growth(filters: Sequence[int]) -> float:
+    """The factor with the fewest digits that gives the filters of each block, if there is one."""
+    # Filters are rounded, so each block after the first narrows down where the factor lies.
+    blocks = [(size, 1.0 / number) for number, size in enumerate(filters[1:], start=1)]
+    if not blocks:
+        return float(WORDS["filter_growth"].default)
+    low: float = max(((size - 0.5) / filters[0]) ** root for size, root in blocks)
+    high: float = min(((size + 0.5) / filters[0]) ** root for size, root in blocks)
+    middle = (low + high) / 2
+    rounded = (round(middle, digits) for digits in range(1, 7))
+    return next((growth for growth in rounded if low <= growth <= high), middle)
 
 
 def _convolutions(words: Mapping[str, Value]) -> tuple[str, ...]:
@@ -156,17 +172,18 @@ def params_of(space: SearchSpace, spec: TrialSpec) -> dict[str, Value] | None:
     """The parameters with which a space gives this network; None where it does not hold it."""
     network = spec.architecture
     words: dict[str, Value] = {
-        **asdict(network),
+        **{key: value for key, value in asdict(network).items() if key in WORDS},
         **asdict(spec.training),
-        **(structure_of(network) or {}),
     }
+    words.pop("convolutions")  # the word is their number in a block
+    words |= structure_of(network) or {}
     variants: list[dict[str, Value]] = [{}]
     if "shape" in space.parameters:
         variants = [{"shape": shape} for shape in WORDS["shape"].choices]
-    if "layers" in space.parameters:
-        domain = space.parameters["layers"].domain
-        texts = domain.values if isinstance(domain, Choice) else ()
-        variants = [{"layers": text} for text in texts] or [{}]
+    for key in ("layers", "filter_growth"):  # of which several may give the same layers
+        entry = space.parameters.get(key)
+        if entry is not None and isinstance(entry.domain, Choice):
+            variants = [{key: value} for value in entry.domain.values]
     for variant in variants:
         known = _Known({**words, **variant})
         try:
@@ -205,6 +222,8 @@ class _Known:
         self, name: str, low: float, high: float, *, step: float | None, log: bool
     ) -> float:
         value = float(self._known(name))
+        if name == "filter_growth":  # which the filters tell but roughly
+            value = min(max(value, low), high)
         if not low <= value <= high:
             raise _OutsideError
         self.params[name] = value
@@ -219,7 +238,10 @@ class _Known:
 
 
 def _plain(text: str) -> Any:
-    return yaml.safe_load(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _number(text: str) -> Any:
