@@ -229,9 +229,10 @@ def encode_rows(dataset: Dataset, statistics: Statistics, rows: NDArray[np.int64
         values = features.reshape(len(rows), -1)
     parts: list[Array] = []
     if values is not None:
-        standardized = (values - statistics.mean) / statistics.scale
-        parts.append(np.nan_to_num(standardized, nan=0.0))
-        parts.append(np.isnan(values[:, list(statistics.missing)].astype(float)))
+        is_missing = np.isnan(values)
+        filled = np.where(is_missing, statistics.fill, values)
+        parts.append((filled - statistics.mean) / statistics.scale)
+        parts.append(is_missing[:, list(statistics.missing)])
     if isinstance(features, Mapping):
         for name, categories in statistics.categories.items():
             parts.append(features[name][:, None] == np.array(categories, dtype=object))

@@ -1,14 +1,17 @@
 """Commands to run: the options with which a study was made, and long ones on several lines."""
 
 import shlex
+from dataclasses import asdict
 from typing import Any
 
+from nas.data import DataOptions
 from nas.study import StudyRecord
 
 
 def data_options(record: StudyRecord) -> list[str]:
     """Options for the data, folds, metric and seed of a study, as words of a command line."""
-    data, split = record.settings["data"], record.settings["split"]
+    saved, split = record.settings["data"], record.settings["split"]
+    data = {**asdict(DataOptions(saved["source"])), **saved}  # an older study lacks newer options
     return _words(
         {
             "data": data["source"],
@@ -17,6 +20,11 @@ def data_options(record: StudyRecord) -> list[str]:
             "groups": data["groups"],
             "drop": ",".join(data["drop"]),
             "categorical": ",".join(data["categorical"]),
+            "scaling": data["scaling"] if data["scaling"] != "standard" else None,
+            "image-size": data["image_size"],
+            "classes": ",".join(data["classes"]),
+            "max-rows": data["max_rows"],
+            "label-noise": data["label_noise"] or None,
             "metric": record.metric,
             "folds": split["folds"],
             "repeats": split["repeats"] if split["repeats"] > 1 else None,

@@ -1,5 +1,7 @@
 """The data of a study, read again."""
 
+from typing import Any
+
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset, split_dataset
 from nas.errors import NasError
 from nas.study import StudyRecord
@@ -17,14 +19,8 @@ def study_data(study: StudyRecord, source: str | None = None) -> tuple[Dataset, 
     """
     settings = study.settings
     saved = settings["data"]
-    options = DataOptions(
-        **{
-            **saved,
-            "drop": tuple(saved["drop"]),
-            "categorical": tuple(saved["categorical"]),
-            "source": source or saved["source"],
-        }
-    )
+    read: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()}
+    options = DataOptions(**{**read, "source": source or saved["source"]})
     dataset = load_dataset(options)
     if dataset.hash() != settings["data_hash"]:
         raise NasError(

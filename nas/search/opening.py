@@ -117,11 +117,11 @@ def _space_difference(old: str, new: str) -> str:
 
 def _data_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     before = {**asdict(DataOptions(old["source"])), **old}  # an older study lacks newer options
-    changed = [
-        f"{key} {before[key]}, now {new[key]}"
-        for key in ("task", "groups", "scaling", "images", "image_size")
-        if before[key] != new[key]
-    ]
+    keys = ("task", "groups", "scaling", "images", "image_size", "max_rows", "label_noise")
+    changed = [f"{key} {before[key]}, now {new[key]}" for key in keys if before[key] != new[key]]
+    classes, now = (",".join(data["classes"]) or "all" for data in (before, new))
+    if classes != now:
+        changed.append(f"classes {classes}, now {now}")
     return "; ".join([old["source"], *changed])
 
 

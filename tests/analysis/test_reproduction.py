@@ -1,8 +1,14 @@
 import shlex
+from pathlib import Path
 
 import pytest
+from fakes import open_fake_study
+from typer.main import get_command
 
-from nas.analysis.reproduction import wrap_command
+from nas.analysis.reproduction import data_options, wrap_command
+from nas.analysis.study_data import study_data
+from nas.cli import app
+from nas.study import study_record
 
 LONG = (
     "nas space new 'my depth.yaml' --depth 1:8 --width 353 --learning-rate 0.0001:0.1:log && "
@@ -31,3 +37,26 @@ def test_it_is_broken_before_options_and_between_commands() -> None:
 
 def test_a_short_command_stays_on_its_line() -> None:
     assert wrap_command("nas train --set depth=2", 80) == "nas train --set depth=2"
+
+
+def test_the_options_are_those_of_the_data(tmp_path: Path) -> None:
+    reading = {"scaling": "unit", "classes": ("2", "0"), "max_rows": 70, "label_noise": 0.1}
+    record = study_record(open_fake_study(tmp_path, **reading))
+    words = data_options(record)
+    command = shlex.join(words)
+    for option in ("--scaling unit", "--classes 2,0", "--max-rows 70", "--label-noise 0.1"):
+        assert option in command
+    search = get_command(app).commands["search"]
+    known = {option for parameter in search.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+    dataset, _ = study_data(record)
+    assert (dataset.n_rows, dataset.classes, dataset.scaling) == (70, (0, 2), "unit")
+
+
+def test_defaults_are_left_out_also_where_an_older_study_lacks_them(tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path)
+    plain = data_options(study_record(study))
+    keys = ("source", "target", "task", "groups", "drop", "categorical")
+    study.set_user_attr("data", {key: study.user_attrs["data"][key] for key in keys})
+    assert data_options(study_record(study)) == plain
+    assert plain[:4] == ["--data", "iris", "--metric", "accuracy"]

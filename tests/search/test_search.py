@@ -260,6 +260,11 @@ def test_the_timeout_ends_after_an_epoch_and_leaves_no_running_trial(tmp_path: P
         ({"space": SearchSpace({"depth": [1, 2], "epochs": 9}, "fake")}, "space (depth: "),
         ({"data": "wine"}, "data set (iris)"),
         ({"scaling": "unit"}, "data set (iris; scaling standard, now unit)"),
+        ({"classes": ("0", "2")}, "data set (iris; classes all, now 0,2)"),
+        (
+            {"max_rows": 90, "label_noise": 0.1},
+            "data set (iris; max_rows None, now 90; label_noise 0.0, now 0.1)",
+        ),
         ({"split": SplitOptions(folds=4)}, "folds (folds 3, now 4)"),
         ({"split": SplitOptions(folds=3, seed=5)}, "folds (seed 0, now 5)"),
         ({"metric": METRICS["f1"]}, "metric (accuracy)"),
@@ -282,6 +287,14 @@ def test_a_study_from_before_an_option_goes_on_with_its_default(tmp_path: Path) 
     assert open_fake_study(tmp_path).user_attrs["data"] == older
     with pytest.raises(NasError, match="scaling standard, now none"):
         open_fake_study(tmp_path, scaling="none")
+
+
+def test_a_study_of_some_classes_goes_on_with_them(tmp_path: Path) -> None:
+    options = {"classes": ("0", "2"), "max_rows": 60, "label_noise": 0.1}
+    open_fake_study(tmp_path, **options)
+    open_fake_study(tmp_path, **options)
+    with pytest.raises(NasError, match=r"\(iris; classes 0,2, now 1,2\)"):
+        open_fake_study(tmp_path, **{**options, "classes": ("1", "2")})
 
 
 def test_trials_of_a_dead_process_are_swept_and_run_again_once(tmp_path: Path) -> None:
