@@ -111,6 +111,7 @@ def train(
             data_options = DataOptions(source, target or the_space.target, images=is_cnn)
             split_options = SplitOptions(folds=5 if folds is None else folds, seed=seed)
             dataset = load_dataset(data_options)
+            the_space.check_problem(dataset.problem(1))
             split = split_dataset(dataset, split_options)
             the_metric, given_space = get_metric(metric, dataset.task), the_space
             open_study(

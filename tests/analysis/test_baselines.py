@@ -117,7 +117,8 @@ def test_what_validates_teaches_nothing(iris: tuple[Dataset, Split]) -> None:
     assert np.abs(statistics.mean).max() < 10
 
 
-def test_they_see_what_the_networks_see(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scaling", ["standard", "unit", "symmetric", "none"])
+def test_they_see_what_the_networks_see(tmp_path: Path, scaling: str) -> None:
     from nas.models.preprocessing import encode_folds
 
     generator = np.random.default_rng(1)
@@ -138,10 +139,11 @@ def test_they_see_what_the_networks_see(tmp_path: Path) -> None:
         Schema((), (4, 5)),
         "binary",
         (0, 1),
+        scaling=scaling,
     )
-    table = load_dataset(DataOptions(str(tmp_path / "t.csv"), target="t"))
-    numbers = load_dataset(DataOptions(str(tmp_path / "t.csv"), target="t", drop=("b",)))
-    for dataset in (table, numbers, image, load_dataset(DataOptions("wine"))):
+    reading = DataOptions(str(tmp_path / "t.csv"), target="t", scaling=scaling)
+    table, numbers = load_dataset(reading), load_dataset(replace(reading, drop=("b",)))
+    for dataset in (table, numbers, image, load_dataset(DataOptions("wine", scaling=scaling))):
         split = split_dataset(dataset, SplitOptions(folds=2))
         for fold, encoded in zip(split.folds, encode_folds(dataset, split.folds), strict=True):
             statistics = fit_statistics(dataset, fold.train)
