@@ -101,14 +101,15 @@ def parse_layers(text: str) -> tuple[Item, ...]:
 
 
 def _parse_item(part: str, text: str) -> Item:
+    wrong = ValueError(f"got '{part}' in '{text}'" if part != text else f"got '{text}'")
     match = _ITEM.fullmatch(part)
     if match is None:
-        raise ValueError(f"got '{part}' in '{text}'" if part != text else f"got '{text}'")
+        raise wrong
     groups: tuple[Any, ...] = match.groups()
     filters, letter, kernel, stride, pooling, window, pool_all, units = groups
     numbers = [int(n) for n in (filters, kernel, stride, window, units) if n is not None]
     if any(not 0 < n <= _LARGEST for n in numbers):
-        raise ValueError(f"got '{part}' in '{text}'")
+        raise wrong
     if letter:
         return Item(letter, int(filters), int(kernel), int(stride or 1))
     if pooling:
