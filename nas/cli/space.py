@@ -24,7 +24,7 @@ from nas.space import (
     parse_space,
     shipped_spaces,
 )
-from nas.space.vocabulary import WORDS, Value, Word
+from nas.space.vocabulary import WORDS, Value, Word, words_of
 from nas.spec import Problem, TrialSpec
 
 app = typer.Typer(
@@ -88,7 +88,7 @@ def show(
     else:
         the_space = load_space(space)
     parameters = [
-        (key, _describe(key, entry), _condition(key, entry), WORDS[key].help)
+        (key, _describe(key, entry), _condition(key, the_space), WORDS[key].help)
         for key, entry in the_space.parameters.items()
     ]
     shape = _shape(rows) if rows else IMAGES.get(the_space.data or "", (28, 28, 1))
@@ -213,16 +213,11 @@ def check(space: SpaceArgument) -> None:
 
 
 def _describe(key: str, entry: Parameter) -> str:
-    names = {number: name for name, number in WORDS[key].names.items()}
-
-    def plain(value: Value) -> str:
-        return names.get(value, "") or _plain(value) if isinstance(value, int) else _plain(value)
-
     match entry.domain:
         case Constant(value):
-            return plain(value)
+            return _named(key, value)
         case Choice(values):
-            text = ", ".join(map(plain, values))
+            text = ", ".join(_named(key, value) for value in values)
         case Range(low, high, log, step):
             text = f"{low:g} to {high:g}"
             if log:
@@ -232,14 +227,25 @@ def _describe(key: str, entry: Parameter) -> str:
     return text + (", each layer its own" if entry.per_layer else "")
 
 
-def _condition(key: str, entry: Parameter) -> str:
+def _condition(key: str, space: SearchSpace) -> str:
     conditions: dict[str, tuple[Any, ...]] = dict(WORDS[key].used_with)
-    conditions.update(entry.when)
-    texts = [f"{other} {' or '.join(map(_plain, values))}" for other, values in conditions.items()]
+    conditions.update(space.parameters[key].when)
+    texts = [
+        f"{other} {' or '.join(_named(other, value) for value in values)}"
+        for other, values in conditions.items()
+    ]
     texts += [
-        f"{other} {least} or more" for other, least in WORDS[key].at_least.items() if least > 1
+        f"{other} {least} or more"
+        for other, least in WORDS[key].at_least.items()
+        if least > 1 and "layers" not in space.parameters and other in words_of(space.network)
     ]
     return ", ".join(texts)
+
+
+def _named(key: str, value: Value) -> str:
+    """A parameter's value, or the word that stands for it."""
+    names: dict[Value, str] = {number: name for name, number in WORDS[key].names.items()}
+    return names.get(value, _plain(value))
 
 
 def _plain(value: Value) -> str:
