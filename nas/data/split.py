@@ -170,5 +170,5 @@ def _check_class_sizes(dataset: Dataset, rows: Rows, needed: int) -> None:
             dataset.name,
             f"class '{dataset.classes[rarest]}' has {counts[rarest]} rows",
             f"at least {needed}: one for each fold, and one for the test part",
-            "Use fewer --folds, more rows, or leave the class out.",
+            "Use fewer --folds, a larger --max-rows, or leave the class out.",
         )
