@@ -161,7 +161,7 @@ def convolution_blocks(
     """
     items: list[Item] = []
     for block in range(blocks):
-        size = max(1, round(filters * growth**block))
+        size = min(max(1, round(filters * growth**block)), _LARGEST)
         items += [Item("c", size, kernel)] * convolutions
         if pooling == "stride":
             items[-1] = Item("c", size, kernel, 2)

@@ -148,7 +148,8 @@ def _growth(filters: Sequence[int]) -> float:
     blocks = [(size, 1.0 / number) for number, size in enumerate(filters[1:], start=1)]
     if not blocks:
         return float(WORDS["filter_growth"].default)
-    low: float = max(((size - 0.5) / filters[0]) ** root for size, root in blocks)
+    at_least = ((size - 0.5 if size > 1 else 0.0, root) for size, root in blocks)
+    low: float = max((size / filters[0]) ** root for size, root in at_least)
     high: float = min(((size + 0.5) / filters[0]) ** root for size, root in blocks)
     middle = (low + high) / 2
     rounded = (round(middle, digits) for digits in range(1, 7))

@@ -155,16 +155,19 @@ WORDS: dict[str, Word] = {
         "int", 2, "blocks, each of which halves the resolution", low=1, high=20, networks=_CNN
     ),
     "convolutions": Word("int", 1, "convolutions of a block", low=1, high=100, networks=_CNN),
-    "filters": Word("int", 32, "filters of the first block's convolutions", low=1, networks=_CNN),
+    "filters": Word(
+        "int", 32, "filters of the first block's convolutions", low=1, high=10_000, networks=_CNN
+    ),
     "filter_growth": Word(
         "float",
         2.0,
         "factor of the filters from one block to the next",
         open_low=True,
+        high=10.0,
         at_least={"blocks": 2},
         networks=_CNN,
     ),
-    "kernel": Word("int", 3, "side of the convolutions' windows", low=1, networks=_CNN),
+    "kernel": Word("int", 3, "side of the convolutions' windows", low=1, high=100, networks=_CNN),
     "pooling": Word(
         "str",
         "max",

@@ -1,6 +1,10 @@
 """Given networks: values from texts, specifications from values, and parameters of a space."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nas.errors import NasError
 from nas.space import (
@@ -13,9 +17,10 @@ from nas.space import (
     parse_settings,
     shipped_spaces,
 )
-from nas.spec import Problem
+from nas.space.given import structure_of
+from nas.spec import Problem, TrialSpec
 
-PROBLEM = Problem("multiclass", 64, 10)
+PROBLEM = Problem("multiclass", 64, 10, (8, 8, 1))
 
 
 def test_settings_have_the_type_of_their_word() -> None:
@@ -26,6 +31,12 @@ def test_settings_have_the_type_of_their_word() -> None:
         "activation": "sigmoid",
         "residual": True,
         "l2": 1,
+    }
+    texts = ["layers=32c3-mp2-fc32", "batch_size=full", "initializer=uniform(0, 0.01)"]
+    assert parse_settings(texts) == {
+        "layers": "32c3-mp2-fc32",
+        "batch_size": 0,
+        "initializer": "uniform(0, 0.01)",
     }
 
 
@@ -39,6 +50,10 @@ def test_settings_have_the_type_of_their_word() -> None:
         ("activation=rulu", ["got 'rulu'", "Did you mean 'relu'?"]),
         ("learning_rate=fast", ["learning_rate: got 'fast'", "a number > 0"]),
         ("residual=3", ["residual: got '3'", "true or false"]),
+        ("activation=[", ["activation: got '['", "one of relu"]),
+        ("layers=32c3-mp", ["layers: got '32c3-mp'", "items such as 32c3"]),
+        ("initializer=uniform(1, 0)", ["got 'uniform(1, 0)'", "uniform(low, high)"]),
+        ("batch_size=ful", ["batch_size: got 'ful'", "a whole number >= 0 or full"]),
     ],
 )
 def test_wrong_settings_are_told(text: str, words: list[str]) -> None:
@@ -73,8 +88,8 @@ def test_parameters_of_a_drawn_network_are_those_it_was_drawn_with(name: str) ->
         spec = space.sample(suggester, PROBLEM)
         params = params_of(space, spec)
         assert params is not None
-        # Several shapes may give the same layers; the network is what counts.
-        shapes = {"shape"}
+        # Several shapes or factors may give the same layers; the network is what counts.
+        shapes = {"shape", "filter_growth"}
         assert {k: v for k, v in params.items() if k not in shapes} == pytest.approx(
             {k: v for k, v in suggester.params.items() if k not in shapes}
         )
@@ -86,3 +101,110 @@ def test_a_network_outside_a_space_has_no_parameters_there() -> None:
     assert params_of(space, inside) == {"depth": 2, "width": 16}
     for outside in ({"depth": 3}, {"width": 17}, {"epochs": 6}, {"activation": "tanh"}):
         assert params_of(space, changed_spec(inside, outside)) is None
+
+
+# Convolutions
+
+
+def cnn(**values: Any) -> TrialSpec:
+    return given_spec(SearchSpace({}, network="cnn"), values, PROBLEM)
+
+
+def test_given_layers_stand_for_the_words_of_a_space_and_the_other_way_round() -> None:
+    regular = SearchSpace({"blocks": 3, "filters": 4, "epochs": 2}, network="cnn")
+    assert str(given_spec(regular, {}, PROBLEM).architecture).startswith("4c3-mp2-8c3-mp2-16c3-")
+    spec = given_spec(regular, {"layers": "5c3-gap"}, PROBLEM)
+    assert spec.architecture.convolutions == ("5c3", "gap") and spec.training.epochs == 2
+    whole = SearchSpace({"layers": "5c3-gap", "epochs": 2}, network="cnn")
+    spec = given_spec(whole, {"blocks": 1, "filters": 6}, PROBLEM)
+    assert spec.architecture.convolutions == ("6c3", "mp2") and spec.training.epochs == 2
+
+
+def test_a_changed_structure_keeps_the_rest_of_it() -> None:
+    spec = cnn(blocks=2, convolutions=2, filters=5, pooling="stride", head="average", head_depth=2)
+    assert changed_spec(spec, {"blocks": 3}) == cnn(
+        blocks=3, convolutions=2, filters=5, pooling="stride", head="average", head_depth=2
+    )
+    wider = changed_spec(spec, {"head_width": 7, "shift": 0.1})
+    assert wider.architecture.units == (7, 7) and wider.training.shift == 0.1
+    assert wider.architecture.convolutions == spec.architecture.convolutions
+    given = changed_spec(spec, {"layers": "3c3-fc4"})
+    assert (given.architecture.convolutions, given.architecture.units) == (("3c3",), (4,))
+
+
+@pytest.mark.parametrize(
+    ("spec", "values", "words"),
+    [
+        (
+            cnn(layers="4c3-mp2-5c5-fc3"),
+            {"filters": 8},
+            ["filters", "no regular blocks", "layers="],
+        ),
+        (cnn(layers="mp2-fc3"), {"blocks": 2}, ["blocks", "no regular blocks"]),
+        (cnn(layers="4r3s2-fc3"), {"blocks": 2}, ["blocks", "no regular blocks"]),
+        (cnn(), {"depth": 3}, ["depth is not a parameter of network cnn"]),
+        (cnn(), {"layers": "4c3", "blocks": 1}, ["got layers and blocks", "one of the two"]),
+        (cnn(), {"loss": "absolute"}, ["loss: got absolute for a multiclass task", "logistic"]),
+    ],
+)
+def test_changes_that_cannot_be(spec: TrialSpec, values: Any, words: list[str]) -> None:
+    with pytest.raises(NasError) as error:
+        changed_spec(spec, values)
+    assert all(word in str(error.value) for word in ["--set", *words]), error.value
+
+
+def test_a_dense_network_gets_no_convolutions() -> None:
+    spec = given_spec(SearchSpace({}), {}, PROBLEM)
+    assert changed_spec(spec, {"layers": "fc5-fc4"}).architecture.units == (5, 4)
+    for values in ({"layers": "4c3-fc4"}, {"blocks": 2}):
+        with pytest.raises(NasError, match="network mlp"):
+            changed_spec(spec, values)
+        with pytest.raises(NasError, match="network mlp"):
+            given_spec(SearchSpace({}), values, PROBLEM)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "blocks": st.integers(1, 6),
+            "convolutions": st.integers(1, 4),
+            "filters": st.integers(1, 70),
+            "filter_growth": st.floats(0.1, 4.0),
+            "kernel": st.integers(1, 7),
+            "pooling": st.sampled_from(["max", "average", "stride"]),
+            "head": st.sampled_from(["flatten", "average", "max"]),
+            "head_depth": st.integers(0, 3),
+            "head_width": st.integers(1, 100),
+        }
+    )
+)
+def test_the_structure_of_regular_blocks_is_found(words: dict[str, Any]) -> None:
+    spec = cnn(**words)
+    found = structure_of(spec.architecture)
+    assert found is not None
+    assert cnn(**found) == spec
+    unsure = {"filter_growth"} | ({"head_width"} if not words["head_depth"] else set())
+    assert {k: v for k, v in found.items() if k not in unsure} == {
+        k: v for k, v in words.items() if k not in unsure
+    }
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.25, 1.5, 2.0, 3.0])
+def test_a_factor_is_the_one_with_the_fewest_digits(growth: float) -> None:
+    found = structure_of(cnn(blocks=4, filters=12, filter_growth=growth).architecture)
+    assert found is not None and found["filter_growth"] == growth
+
+
+@pytest.mark.parametrize("network", ["4c3-mp2-5c5-fc3", "resnet18/16", "4c3-mp2-8c3-mp2-fc3-fc4"])
+def test_irregular_networks_have_no_structure(network: str) -> None:
+    spec = cnn(layers=network)
+    assert structure_of(spec.architecture) is None
+    for domains in ({"convolutions": [1, 2]}, {"blocks": [1, 2]}, {"kernel": [3, 5]}):
+        assert params_of(SearchSpace(domains, network="cnn"), spec) is None
+
+
+def test_parameters_of_whole_networks() -> None:
+    space = SearchSpace({"layers": ["4c3-mp2-fc8", "vgg11/16"], "epochs": [2, 3]}, network="cnn")
+    spec = given_spec(space, {"layers": "vgg11/16", "epochs": 3}, PROBLEM)
+    assert params_of(space, spec) == {"layers": "vgg11/16", "epochs": 3}
+    assert params_of(space, changed_spec(spec, {"layers": "4c3-fc8"})) is None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas.layers import convolution_blocks
 from nas.space import (
     Choice,
     Constant,
@@ -20,13 +21,20 @@ from nas.space import (
     parameter,
     shipped_spaces,
 )
-from nas.space.vocabulary import words_of
+from nas.space.vocabulary import NETWORKS, STRUCTURE, WORDS, words_of
 from nas.spec import Problem
 
 TASKS = ("binary", "multiclass", "regression")
-BINARY = Problem("binary", 4, 1)
-MLP = {key: word for key, word in words_of("mlp").items() if key != "layers"}
-CAPS = {"depth": 6}  # largest value that the strategy gives; 1000 elsewhere
+IMAGE = (2, 2, 1)
+BINARY = Problem("binary", 4, 1, IMAGE)
+# Whole networks have tests of their own.
+FAMILIES = {
+    network: {key: word for key, word in words_of(network).items() if key != "layers"}
+    for network in NETWORKS
+}
+MLP = FAMILIES["mlp"]
+# Largest value that the strategy gives; 1000 elsewhere.
+CAPS = {"depth": 6, "blocks": 6, "convolutions": 4, "head_depth": 4}
 
 
 def draw_specs(space, n=30, problem=BINARY):
@@ -39,15 +47,16 @@ def draw_specs(space, n=30, problem=BINARY):
 
 
 def fields(spec):
-    """The values of a specification by parameter name; units stand for width and shape."""
+    """The values of a specification by parameter name, but for most of those of its structure."""
     architecture, training = spec.architecture, spec.training
     values = {
         key: getattr(part, key)
         for part in (architecture, training)
         for key in part.__dataclass_fields__
-        if key in MLP
+        if key in FAMILIES[architecture.network] and key not in STRUCTURE
     }
-    return values | {"depth": len(architecture.units)}
+    depth = "head_depth" if architecture.network == "cnn" else "depth"
+    return values | {depth: len(architecture.units)}
 
 
 # Random valid spaces
@@ -55,7 +64,7 @@ def fields(spec):
 
 @st.composite
 def values_of(draw, key):
-    word = MLP[key]
+    word = WORDS[key]
     if key == "loss":
         return "auto"  # the only one for every task
     if word.kind == "bool":
@@ -77,7 +86,7 @@ def values_of(draw, key):
 def domains(draw, key):
     value = values_of(key)
     kinds = ["constant", "choice"]
-    if MLP[key].kind in ("int", "float"):
+    if WORDS[key].kind in ("int", "float"):
         kinds += ["range", "log", "step"]
     match draw(st.sampled_from(kinds)):
         case "constant":
@@ -89,22 +98,22 @@ def domains(draw, key):
             return Range(low, high, log=low > 0)
         case "step":
             low, high = sorted(draw(st.tuples(value, value)))
-            if MLP[key].kind == "int":
+            if WORDS[key].kind == "int":
                 return Range(low, high, step=draw(st.integers(1, 5)))
             # Decimal fractions, as people write them: the steps that do not add up exactly.
             step = draw(st.sampled_from([0.01, 0.05, 0.1, 0.3]))
-            low = round(low, 2) if MLP[key].accepts(round(low, 2)) else low
+            low = round(low, 2) if WORDS[key].accepts(round(low, 2)) else low
             n_steps = draw(st.integers(0, 9))
             stepped = round(low + n_steps * step, 2)
-            high = stepped if stepped >= low and MLP[key].accepts(stepped) else max(low, high)
+            high = stepped if stepped >= low and WORDS[key].accepts(stepped) else max(low, high)
             return Range(low, high, step=step)
     low, high = sorted(draw(st.tuples(value, value)))
     return Range(low, high)
 
 
 @st.composite
-def conditions(draw, key, parameters):
-    order = list(MLP)
+def conditions(draw, key, parameters, words):
+    order = list(words)
     parents = [
         other
         for other in order[: order.index(key)]
@@ -113,7 +122,7 @@ def conditions(draw, key, parameters):
     ]
     when = {}
     for other in draw(st.lists(st.sampled_from(parents), max_size=2, unique=True)):
-        match parameters[other].domain if other in parameters else Constant(MLP[other].default):
+        match parameters[other].domain if other in parameters else Constant(WORDS[other].default):
             case Constant(value):
                 occurs = value
             case Choice(values):
@@ -128,14 +137,17 @@ def conditions(draw, key, parameters):
 @st.composite
 def spaces(draw):
     """Valid spaces of any shape: constants, choices, ranges, conditions, widths by layer."""
+    network = draw(st.sampled_from(NETWORKS))
+    words = FAMILIES[network]
     size = draw(st.integers(0, 12))
-    keys = draw(st.sets(st.sampled_from(list(MLP)), min_size=size, max_size=size))
+    keys = draw(st.sets(st.sampled_from(list(words)), min_size=size, max_size=size))
     parameters = {}
-    for key in MLP:  # parents come before what depends on them
+    for number, key in enumerate(words):  # parents come before what depends on them
         if key not in keys:
             continue
         domain = draw(domains(key))
-        when = draw(conditions(key, parameters)) if key != "depth" and draw(st.booleans()) else {}
+        is_conditional = number > 0 and draw(st.booleans())
+        when = draw(conditions(key, parameters, words)) if is_conditional else {}
         per_layer = key == "width" and "shape" not in keys and draw(st.booleans())
         parameters[key] = Parameter(domain, when, per_layer)
     characters = st.characters(
@@ -145,6 +157,7 @@ def spaces(draw):
     return SearchSpace(
         parameters,
         name=draw(st.sampled_from(["space", "mine"])),
+        network=network,
         data=draw(st.none() | text),
         target=draw(st.none() | text),
     )
@@ -164,13 +177,13 @@ def inside(value, domain):
 def expected_values(space, params, task):
     """What each parameter should be, and the names that should have been asked for."""
     values, asked = {}, set()
-    for key, word in MLP.items():
+    for key, word in FAMILIES[space.network].items():
         entry = space.parameters.get(key)
         conditions = [*word.used_with.items(), *(entry.when.items() if entry else ())]
         if (
             entry is None
             or task not in word.tasks
-            or any(values[other] < least for other, least in word.at_least.items())
+            or any(values.get(other, least) < least for other, least in word.at_least.items())
             or not all(values[other] in allowed for other, allowed in conditions)
         ):
             is_adamw = key == "weight_decay" and values["optimizer"] == "adamw"
@@ -196,20 +209,25 @@ def _is_given(space, values, key):
 @given(spaces(), st.sampled_from(TASKS), st.integers(0, 2**32))
 def test_a_sample_is_what_the_space_says(space, task, seed):
     suggester = RandomSuggester(seed)
-    spec = space.sample(suggester, Problem(task, 4, 1))
+    spec = space.sample(suggester, Problem(task, 4, 1, IMAGE))
 
     for name, value in suggester.params.items():
         assert inside(
-            value, space.parameters[name.split("_")[0] if "width" in name else name].domain
+            value, space.parameters["width" if name.startswith("width_") else name].domain
         )
     for key, value in fields(spec).items():
-        assert MLP[key].accepts(value), key
+        assert WORDS[key].accepts(value), key
 
     expected, asked = expected_values(space, suggester.params, task)
     assert set(suggester.params) == asked
     for key, value in fields(spec).items():
         assert value == expected[key], key
-    if "width" in expected and expected["depth"]:
+    if space.network == "cnn":
+        blocks = ("blocks", "convolutions", "filters", "filter_growth", "kernel", "pooling", "head")
+        items = convolution_blocks(*(expected[key] for key in blocks))
+        assert spec.architecture.convolutions == tuple(map(str, items))
+        assert spec.architecture.units == (expected["head_width"],) * expected["head_depth"]
+    elif "width" in expected and expected["depth"]:
         units = layer_units(expected["depth"], expected["width"], expected["shape"])
         assert spec.architecture.units == units
 
@@ -217,7 +235,7 @@ def test_a_sample_is_what_the_space_says(space, task, seed):
 @settings(max_examples=50, deadline=None)
 @given(spaces(), st.sampled_from(TASKS))
 def test_no_trial_has_more_epochs_than_max_epochs(space, task):
-    for spec, _ in draw_specs(space, 5, Problem(task, 4, 1)):
+    for spec, _ in draw_specs(space, 5, Problem(task, 4, 1, IMAGE)):
         assert spec.training.epochs <= space.max_epochs
 
 
@@ -228,6 +246,15 @@ SEARCHES = {
     "depth": Range(2, 5),
     "width": Range(8, 9),
     "shape": Choice(["funnel", "pyramid"]),
+    "blocks": Range(1, 3),
+    "convolutions": Range(1, 2),
+    "filters": Range(8, 9),
+    "filter_growth": Range(1.0, 3.0),
+    "kernel": Choice([3, 5]),
+    "pooling": Choice(["max", "average", "stride"]),
+    "head": Choice(["flatten", "average", "max"]),
+    "head_depth": Range(0, 2),
+    "head_width": Range(8, 9),
     "activation": Choice(["gelu", "tanh"]),
     "normalization": Choice(["batch", "layer"]),
     "residual": Choice([False, True]),
@@ -235,6 +262,11 @@ SEARCHES = {
     "bias_initializer": Choice(["zeros", "constant(0.1)"]),
     "output_initializer": Choice(["same", "normal(0.1)"]),
     "dropout": Range(0.1, 0.5),
+    "spatial_dropout": Range(0.1, 0.5),
+    "shift": Range(0.1, 0.5),
+    "rotation": Range(1, 45),
+    "zoom": Range(0.1, 0.5),
+    "flip": Choice(["none", "both"]),
     "loss": Choice(["cross_entropy", "logistic"]),
     "optimizer": Choice(["sgd", "adam"]),
     "learning_rate": Range(1e-4, 1e-2, log=True),
@@ -270,16 +302,19 @@ ENABLES = {
 
 
 def test_the_table_has_every_word():
-    assert set(SEARCHES) == set(MLP)
+    assert {*SEARCHES, "layers"} == set(WORDS)
 
 
-@pytest.mark.parametrize("key", MLP)
-def test_every_parameter_can_be_searched(key):
-    space = SearchSpace({key: SEARCHES[key], **ENABLES.get(key, {})})
+@pytest.mark.parametrize(
+    "network, key", [(network, key) for network, words in FAMILIES.items() for key in words]
+)
+def test_every_parameter_can_be_searched(network, key):
+    enables = {k: v for k, v in ENABLES.get(key, {}).items() if k in FAMILIES[network]}
+    space = SearchSpace({key: SEARCHES[key], **enables}, network=network)
     pairs = draw_specs(space)
     assert all(set(params) == {key} for _, params in pairs)
-    if key in ("width", "shape"):
-        seen = {spec.architecture.units for spec, _ in pairs}
+    if key in STRUCTURE:
+        seen = {(spec.architecture.convolutions, spec.architecture.units) for spec, _ in pairs}
     else:
         seen = {fields(spec)[key] for spec, _ in pairs}
         assert seen == {params[key] for _, params in pairs}
@@ -294,6 +329,14 @@ def test_an_empty_space_has_the_defaults():
     assert spec.architecture.units == (64,) * MLP["depth"].default
     expected = {key: MLP[key].default for key in fields(spec)}
     assert fields(spec) == expected
+
+
+def test_an_empty_space_of_convolutions_has_the_defaults():
+    [(spec, params)] = draw_specs(SearchSpace({}, network="cnn"), 1)
+    assert params == {}
+    assert str(spec.architecture) == "32c3-mp2-64c3-mp2-fc64 relu"
+    assert spec.architecture.network == "cnn"
+    assert fields(spec) == {key: WORDS[key].default for key in fields(spec)}
 
 
 @pytest.mark.parametrize(
@@ -682,9 +725,9 @@ def test_plain_values_become_parameters():
 @pytest.mark.parametrize("name", shipped_spaces())
 @pytest.mark.parametrize("task", TASKS)
 def test_shipped_spaces_draw_valid_trials(name, task):
-    for spec, _ in draw_specs(load_space(name), 20, Problem(task, 4, 3)):
+    for spec, _ in draw_specs(load_space(name), 20, Problem(task, 4, 3, IMAGE)):
         for key, value in fields(spec).items():
-            assert MLP[key].accepts(value), key
+            assert WORDS[key].accepts(value), key
 
 
 # Mistakes

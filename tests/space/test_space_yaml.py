@@ -20,7 +20,15 @@ from nas.space import (
 )
 from nas.space.vocabulary import words_of
 
-SHIPPED = ("mlp_depth", "mlp_full", "mlp_per_layer", "mlp_residual", "mlp_small")
+SHIPPED = (
+    "cnn",
+    "cnn_small",
+    "mlp_depth",
+    "mlp_full",
+    "mlp_per_layer",
+    "mlp_residual",
+    "mlp_small",
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -202,8 +210,11 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
         load_space(path)
 
 
-def test_the_full_space_names_every_word():
-    assert set(load_space("mlp_full").parameters) == set(words_of("mlp")) - {"layers"}
+@pytest.mark.parametrize("name, network", [("mlp_full", "mlp"), ("cnn", "cnn")])
+def test_the_full_spaces_name_every_word_in_its_order(name, network):
+    space = load_space(name)
+    assert space.network == network
+    assert ["layers", *space.parameters] == list(words_of(network))
 
 
 def test_the_depth_space_is_the_documented_one():
