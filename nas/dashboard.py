@@ -21,7 +21,6 @@ PUBLISHED = (
     "pareto",
 )
 LEGEND = {"y": -0.25, "yanchor": "top"}  # below, where a title cannot cross it
-MAX_VALUES = 1000  # of parameters in complete trials, for which importance takes about 2 seconds
 NOTE_BEGINS, NOTE_ENDS = "## Summary by nas", "*End of the summary by nas*"
 
 
@@ -55,8 +54,7 @@ def publish(study: optuna.Study, url: str) -> None:
     """Puts the figures of the report and its summary on a study, for the dashboard to show.
 
     What an earlier call put there is replaced; the rest of the study's note stays. Figures that
-    the dashboard draws itself (history, parallel coordinates, slices) are left to it, and those
-    that take long with many trials to 'nas report'.
+    the dashboard draws itself (history, parallel coordinates, slices) are left to it.
 
     Args:
         study: A study with a trial that ended.
@@ -77,16 +75,13 @@ def publish(study: optuna.Study, url: str) -> None:
 
     with storage_errors(url):
         record = study_record(study)
-        n_values = sum(len(trial.params) for trial in record.complete)
-        quick = n_values > MAX_VALUES
-        shares: Importance | str = "'nas importance' tells it."
-        if not quick:
-            try:
-                shares = importance(study)
-            except NasError as error:
-                shares = str(error)
+        shares: Importance | str
+        try:
+            shares = importance(study)
+        except NasError as error:
+            shares = str(error)
         plain = load_baselines(record) or "not trained yet."
-        report = make_report(record, shares, plain, quick=quick)
+        report = make_report(record, shares, plain)
         for section in report.sections:
             for block in section.blocks:
                 if isinstance(block, Picture) and block.name in PUBLISHED:

@@ -22,6 +22,7 @@ from nas.search import (
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
 from nas.storage import open_storage
+from nas.study import set_attributes
 
 # From a specification, a fold, its lane's seed and an epoch to the lane's score.
 Scores = Callable[[TrialSpec, int, int, int], float]
@@ -122,6 +123,35 @@ def open_fake_study(
     settings = study_settings(space, data_options, dataset, split_options, the_split, metric)
     url = url_of(folder)
     return open_study(open_storage(url, create=True), url, name, settings, metric)
+
+
+def fill_study(
+    space: SearchSpace, n_trials: int, score: Callable[[TrialSpec], float]
+) -> optuna.Study:
+    """A study in memory with complete trials that nobody trained, for studies of many."""
+    dataset, options = load_dataset(DataOptions("iris")), SplitOptions(folds=3)
+    settings = study_settings(
+        space, DataOptions("iris"), dataset, options, split_dataset(dataset, options),
+        METRICS["accuracy"],
+    )  # fmt: skip
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), study_name=space.name
+    )
+    for key, value in settings.items():
+        study.set_user_attr(key, value)
+    for index in range(n_trials):
+        trial = study.ask()
+        spec = space.sample(trial, PROBLEM)
+        value = score(spec)
+        set_attributes(
+            trial,
+            index=index,
+            spec=spec.to_dict(),
+            n_weights=spec.n_weights,
+            fold_values=[value - 0.01, value, value + 0.01],
+        )
+        study.tell(trial, value)
+    return study
 
 
 def search_fake(

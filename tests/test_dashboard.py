@@ -194,14 +194,6 @@ def test_a_study_without_a_complete_trial_gets_a_note(tmp_path: Path) -> None:
     assert "so there is no winner" in get_note(study)
 
 
-def test_many_values_are_left_to_the_report(tmp_path: Path, monkeypatch) -> None:
-    study, _ = search_fake(tmp_path, n_trials=12, pruner="none")
-    monkeypatch.setattr("nas.dashboard.MAX_VALUES", 10)
-    publish(study, url_of(tmp_path))
-    text = " ".join(attributes_of(study))
-    assert "nas-pareto" in text and "nas-importance" not in text and "nas-depth" not in text
-
-
 def test_the_figures_show_in_the_browser(browser, address: tuple[str, Path]) -> None:
     url, folder = address
     study, _ = search_fake(folder, n_trials=8, pruner="none")

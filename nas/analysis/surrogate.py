@@ -1,6 +1,7 @@
 """The surrogate of a study: what score its trials let expect of a network."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
 from nas.analysis.levels import scaled, space_of, word_of
+from nas.engines.processes import default_workers
 from nas.space import Choice, Constant, Range
 from nas.study import StudyRecord, TrialRecord
 
-N_TREES = 400
+N_TREES = 200
 
 Array = NDArray[np.float64]
 
@@ -78,13 +80,15 @@ def fit_surrogate(record: StudyRecord, seed: int = 0) -> Surrogate:
     empty = Surrogate(columns, {}, ())
     x = empty.encode(record.complete).astype(np.float32)
     y = np.array([trial.value for trial in record.complete])
-    generator = np.random.default_rng(seed)
-    trees, gains = [], np.zeros(start)
-    for tree_seed in range(N_TREES):
-        rows = generator.integers(0, len(y), len(y))
-        tree = DecisionTreeRegressor(random_state=tree_seed).fit(x[rows], y[rows])
-        gains += tree.feature_importances_
-        trees.append(tree)
+    resamples = np.random.default_rng(seed).integers(0, len(y), (N_TREES, len(y)))
+
+    def grow(number: int) -> DecisionTreeRegressor:
+        rows = resamples[number]
+        return DecisionTreeRegressor(random_state=number).fit(x[rows], y[rows])
+
+    with ThreadPoolExecutor(default_workers()) as pool:
+        trees = list(pool.map(grow, range(N_TREES)))
+    gains = np.sum([tree.feature_importances_ for tree in trees], axis=0)
     total = float(gains.sum()) or 1.0
     importance = {name: float(gains[where].sum()) / total for name, (where, _) in columns.items()}
     return Surrogate(columns, importance, tuple(trees))

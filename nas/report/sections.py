@@ -48,8 +48,6 @@ def make_report(
     record: StudyRecord,
     importance: Importance | str,
     baselines: Sequence[Baseline] | str,
-    *,
-    quick: bool = False,
 ) -> Report:
     """Analyses a study, section by section; what cannot be told says why in a sentence.
 
@@ -57,7 +55,6 @@ def make_report(
         record: A study with a trial that ended.
         importance: Its parameters' importance, or why there is none.
         baselines: Plain models' scores, or why there are none.
-        quick: Whether to leave out the effect of depth, which takes seconds with many trials.
 
     Raises:
         NasError: When no trial has ended.
@@ -95,7 +92,7 @@ def make_report(
         (
             _winner(record),
             _history(record),
-            _section("depth", "What depth does", lambda: _effect(record, "depth", quick)),
+            _section("depth", "What depth does", lambda: _effect(record, "depth")),
             _section("importance", "What mattered", lambda: _importance(importance, names)),
             _section("parallel", "Parallel coordinates", lambda: _parallel(record, names)),
             _section("slices", "Score by parameter", lambda: _slices(record, names)),
@@ -242,9 +239,7 @@ def _outcomes(record: StudyRecord) -> Section:
     return Section("outcomes", "How the trials ended", tuple(blocks))
 
 
-def _effect(record: StudyRecord, parameter: str, quick: bool) -> list[Block]:
-    if quick:
-        return [Text("Not told here: 'nas explain' does.")]
+def _effect(record: StudyRecord, parameter: str) -> list[Block]:
     if not any(parameter in trial.params for trial in record.complete):
         return [Text(f"Not told: this study did not search {parameter}.")]
     effect = parameter_effect(record, parameter)

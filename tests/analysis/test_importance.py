@@ -1,12 +1,14 @@
+import math
+import time
 from pathlib import Path
 
 import pytest
-from fakes import FakeEngine, open_fake_study, search_fake
+from fakes import FakeEngine, fill_study, open_fake_study, search_fake
 
 from nas.analysis.importance import importance, ranked_parameters, rests_on
 from nas.errors import NasError
 from nas.report.figures import importance_figure, save_figure
-from nas.space import Range, SearchSpace, parameter
+from nas.space import Range, SearchSpace, load_space, parameter
 from nas.spec import TrialSpec
 
 SPACE = SearchSpace(
@@ -54,6 +56,33 @@ def test_it_says_what_it_rests_on_and_what_it_leaves_out(study) -> None:
     for evaluator, shares in found.shares.items():
         named = set(shares) | set(found.left_out[evaluator])
         assert named == {"depth", "learning_rate", "optimizer", "momentum"}
+
+
+def test_a_thousand_trials_of_the_largest_space_take_seconds() -> None:
+    def score(spec: TrialSpec) -> float:
+        rate = abs(math.log10(spec.training.learning_rate / 0.003))
+        return 0.9 - 0.02 * len(spec.architecture.units) - 0.01 * rate
+
+    large = fill_study(load_space("mlp_full"), 1000, score)
+    started = time.process_time()
+    found = importance(large)
+    assert time.process_time() - started < 15  # it takes 2, and a minute with deep trees
+    assert ranked_parameters(found)[:2] == ["depth", "learning_rate"]
+    assert len(found.shares["ped_anova"]) > 25
+
+
+def test_shallow_trees_find_what_deep_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(spec: TrialSpec) -> float:
+        rate = abs(math.log10(spec.training.learning_rate / 0.003))
+        noise = math.sin(1e6 * spec.training.learning_rate) / 100
+        return 0.9 - 0.02 * len(spec.architecture.units) - 0.03 * rate + noise
+
+    study = fill_study(SPACE, 200, score)
+    deep = importance(study).shares["fanova"]
+    monkeypatch.setattr("nas.analysis.importance.MAX_VALUES", 10)
+    shallow = importance(study).shares["fanova"]
+    assert shallow != deep
+    assert shallow == pytest.approx(deep, abs=0.1)
 
 
 def test_too_few_trials(tmp_path: Path) -> None:

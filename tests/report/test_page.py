@@ -197,9 +197,9 @@ def test_a_browser_that_cannot_unpack_says_so(browser, page: Path, tmp_path: Pat
 def test_a_thousand_trials_stay_below_5_mb(record) -> None:
     large = thousand_trials(record)
     assert len(large.complete) == 1000
-    report = make_report(large, "x.", BASELINES, quick=True)
+    report = make_report(large, "x.", BASELINES)
     names = {b.name for s in report.sections for b in s.blocks if isinstance(b, Picture)}
-    assert {"history", "parallel", "slice-depth", "loss"} <= names
+    assert {"history", "depth", "parallel", "slice-depth", "loss"} <= names
     assert len(render_page(report).encode()) < 5_000_000
 
 

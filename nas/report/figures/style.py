@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,15 @@ def scale(record: StudyRecord, parameter: str) -> str:
     """`log` for a parameter whose numbers are spread over orders of magnitude, else `linear`."""
     values = [t.params[parameter] for t in record.complete if parameter in t.params]
     key = "width" if parameter.startswith("width_") else parameter
-    entry = parse_space(record.settings["space"]).parameters.get(key)
+    entry = _parse(record.settings["space"]).parameters.get(key)
     if entry is not None and isinstance(entry.domain, Range):
         return "log" if entry.domain.log else "linear"
     numbers = [v for v in values if not isinstance(v, str | bool)]
     wide = bool(numbers) and min(numbers) > 0 and max(numbers) >= 30 * min(numbers)
     return "log" if wide else "linear"
+
+
+_parse = lru_cache(maxsize=1)(parse_space)  # asked for each parameter of a study
 
 
 def score_name(record: StudyRecord) -> str:
