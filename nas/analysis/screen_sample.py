@@ -5,15 +5,11 @@ they take. Where time is limited, the tenth with the most to compute is left out
 take as long as all others together. Only what is in training when the time is up is lost.
 """
 
-import contextlib
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from multiprocessing import active_children
-from pathlib import Path
 from statistics import mean, median
 
 import numpy as np
@@ -181,21 +177,19 @@ class _Job:
 
     Attributes:
         begun: When it was handed over, by `time.monotonic`.
-        resumed: When its last epoch began, by the clock that epochs are timed with.
-        epochs: Seconds of each epoch so far.
+        epochs: Processor seconds of each epoch so far.
         scores: Of each fold, after its last epoch.
         first_epoch: Score of its first fold after the first epoch.
     """
 
     begun: float
-    resumed: float
     epochs: list[float] = field(default_factory=list)
     scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     first_epoch: float = float("nan")
 
 
 class _Training:
-    """Trains networks to their end, each in a process of its own, so that epochs can be timed."""
+    """Trains networks to their end, one at a time in each process."""
 
     def __init__(
         self,
@@ -215,17 +209,13 @@ class _Training:
         self._jobs: dict[int, _Job] = {}
         self._specs = specs
         self._durations: list[float] = []
-        self._clock = time.process_time if options.workers == 1 else time.perf_counter
-        self._timed = 0.0  # seconds of all epochs, by that clock
-        self._processes = {p.pid for p in active_children()}
-        self._used = _processor_seconds(self._processes)
 
     def run(self, free_processes: Callable[[], int]) -> Iterator[Sampling]:
         """Trains the sample; `free_processes` says how many may train at the moment."""
         while True:
             while len(self._jobs) < free_processes() and self._may_begin():
                 index, spec, seed = self._waiting.popleft()
-                self._jobs[index] = _Job(time.monotonic(), self._clock())
+                self._jobs[index] = _Job(time.monotonic())
                 self._pool.submit(index, spec, seed)
             if not self._jobs or self._time_is_up():
                 break
@@ -234,8 +224,6 @@ class _Training:
                 self._take(report)
             yield self._state
         self._state.unfinished = [self._specs[index] for index in self._jobs]
-        self._timed += sum(self._clock() - job.resumed for job in self._jobs.values())
-        self._correct_times()
         yield self._state
 
     def _may_begin(self) -> bool:
@@ -259,14 +247,12 @@ class _Training:
             self._state.failures.append(report.failure)
             return
         if len(report.scores):
-            job.epochs.append(self._clock() - job.resumed)
-            self._timed += job.epochs[-1]
+            job.epochs.append(report.seconds)
             job.scores = report.scores
             if len(job.epochs) == 1:
                 job.first_epoch = float(report.scores[0])
         if report.running:
             self._pool.answer(report.job, go_on=bool(np.isfinite(report.scores).all()))
-            job.resumed = self._clock()
             return
         del self._jobs[report.job]
         self._durations.append(time.monotonic() - job.begun)
@@ -282,35 +268,9 @@ class _Training:
             )
         )
 
-    def _correct_times(self) -> None:
-        """Turns wall time of the workers into processor time: they may have had to share cores."""
-        used = _processor_seconds(self._processes) - self._used
-        if self._options.workers == 1 or used <= 0.0:
-            return
-        share = min(1.0, used / self._timed)
-        self._state.trained = [
-            replace(
-                network,
-                epoch_seconds=share * network.epoch_seconds,
-                compile_seconds=share * network.compile_seconds,
-            )
-            for network in self._state.trained
-        ]
-
 
 def _longest(specs: Sequence[TrialSpec]) -> set[TrialSpec]:
     """The tenth of the networks with the most to compute, where it is not all alike."""
     work = {spec: spec.n_weights * spec.training.epochs for spec in specs}
     limit = float(np.quantile(list(work.values()), SHARE_IN_TIME))
     return {spec for spec, amount in work.items() if amount > limit}
-
-
-def _processor_seconds(processes: Collection[int | None]) -> float:
-    """What processes have used so far; 0 where the system does not tell."""
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(OSError):
-            stat = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
-            user, system = stat.rpartition(")")[2].split()[11:13]
-            total += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-    return total

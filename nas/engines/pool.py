@@ -4,6 +4,7 @@ The search submits jobs, waits for a report, and answers it: go on, or end. A po
 Optuna, and a job nothing of the others.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ class Report:
         engine: Name of the engine that trains it; empty when none could be chosen.
         engine_reason: Why that engine.
         scores: Validation score of each fold after the last epoch, (n_folds,).
+        seconds: Processor seconds that this epoch took, with all that came before the first.
         running: Whether it waits for an answer, and would train on.
         result: Everything, once it has ended; None while it runs and when it failed.
         failure: Why it failed, in a line; empty otherwise.
@@ -35,6 +37,7 @@ class Report:
     engine: str = ""
     engine_reason: str = ""
     scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    seconds: float = 0.0
     running: bool = False
     result: TrialResult | None = None
     failure: str = ""
@@ -91,14 +94,23 @@ class Task:
         return self._guarded(self._end)
 
     def _advance(self) -> Report:
+        started = time.process_time()
         if self._cohort is None:
             engine, reason = self._choose(self._spec)
             self._engine = {"engine": engine.name, "engine_reason": reason}
             self._cohort = engine.start([self._spec], [self._seed])
         scores = self._cohort.advance(1)[0]
+        seconds = time.process_time() - started
         running = bool(self._cohort.running()[0])
         result = None if running else self._cohort.finish()[0]
-        return Report(self._job, **self._engine, scores=scores, running=running, result=result)
+        return Report(
+            self._job,
+            **self._engine,
+            scores=scores,
+            seconds=seconds,
+            running=running,
+            result=result,
+        )
 
     def _end(self) -> Report:
         assert self._cohort is not None
