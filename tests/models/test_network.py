@@ -1,13 +1,15 @@
 """The Keras network of a specification."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from nas.models.network import build_model, initial_weights
-from nas.space import RandomSuggester, load_space
+from nas.space import RandomSuggester, Range, SearchSpace, load_space
 from nas.space.vocabulary import WORDS
 from nas.spec import Architecture, Problem, Training, TrialSpec
 
@@ -31,17 +33,30 @@ def sampled(seed: int) -> TrialSpec:
     return replace(spec, architecture=replace(spec.architecture, units=narrow))
 
 
+IMAGES = Problem("multiclass", 70, 3, (7, 5, 2))
+
+
+def make_cnn(layers: str, problem: Problem = IMAGES, **words: Any) -> TrialSpec:
+    space = SearchSpace({"layers": layers, **words}, network="cnn")
+    return space.sample(RandomSuggester(0), problem)
+
+
+def sampled_cnn(seed: int) -> TrialSpec:
+    narrow = {"filters": Range(2, 5), "head_width": Range(2, 9)}
+    words = {**load_space("cnn").parameters, **narrow}
+    return SearchSpace(words, network="cnn").sample(RandomSuggester(seed), IMAGES)
+
+
 def outputs(spec: TrialSpec, weights: list[np.ndarray], x: np.ndarray) -> np.ndarray:
     model = build_model(spec)
     model.set_weights(weights)
     return np.asarray(model(x.astype(np.float32), training=False))
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_weights_of_sampled_networks(seed: int) -> None:
-    spec = sampled(seed)
+def check_weights(spec: TrialSpec) -> None:
+    """The built network, the drawn weights and the count of them agree."""
     model = build_model(spec)
-    weights = initial_weights(spec, seed)
+    weights = initial_weights(spec, 1)
     assert model.count_params() == spec.n_weights == sum(w.size for w in weights)
     assert [w.shape for w in weights] == [w.shape for w in model.get_weights()]
     assert all(w.dtype == np.float32 for w in weights)
@@ -49,7 +64,36 @@ def test_weights_of_sampled_networks(seed: int) -> None:
     assert model.output_shape == (None, spec.problem.n_outputs)
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_weights_of_sampled_networks(seed: int) -> None:
+    check_weights(sampled(seed))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_weights_of_sampled_convolutional_networks(seed: int) -> None:
+    check_weights(sampled_cnn(seed))
+
+
+@pytest.mark.parametrize(("side", "normalization"), [(1, "none"), (8, "batch"), (9, "layer")])
+@pytest.mark.parametrize("network", ["4r3s2-6r3s2-3r3-gap", "4c3s2-ap2-mp3-5c9-mp2-gmp-fc3"])
+def test_weights_of_given_networks(network: str, side: int, normalization: str) -> None:
+    problem = Problem("binary", side * (side + 4), 1, (side, side + 4, 1))
+    spec = make_cnn(network, problem, normalization=normalization, residual=True)
+    check_weights(spec)
+    built = {layer.name: layer.output.shape[1:] for layer in build_model(spec).layers}
+    assert all(built[layer.name] == layer.output_shape for layer in spec.layers)
+
+
+def test_weights_of_a_well_known_network() -> None:
+    check_weights(make_cnn("resnet18/16"))
+
+
 def test_sampled_networks_cover_the_language() -> None:
+    architectures = [sampled_cnn(seed).architecture for seed in range(8)]
+    assert {a.normalization for a in architectures} == {"none", "batch", "layer"}
+    assert {a.residual for a in architectures} == {False, True}
+    items = {item.lstrip("0123456789")[:2] for a in architectures for item in a.convolutions}
+    assert items == {"c3", "c5", "mp", "ap", "ga", "gm"}
     architectures = [sampled(seed).architecture for seed in range(24)]
     assert {a.normalization for a in architectures} == {"none", "batch", "layer"}
     assert {a.residual for a in architectures} == {False, True}
@@ -118,6 +162,28 @@ def test_initializers_with_numbers(
     kernel_of_keras, bias_of_keras, *_ = build_model(spec).get_weights()
     assert low <= min(kernel_of_keras.min(), bias_of_keras.min())
     assert max(kernel_of_keras.max(), bias_of_keras.max()) <= high
+
+
+@pytest.mark.parametrize(
+    ("output", "kernel", "bias"), [("same", -3.0, 0.5), ("constant(2)", 2.0, 0.0)]
+)
+def test_initializer_of_the_output_layer(output: str, kernel: float, bias: float) -> None:
+    spec = make_spec(
+        initializer="constant(-3)", bias_initializer="constant(0.5)", output_initializer=output
+    )
+    for weights in (initial_weights(spec, 1), build_model(spec).get_weights()):
+        assert [set(w.ravel().tolist()) for w in weights[:2]] == [{-3.0}, {0.5}]
+        assert [set(w.ravel().tolist()) for w in weights[-2:]] == [{kernel}, {bias}]
+
+
+def test_dense_networks_begin_as_they_always_did() -> None:
+    spec = make_spec(units=(6, 4), initializer="he_normal", normalization="layer")
+    kernels = [w for w in initial_weights(spec, 5) if w.ndim == 2]
+    seeds = np.random.SeedSequence(5).generate_state(3)
+    names = ("HeNormal", "HeNormal", "GlorotUniform")
+    for kernel, name, seed in zip(kernels, names, seeds, strict=True):
+        drawn = getattr(keras.initializers, name)(seed=int(seed))(kernel.shape)
+        np.testing.assert_array_equal(kernel, drawn)
 
 
 def test_unknown_initializers_are_refused() -> None:
@@ -201,3 +267,151 @@ def test_penalties_are_on_kernels() -> None:
     expected = 0.5 * sum(np.abs(w).sum() for w in weights if w.ndim == 2)
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
     assert not build_model(make_spec()).losses
+
+
+# Convolutions
+
+
+def random_weights(spec: TrialSpec) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return [generator.normal(0.0, 0.5, w.shape) for w in initial_weights(spec, 0)]
+
+
+def images(n: int = 6) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(n, *IMAGES.image_shape))
+
+
+def as_rows(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1)
+
+
+def fit(x: np.ndarray, n_maps: int) -> np.ndarray:
+    """Feature maps, with maps of zeros or without the last ones."""
+    more = np.zeros((*x.shape[:-1], max(0, n_maps - x.shape[-1])))
+    return np.concatenate([x, more], axis=-1)[..., :n_maps]
+
+
+@pytest.mark.parametrize("filters", [(3, 5), (5, 3), (4, 4)])
+def test_residual_blocks_by_hand(filters: tuple[int, int]) -> None:
+    a, b = filters
+    spec = make_cnn(f"{a}c1-{b}r1s2-gap", activation="tanh")
+    weights = random_weights(spec)
+    k, c = [w[0, 0] for w in weights[:-2:2]], weights[1::2]  # windows of one pixel
+    first = np.tanh(images() @ k[0] + c[0])
+    inner = np.tanh(first[:, ::2, ::2] @ k[1] + c[1])
+    block = np.tanh(inner @ k[2] + c[2] + fit(first[:, ::2, ::2], b))
+    expected = block.mean(axis=(1, 2)) @ weights[-2] + weights[-1]
+    found = outputs(spec, weights, as_rows(images()))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_residual_convolutions_by_hand() -> None:
+    spec = make_cnn("3c1-5c1s2-fc4", activation="tanh", residual=True)
+    weights = random_weights(spec)
+    first = np.tanh(images() @ weights[0][0, 0] + weights[1])
+    taken = first[:, ::2, ::2]
+    second = np.tanh(taken @ weights[2][0, 0] + weights[3]) + fit(taken, 5)
+    flat = as_rows(second)
+    hidden = np.tanh(flat @ weights[4] + weights[5]) + flat[:, :4]
+    expected = hidden @ weights[6] + weights[7]
+    found = outputs(spec, weights, as_rows(images()))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("pooling", "pool"), [("mp2", np.max), ("ap2", np.mean)])
+@pytest.mark.parametrize(("end", "reduce"), [("gap", np.mean), ("gmp", np.max)])
+def test_poolings_leave_padding_out(pooling: str, pool: Any, end: str, reduce: Any) -> None:
+    spec = make_cnn(f"{pooling}-{end}")
+    x = images() - 5.0  # below the zeros of any padding
+    pooled = [
+        [pool(x[:, i : i + 2, j : j + 2], axis=(1, 2)) for j in range(0, 5, 2)]
+        for i in range(0, 7, 2)
+    ]
+    expected = reduce(np.array(pooled), axis=(0, 1))
+    weights = [np.eye(2, 3), np.zeros(3)]
+    found = outputs(spec, weights, as_rows(x))
+    np.testing.assert_allclose(found[:, :2], expected, rtol=1e-4)
+
+
+def test_columns_are_pixels_in_their_order() -> None:
+    spec = make_cnn("1c1-fc70", activation="linear")
+    weights = [np.ones((1, 1, 2, 1)), np.zeros(1), np.eye(35, 70), np.zeros(70)]
+    weights += [np.eye(70, 3), np.zeros(3)]
+    found = outputs(spec, weights, as_rows(images()))
+    np.testing.assert_allclose(found, images().sum(-1)[:, 0, :3], rtol=1e-4)
+
+
+def test_dropout_of_convolutional_networks() -> None:
+    spec = make_cnn("4c3-mp2-4c3-fc5-fc5", dropout=0.25, spatial_dropout=0.5)
+    model = build_model(spec)
+    found = {type(la).__name__: [] for la in model.layers}
+    for layer in model.layers:
+        found[type(layer).__name__].append(getattr(layer, "rate", None))
+    assert found["SpatialDropout2D"] == [0.5, 0.5]
+    assert found["Dropout"] == [0.25] * 3  # after the convolutions, and after each dense layer
+    whole = make_cnn("4c3-gap", dropout=0.25)
+    names = [layer.name for layer in build_model(whole).layers]
+    assert names[-3:] == ["global_average_1", "dropout_global_average_1", "output"]
+
+
+AUGMENTATIONS = {"shift": 0.3, "rotation": 40.0, "zoom": 0.4, "flip": "horizontal"}
+
+
+@pytest.mark.parametrize("word", AUGMENTATIONS)
+def test_augmentation_acts_in_training_only(word: str) -> None:
+    problem = Problem("multiclass", 64, 3, (8, 8, 1))
+    spec = make_cnn("mp1-fc64", problem, activation="linear", **{word: AUGMENTATIONS[word]})
+    model = build_model(spec)
+    assert [layer.name for layer in model.layers][1:3] == ["image", word]
+    inside = keras.Model(model.input, model.get_layer(word).output)
+    x = np.random.default_rng(0).uniform(size=(40, 64)).astype(np.float32)
+    image = x.reshape(40, 8, 8, 1)
+    np.testing.assert_array_equal(inside(x, training=False), image)
+    changed = np.asarray(inside(x, training=True))
+    moved = np.abs(changed - image).max(axis=(1, 2, 3)) > 0.05
+    assert moved.mean() > (0.25 if word == "flip" else 0.8)
+    assert not np.array_equal(changed, np.asarray(inside(x, training=True)))  # anew each time
+    if word == "flip":
+        np.testing.assert_allclose(changed[moved], image[moved][:, :, ::-1], atol=1e-6)
+    # What moves in from outside is like the nearest pixel.
+    np.testing.assert_allclose(inside(np.full((40, 64), 7.0), training=True), 7.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flip", "mode"), [("vertical", "vertical"), ("both", "horizontal_and_vertical")]
+)
+def test_directions_of_flips(flip: str, mode: str) -> None:
+    model = build_model(make_cnn("4c3-gap", flip=flip))
+    assert model.get_layer("flip").get_config()["mode"] == mode
+    names = {layer.name for layer in build_model(make_cnn("4c3-gap")).layers}
+    assert not names & set(AUGMENTATIONS)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"layers": "3c3-5r3s2-4r3-mp2-ap2-6c3-gmp-fc4-fc5", "normalization": "batch"},
+        {"layers": "4c3s2-6c3-gap-fc3", "residual": True, **AUGMENTATIONS, "spatial_dropout": 0.3},
+    ],
+    ids=["blocks", "augmented"],
+)
+def test_a_saved_network_is_the_same(words: dict[str, Any], tmp_path: Path) -> None:
+    spec = make_cnn(**words, dropout=0.2, initializer="normal(0.3)", l2=0.1)
+    model = build_model(spec)
+    # No variance is negative.
+    model.set_weights([w if w.ndim > 1 else np.abs(w) for w in random_weights(spec)])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = as_rows(images()).astype(np.float32)
+    found, expected = loaded(x, training=False), model(x, training=False)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_penalties_are_on_the_kernels_of_convolutions_too() -> None:
+    spec = make_cnn("4c3-mp2-fc5", l1=0.5, normalization="batch")
+    model = build_model(spec)
+    weights = random_weights(spec)
+    model.set_weights(weights)
+    expected = 0.5 * sum(np.abs(w).sum() for w in weights if w.ndim > 1)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
