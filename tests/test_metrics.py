@@ -103,6 +103,23 @@ def test_large_logits_do_not_overflow(task, n_outputs):
     assert predictions == pytest.approx(np.array(expected))
 
 
+def test_logistic_outputs_are_sigmoids_divided_by_their_sum():
+    _, logits = multiclass()
+    sigmoids = expit(logits)
+    predictions = predictions_of("multiclass", logits, loss="logistic")
+    np.testing.assert_allclose(predictions, sigmoids / sigmoids.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(predictions.sum(axis=1), 1.0, rtol=1e-12)
+    assert not np.allclose(predictions, softmax(logits, axis=1), atol=0.01)
+    assert (predictions.argmax(1) == logits.argmax(1)).all()
+    # Where all sigmoids are 0 in any precision, their proportions are still known.
+    far = predictions_of("multiclass", np.array([[-2000.0, -2001.0]]), loss="logistic")
+    np.testing.assert_allclose(far, softmax([[1.0, 0.0]], axis=1))
+    high = predictions_of("multiclass", np.array([[2000.0, 1000.0]]), loss="logistic")
+    np.testing.assert_allclose(high, [[0.5, 0.5]])
+    one = predictions_of("binary", logits[:, :1], loss="logistic")
+    np.testing.assert_allclose(one, expit(logits[:, 0]))
+
+
 def test_predictions_are_double_precision():
     logits = np.array([[0.1, 0.2, 0.3]], np.float32)
     predictions = predictions_of("multiclass", logits)

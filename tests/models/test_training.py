@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
 from nas.space.vocabulary import OPTIMIZERS, WORDS
@@ -99,6 +100,20 @@ def test_rates_are_one_for_each_step() -> None:
     assert rates.dtype == np.float32
 
 
+def test_rates_end_with_the_budget_of_steps() -> None:
+    whole = make_training(schedule="cosine", learning_rate=0.5, warmup=0.2, epochs=5)
+    rates = all_rates(whole, 7)
+    # Epochs are as many as they may be: the schedule is that of the steps.
+    training = make_training(schedule="cosine", learning_rate=0.5, warmup=0.2, epochs=35, steps=35)
+    np.testing.assert_array_equal(all_rates(training, 7), rates)
+    training = make_training(epochs=9, steps=16)
+    lengths = [len(learning_rates(training, 7, epoch)) for epoch in range(5)]
+    assert lengths == [7, 7, 2, 0, 0]
+    training = make_training(schedule="exponential", decay_to=0.1, epochs=2, steps=100)
+    same = make_training(schedule="exponential", decay_to=0.1, epochs=2)
+    np.testing.assert_array_equal(all_rates(training, 7), all_rates(same, 7))
+
+
 # Labels and losses
 
 
@@ -137,6 +152,43 @@ def test_losses_by_hand() -> None:
         assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
     loss = make_loss(REGRESSION, make_training())(labels[:, :1], logits[:, :1])
     assert float(loss) == pytest.approx(((labels[:, :1] - logits[:, :1]) ** 2).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_logistic_losses_are_summed_over_the_outputs(smoothing: float) -> None:
+    logits = np.array([[1.0, -0.5, 0.2], [0.0, 2.0, 90.0]])
+    labels = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    smooth = labels * (1 - smoothing) + smoothing / 2  # of two classes each
+    p = expit(logits)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = -smooth * np.log(p) - (1 - smooth) * np.where(p < 1, np.log1p(-p), -logits)
+    expected = terms.sum(axis=1).mean()
+    training = make_training(loss="logistic", label_smoothing=smoothing)
+    loss = make_loss(THREE, training)(labels.astype(np.float32), logits.astype(np.float32))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_logistic_loss_of_one_output_is_cross_entropy() -> None:
+    logits, labels = np.array([[1.0], [-0.5]]), np.array([[0.0], [1.0]])
+    losses = [make_loss(BINARY, make_training(loss=loss))(labels, logits)
+              for loss in ("auto", "cross_entropy", "logistic")]  # fmt: skip
+    assert len({float(loss) for loss in losses}) == 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("auto", (0.25 + 9.0 + 1.0) / 3),
+        ("squared", (0.25 + 9.0 + 1.0) / 3),
+        ("absolute", (0.5 + 3.0 + 1.0) / 3),
+        ("huber", (0.125 + 2.5 + 0.5) / 3),  # squared up to 1, then linear
+    ],
+)
+def test_losses_of_a_regression_by_hand(loss: str, expected: float) -> None:
+    y, outputs = np.zeros((3, 1)), np.array([[0.5], [-3.0], [1.0]])
+    assert float(make_loss(REGRESSION, make_training(loss=loss))(y, outputs)) == pytest.approx(
+        expected
+    )
 
 
 # Optimizers
