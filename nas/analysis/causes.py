@@ -84,12 +84,14 @@ class _Signs:
     @property
     def guess(self) -> float:
         """Loss of a network that knows nothing."""
-        problem = self.spec.problem
-        return {
-            "regression": 1.0,
-            "binary": math.log(2.0),
-            "multiclass": math.log(max(problem.n_outputs, 2)),
-        }[problem.task]
+        n_classes = max(self.spec.problem.n_outputs, 2)
+        if self.spec.loss == "cross_entropy":
+            return math.log(n_classes)
+        if self.spec.loss == "logistic":  # each output is sure to one in so many
+            others = (n_classes - 1) * math.log(n_classes / (n_classes - 1))
+            return math.log(n_classes) + others
+        # Of a standardized target with a normal distribution.
+        return {"squared": 1.0, "absolute": math.sqrt(2.0 / math.pi), "huber": 0.4}[self.spec.loss]
 
 
 def find_causes(
@@ -214,7 +216,9 @@ def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
 
 
 def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
-    units, n_outputs = s.spec.architecture.units, s.spec.problem.n_outputs
+    # A feature map has a value at each place.
+    units = [math.prod(layer.output_shape) for layer in s.spec.hidden]
+    n_outputs = s.spec.problem.n_outputs
     if not units or min(units) >= n_outputs - 1 or s.train > FITTED:
         return None
     layer = units.index(min(units)) + 1
@@ -321,7 +325,7 @@ def _over_fitting(s: _Signs, found: frozenset[str]) -> Found:
 
 
 def _idle_layers(s: _Signs, found: frozenset[str]) -> Found:
-    depth, probe = len(s.spec.architecture.units), s.exam.probe
+    depth, probe = len(s.spec.hidden), s.exam.probe
     if depth < 4 or found - {"over_fitting"}:
         return None
     half = depth // 2

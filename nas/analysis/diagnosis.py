@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.reproduction import data_options
 from nas.errors import NasError
+from nas.spec import TrialSpec
 from nas.study import StudyRecord, TrialRecord
 
 
@@ -159,8 +160,7 @@ def _more_epochs(trial: TrialRecord) -> int:
 def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
     assert trial.spec is not None
     study = shlex.quote(record.name)
-    training, units = trial.spec.training, trial.spec.architecture.units
-    width = max(units, default=64)
+    training = trial.spec.training
     changes = {
         "learning_rate_too_high": f"--set learning_rate={training.learning_rate / 10:.2g}",
         "learning_rate_too_low": f"--set learning_rate={training.learning_rate * 30:.2g}",
@@ -169,10 +169,10 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
         "exploding_gradients": "--set initializer=he_normal --set normalization=batch",
         "dead_units": "--set activation=gelu --set initializer=he_normal",
         "saturation": "--set activation=relu --set initializer=he_normal",
-        "too_narrow": f"--set width={max(4 * width, 32)}",
+        "too_narrow": _wider(trial.spec),
         "over_regularized": "--set l1=0 --set l2=0 --set weight_decay=0 --set dropout=0",
         "over_fitting": f"--set l2={max(training.l2 * 10, 1e-3):.2g} --set dropout=0.3",
-        "idle_layers": f"--set depth={max(1, len(units) // 2)}",
+        "idle_layers": _shallower(trial.spec),
     }
     if cause == "label_noise":
         return f"nas study show {study}"
@@ -182,3 +182,23 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
         words += data_options(replace(record, metric="balanced_accuracy"))
         return f"nas search {shlex.join(words)}"
     return f"nas train --study {study} --like {trial.number} {changes[cause]}"
+
+
+def _wider(spec: TrialSpec) -> str:
+    units = spec.architecture.units
+    width = max(4 * max(units, default=64), 32)
+    if not spec.architecture.convolutions:
+        return f"--set width={width}"
+    return "--set layers=" + "-".join(
+        [*spec.architecture.convolutions, *[f"fc{width}"] * len(units)]
+    )
+
+
+def _shallower(spec: TrialSpec) -> str:
+    """Half the hidden layers; of a convolutional network, the first half of its items."""
+    network = spec.architecture
+    if not network.convolutions:
+        return f"--set depth={max(1, len(network.units) // 2)}"
+    layers = [item for item in network.convolutions if item not in ("gap", "gmp")]
+    kept = [*layers[: max(1, len(layers) // 2)], *network.convolutions[len(layers) :]]
+    return "--set layers=" + "-".join([*kept, *[f"fc{n}" for n in network.units]])

@@ -259,16 +259,16 @@ def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
                 table.add_row(label, _number(means[0]), _drawn(means), _number(means[-1]))
         console.print(table)
     exam = trial.examination
-    if exam is not None and trial.spec is not None and trial.spec.architecture.units:
+    if exam is not None and trial.spec is not None and trial.spec.hidden:
         table = plain_table(
             "layer", "units", "gradient", "step", "dead", "satur.", "rank", "probe",
             right=("units", "gradient", "step", "dead", "satur.", "rank", "probe"),
         )  # fmt: skip
         table.add_row("inputs", "", "", "", "", "", "", _number(exam.probe[0]))
-        for k, units in enumerate(trial.spec.architecture.units):
+        for k, layer in enumerate(trial.spec.hidden):
             table.add_row(
                 str(k + 1),
-                str(units),
+                " x ".join(map(str, layer.output_shape)),
                 _number(exam.gradient_before[k]),
                 _number(exam.last_step[k]),
                 _percent(exam.dead[k]),

@@ -1,8 +1,11 @@
 """The layers of a network as a drawing that needs no library to be shown."""
 
 import math
+from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 
+from nas.layers import Layer
 from nas.spec import TrialSpec
 
 WIDTH, ROW, BAR = 360, 46, 30  # of the drawing, of a layer with its gap, of a layer's bar
@@ -16,6 +19,7 @@ _STYLE = """
 .layers .note { fill: currentColor; font-size: 12px; }
 .layers .input, .layers .output { fill: #767676; }
 .layers .hidden { fill: #0072B2; }
+.layers .pooling { fill: #5A6B7B; }
 .layers .flow { stroke: currentColor; stroke-width: 1.5; fill: none; }
 .layers .skip { stroke: #D55E00; stroke-width: 1.5; fill: none; }
 """
@@ -27,39 +31,16 @@ def draw_layers(spec: TrialSpec) -> str:
     A bar's length grows with the logarithm of its units. Beside it stand its weights, moving
     statistics of batch normalization included; an arc is a residual connection.
     """
-    architecture = spec.architecture
-    groups = _groups(architecture.units)
-    rows = [
-        (
-            "input",
-            "1 input" if spec.problem.n_inputs == 1 else f"{spec.problem.n_inputs:,} inputs",
-            spec.problem.n_inputs,
-            "",
-        )
-    ]
-    before = spec.problem.n_inputs
-    per_unit = {"none": 0, "layer": 2, "batch": 4}[architecture.normalization]
-    for count, units in groups:
-        weights = (before + 1 + per_unit) * units + (count - 1) * (units + 1 + per_unit) * units
-        name = f"{units:,} × {architecture.activation}"
-        if count > 1:
-            name = f"{count} layers of {name}"
-        rows.append(("hidden", name, units, f"{weights:,} weights"))
-        before = units
-    n_outputs = spec.problem.n_outputs
-    outputs = {"binary": "1 logit", "multiclass": f"{n_outputs:,} classes", "regression": "1 value"}
-    weights = (before + 1) * n_outputs
-    rows.append(("output", outputs[spec.problem.task], n_outputs, f"{weights:,} weights"))
-
-    largest = max(units for _, _, units, _ in rows)
+    rows = _rows(spec)
+    largest = max(row.units for row in rows)
     parts = []
-    for index, (kind, name, units, note) in enumerate(rows):
-        top = 4 + index * ROW
-        share = math.log1p(units) / math.log1p(largest)
+    for index, row in enumerate(rows):
+        top, name, note = 4 + index * ROW, row.name, row.note
+        share = math.log1p(row.units) / math.log1p(largest)
         length = max(SHORTEST + share * (LONGEST - SHORTEST), 8.0 * len(name) + 16)
         parts.append(
-            f'<rect class="{kind}" x="{MIDDLE - length / 2:.1f}" y="{top}" width="{length:.1f}" '
-            f'height="{BAR}" rx="5"/>'
+            f'<rect class="{row.kind}" x="{MIDDLE - length / 2:.1f}" y="{top}" '
+            f'width="{length:.1f}" height="{BAR}" rx="5"/>'
             f'<text class="name" x="{MIDDLE}" y="{top + 20}">{escape(name)}</text>'
         )
         if note:
@@ -68,11 +49,10 @@ def draw_layers(spec: TrialSpec) -> str:
             )
         if index:
             parts.append(f'<path class="flow" d="M{MIDDLE} {top - ROW + BAR}V{top - 2}"/>')
-        # A residual connection begins with the second hidden layer.
-        if kind == "hidden" and architecture.residual and index > 1:
-            side = MIDDLE - LONGEST / 2 - 2
+        if row.skip is not None:
+            side, rise = MIDDLE - LONGEST / 2 - 2, (index - row.skip) * ROW
             parts.append(
-                f'<path class="skip" d="M{side} {top - ROW + BAR / 2}q-7 {ROW / 2} 0 {ROW}"/>'
+                f'<path class="skip" d="M{side} {top - rise + BAR / 2}q-9 {rise / 2} 0 {rise}"/>'
             )
     height = 4 + len(rows) * ROW - (ROW - BAR) + 4
     title = escape(f"Layers of the network: {spec.describe()}")
@@ -86,27 +66,93 @@ def draw_layers(spec: TrialSpec) -> str:
 def describe_layers(spec: TrialSpec) -> str:
     """What stands between the layers, in a sentence."""
     architecture = spec.architecture
-    text = "The length of a bar grows with the number of units."
+    what = "filters or units" if architecture.convolutions else "units"
+    text = f"The length of a bar grows with the number of {what}."
     between = []
     if architecture.normalization != "none":
         between.append(f"{architecture.normalization} normalization before each activation")
     if architecture.dropout:
-        between.append(f"dropout of {architecture.dropout:.0%} after each hidden layer")
+        behind = "behind the convolutions" if architecture.convolutions else ""
+        each = "after each hidden dense layer" if behind else "after each hidden layer"
+        places = [behind] * bool(behind) + [each] * bool(architecture.units)
+        between.append(f"dropout of {architecture.dropout:.0%} {' and '.join(places)}")
+    if architecture.spatial_dropout:
+        share = architecture.spatial_dropout
+        between.append(f"spatial dropout of {share:.0%} after each convolution")
     if between:
         text += f" Not drawn: {' and '.join(between)}."
-    if architecture.residual and len(architecture.units) > 1:
+    if any(layer.skip is not None for layer in spec.layers):
         text += " An arc at the left adds a layer's input to its output."
     return text
 
 
-def _groups(units: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Layers and their units; neighbours of equal width are one group in a deep network."""
-    if len(units) <= MAX_ROWS:
-        return [(1, width) for width in units]
-    groups: list[tuple[int, int]] = []
-    for width in units:
-        if groups and groups[-1][1] == width:
-            groups[-1] = (groups[-1][0] + 1, width)
-        else:
-            groups.append((1, width))
-    return groups
+@dataclass(frozen=True)
+class _Row:
+    """One bar.
+
+    Attributes:
+        kind: `input`, `hidden`, `pooling` or `output`.
+        units: How wide it is: units or filters.
+        skip: Row from which a residual connection comes.
+    """
+
+    kind: str
+    name: str
+    units: int
+    note: str = ""
+    skip: int | None = None
+
+
+def _rows(spec: TrialSpec) -> list[_Row]:
+    problem, network = spec.problem, spec.architecture
+    if network.convolutions:
+        inputs = " × ".join(map(str, problem.image_shape)) + " image"
+        rows = [_Row("input", inputs, problem.image_shape[-1])]
+    else:
+        inputs = "1 input" if problem.n_inputs == 1 else f"{problem.n_inputs:,} inputs"
+        rows = [_Row("input", inputs, problem.n_inputs)]
+    n_outputs = problem.n_outputs
+    outputs = {"binary": "1 logit", "multiclass": f"{n_outputs:,} classes", "regression": "1 value"}
+    is_deep = len(spec.hidden) > MAX_ROWS
+    row_of = {-1: 0}  # of each layer, by position
+    position = 0
+    for _, same in groupby(spec.layers, key=_alike if is_deep else id):
+        layers = list(same)
+        first, count = layers[0], len(layers)
+        weights = sum(layer.n_weights(network.normalization) for layer in layers)
+        note = f"{weights:,} weights" if weights else ""
+        name = _name(first, network.activation)
+        if count > 1:
+            name = f"{count} layers of {name}"
+        if first.name == "output":
+            rows.append(_Row("output", outputs[problem.task], n_outputs, note))
+        elif first.kind != "flatten":
+            kind = "hidden" if first.is_hidden else "pooling"
+            skip = row_of[first.skip] if first.skip is not None and count == 1 else None
+            rows.append(_Row(kind, name, first.output_shape[-1], note, skip))
+        for _ in layers:
+            row_of[position] = len(rows) - 1
+            position += 1
+    return rows
+
+
+def _alike(layer: Layer) -> tuple[object, ...]:
+    """Equal for neighbours that share a bar in a deep network."""
+    name = layer.name if not layer.is_hidden else ""
+    return layer.kind, layer.output_shape, layer.window, layer.stride, name
+
+
+def _name(layer: Layer, activation: str) -> str:
+    size = f"{layer.output_shape[-1]:,}"
+    match layer.kind:
+        case "dense":
+            return f"{size} × {activation}"
+        case "convolution":
+            stride = f"/{layer.stride}" if layer.stride > 1 else ""
+            return f"{size} × {layer.window}×{layer.window}{stride} {activation}"
+        case "max_pooling" | "average_pooling":
+            return f"{layer.kind.partition('_')[0]} of {layer.window}×{layer.window}"
+        case "global_average":
+            return "average of maps"
+        case _:
+            return "maximum of maps"

@@ -88,6 +88,13 @@ def describe_network(trial: TrialRecord) -> str:
     if trial.spec is None:
         return f"trial {trial.number}"
     units = trial.spec.architecture.units
+    n_convolutions = len(trial.spec.hidden) - len(units)
+    if n_convolutions:
+        text = "one convolution" if n_convolutions == 1 else f"{n_convolutions} convolutions"
+        if not units:
+            return text
+        dense = "one dense layer" if len(units) == 1 else f"{len(units)} dense layers"
+        return f"{text} and {dense} of {_span(units)} units"
     if not units:
         return "no hidden layer"
     layers = "one hidden layer" if len(units) == 1 else f"{len(units)} hidden layers"
