@@ -82,7 +82,9 @@ def describe_layers(spec: TrialSpec) -> str:
     if between:
         text += f" Not drawn: {' and '.join(between)}."
     if any(layer.skip is not None for layer in spec.layers):
-        text += " An arc at the left adds a layer's input to its output."
+        drawn = len(spec.hidden) <= MAX_ROWS
+        text += " An arc at the left adds " if drawn else " Not drawn: residual connections add "
+        text += "an earlier layer's output, or the input, to a layer's output."
     return text
 
 
