@@ -4,10 +4,11 @@ class TestMyEngine(EngineContract):
     engine_class = MyEngine
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import keras
@@ -96,11 +97,12 @@ def make_spec(task: Any, **changes: Any) -> TrialSpec:
     assert len(values) == len(PLAIN), "a test named an unknown field"
     architecture = {f.name: values[f.name] for f in fields(Architecture) if f.name != "network"}
     n_outputs = 10 if task == "multiclass" else 1
-    problem = Problem(task, folds_of(task)[0].x_train.shape[1], n_outputs)
+    image_shape = (8, 8, 1) if task == "multiclass" else ()
+    problem = Problem(task, folds_of(task)[0].x_train.shape[1], n_outputs, image_shape)
     return TrialSpec.from_dict(
         {
             "problem": {f.name: getattr(problem, f.name) for f in fields(Problem)},
-            "architecture": {"network": "mlp", **architecture},
+            "architecture": {"network": "cnn" if values["convolutions"] else "mlp", **architecture},
             "training": {k: v for k, v in values.items() if k not in architecture},
         }
     )
@@ -175,8 +177,7 @@ def assert_same_trial(
 # The oracle: plain Keras, written without a look at `nas.models`
 
 
-def reference_rate(t: Any, steps_per_epoch: int) -> Any:
-    total = t.epochs * steps_per_epoch
+def reference_rate(t: Any, total: int) -> Any:
     warm = round(t.warmup * total)
     schedules = keras.optimizers.schedules
     if t.schedule == "cosine" and warm:
@@ -219,6 +220,8 @@ def reference_model(spec: TrialSpec) -> keras.Model:
     a, t = spec.architecture, spec.training
     penalty = {"kernel_regularizer": keras.regularizers.L1L2(t.l1, t.l2)}
     first = x = keras.Input((spec.problem.n_inputs,))
+    if a.convolutions:
+        x = reference_convolutions(layers.Reshape(spec.problem.image_shape)(x), spec, penalty)
     before, n_before = None, 0
     for units in a.units:
         y = layers.Dense(units, **penalty)(x)
@@ -238,41 +241,111 @@ def reference_model(spec: TrialSpec) -> keras.Model:
     return keras.Model(first, layers.Dense(spec.problem.n_outputs, **penalty)(x))
 
 
+def reference_convolutions(x: Any, spec: TrialSpec, penalty: dict[str, Any]) -> Any:
+    a = spec.architecture
+
+    def convolve(x: Any, n: str, size: str, stride: int) -> Any:
+        y = layers.Conv2D(int(n), int(size), stride, padding="same", **penalty)(x)
+        return layers.BatchNormalization()(y) if a.normalization == "batch" else y
+
+    for item in a.convolutions:
+        if match := re.fullmatch(r"(\d+)c(\d)(?:s(\d))?", item):
+            n, size, stride = match.groups()
+            x = layers.Activation(a.activation)(convolve(x, n, size, int(stride or 1)))
+        elif match := re.fullmatch(r"(\d+)r(\d)(?:s(\d))?", item):
+            n, size, stride = match.groups()
+            y = layers.Activation(a.activation)(convolve(x, n, size, int(stride or 1)))
+            shortcut = layers.MaxPooling2D(1, int(stride or 1))(x)[..., : int(n)]
+            more = int(n) - shortcut.shape[-1]
+            if more > 0:
+                shortcut = layers.Concatenate()([shortcut, 0.0 * shortcut[..., :more]])
+            x = layers.Activation(a.activation)(layers.Add()([convolve(y, n, size, 1), shortcut]))
+        elif item == "gap":
+            x = layers.GlobalAveragePooling2D()(x)
+        else:
+            pooling = {"mp": layers.MaxPooling2D, "ap": layers.AveragePooling2D}[item[:2]]
+            x = pooling(int(item[2:]), padding="same")(x)
+    return layers.Flatten()(x)
+
+
+def reference_loss(spec: TrialSpec) -> Any:
+    smoothing = {"label_smoothing": spec.training.label_smoothing}
+    match spec.training.loss, spec.problem.task:
+        case "logistic", _:
+            mean = keras.losses.BinaryCrossentropy(from_logits=True, **smoothing)
+            return lambda y, outputs: spec.problem.n_outputs * mean(y, outputs)
+        case "absolute", _:
+            return keras.losses.MeanAbsoluteError()
+        case _, "multiclass":
+            return keras.losses.CategoricalCrossentropy(from_logits=True, **smoothing)
+        case _, "binary":
+            return keras.losses.BinaryCrossentropy(from_logits=True, **smoothing)
+    return keras.losses.MeanSquaredError()
+
+
+class Reference:
+    """The reference model on a fold, compiled, and the batches of a lane."""
+
+    def __init__(
+        self, spec: TrialSpec, fold: FoldData, seed: int, weights: Sequence[np.ndarray]
+    ) -> None:
+        t, task = spec.training, spec.problem.task
+        self.n_rows, self.seed, self.x = len(fold.y_train), seed, fold.x_train
+        self.batch_size = t.batch_size or self.n_rows
+        self.steps_per_epoch = -(-self.n_rows // self.batch_size)
+        self.y = fold.y_train.astype(np.float32)[:, None]
+        if task == "multiclass":
+            self.y = keras.utils.to_categorical(fold.y_train, spec.problem.n_outputs)
+        elif task == "regression":
+            self.y = (self.y - fold.target_mean) / fold.target_scale
+        self.model = reference_model(spec)
+        total = t.steps or t.epochs * self.steps_per_epoch
+        optimizer = reference_optimizer(t, reference_rate(t, total))
+        if t.weight_decay:
+            kernels = [layer.kernel for layer in self.model.layers if hasattr(layer, "kernel")]
+            others = [v for v in self.model.trainable_variables if all(v is not k for k in kernels)]
+            optimizer.exclude_from_weight_decay(var_list=others)
+        self.model.compile(optimizer, reference_loss(spec), jit_compile=False)
+        self.model.set_weights(weights)
+
+    def batches(self, epochs: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for epoch in range(epochs):
+            order = batch_order(self.seed, epoch, self.n_rows)
+            for start in range(0, self.n_rows, self.batch_size):
+                rows = order[start : start + self.batch_size]
+                yield self.x[rows], self.y[rows]
+
+
 def keras_fit(
     spec: TrialSpec, fold: FoldData, seed: int, weights: Sequence[np.ndarray]
 ) -> tuple[list[np.ndarray], list[float]]:
     """Weights after, and the loss of each epoch of, `fit` over the same batches."""
-    t, task = spec.training, spec.problem.task
-    n_rows = len(fold.y_train)
-    smoothing = {"label_smoothing": t.label_smoothing} if task != "regression" else {}
-    y = fold.y_train.astype(np.float32)[:, None]
-    if task == "multiclass":
-        y = keras.utils.to_categorical(fold.y_train, spec.problem.n_outputs)
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True, **smoothing)
-    elif task == "binary":
-        loss = keras.losses.BinaryCrossentropy(from_logits=True, **smoothing)
-    else:
-        y = (y - fold.target_mean) / fold.target_scale
-        loss = keras.losses.MeanSquaredError()
-    model = reference_model(spec)
-    steps = -(-n_rows // t.batch_size)
-    optimizer = reference_optimizer(t, reference_rate(t, steps))
-    if t.weight_decay:
-        kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Dense)]
-        others = [v for v in model.trainable_variables if all(v is not k for k in kernels)]
-        optimizer.exclude_from_weight_decay(var_list=others)
-    model.compile(optimizer, loss, jit_compile=False)
-    model.set_weights(weights)
+    reference, epochs = Reference(spec, fold, seed, weights), spec.training.epochs
+    history = reference.model.fit(
+        reference.batches(epochs),
+        steps_per_epoch=reference.steps_per_epoch,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+    )
+    return reference.model.get_weights(), history.history["loss"]
 
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for epoch in range(t.epochs):
-            order = batch_order(seed, epoch, n_rows)
-            for start in range(0, n_rows, t.batch_size):
-                rows = order[start : start + t.batch_size]
-                yield fold.x_train[rows], y[rows]
 
-    history = model.fit(batches(), steps_per_epoch=steps, epochs=t.epochs, shuffle=False, verbose=0)
-    return model.get_weights(), history.history["loss"]
+def keras_steps(
+    spec: TrialSpec, fold: FoldData, seed: int, weights: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[float]]:
+    """Weights after the budget of steps, taken one by one, and the mean loss of each epoch."""
+    reference, steps = Reference(spec, fold, seed, weights), spec.training.steps
+    reference.model.run_eagerly = True  # which is faster for so few
+    losses, sizes = [], []
+    for x, y in islice(reference.batches(steps), steps):
+        reference.model.reset_metrics()
+        losses.append(float(reference.model.train_on_batch(x, y)))
+        sizes.append(len(x))
+    ends = range(0, steps, reference.steps_per_epoch)
+    epochs = [slice(end, end + reference.steps_per_epoch) for end in ends]
+    means = [float(np.average(losses[epoch], weights=sizes[epoch])) for epoch in epochs]
+    return reference.model.get_weights(), means
 
 
 ADAM = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4}
@@ -321,11 +394,28 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
         "regression",
         {**SGD, "units": (5, 9, 4), "residual": True, "normalization": "batch"},
     ),
+    "absolute_full_batch": ("regression", {**SGD, "loss": "absolute", "batch_size": 0}),
     "no_hidden_layer_one_batch_warmup": (
         "regression",
         {"units": (), "batch_size": 500, "epochs": 25, "warmup": 0.4},
     ),
 }
+
+CONVOLUTIONS: dict[str, dict[str, Any]] = {
+    "poolings_l2": {
+        "convolutions": ("4c3", "mp2", "5c3s2", "ap2"),
+        "units": (6,),
+        "activation": "relu",
+        "l2": 0.01,
+    },
+    "blocks_batch": {
+        **SGD,
+        "convolutions": ("3c3", "5r3s2", "4r3", "gap"),
+        "units": (),
+        "normalization": "batch",
+    },
+}
+AUGMENTED = {"shift": 0.2, "rotation": 15.0, "zoom": 0.1, "flip": "horizontal"}
 
 DROPOUT_UNITS = 900
 
@@ -492,6 +582,38 @@ class EngineContract:
             np.testing.assert_allclose(
                 [row[number] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
             )
+
+    def test_a_budget_of_steps_ends_within_an_epoch(self) -> None:
+        spec = make_spec(
+            "multiclass",
+            **SGD,
+            momentum=0.5,
+            normalization="batch",
+            loss="logistic",
+            label_smoothing=0.2,
+            schedule="cosine",
+            epochs=13,
+            steps=13,
+        )
+        folds = folds_of("multiclass")[::2]
+        cohort = self.start(folds, [spec], [8])
+        initial = [cohort.weights(0, fold) for fold in range(2)]
+        trained = train(cohort)
+        result = trained.results[0]
+        assert result.epochs == (2, 3)  # of 7 and 5 steps
+        assert result.examination is not None and result.examination.n_steps == 13
+        for number, fold in enumerate(folds):
+            weights, losses = keras_steps(spec, fold, lane_seed(8, number), initial[number])
+            assert_same_weights(trained.weights[0][number], weights, 1e-4)
+            found = [row[number] for row in result.curves.train_loss[: result.epochs[number]]]
+            np.testing.assert_allclose(found, losses, rtol=1e-4)
+            model = build_model(spec)
+            model.set_weights(weights)
+            outputs = np.asarray(model(fold.x_val, training=False), np.float64)
+            sigmoids = 1.0 / (1.0 + np.exp(-outputs))
+            p = sigmoids / sigmoids.sum(axis=1, keepdims=True)
+            expected = log_loss(fold.y_val, p, labels=np.arange(10))
+            np.testing.assert_allclose(result.fold_values[number], expected, rtol=1e-3)
 
     # Seeds and company
 
@@ -741,6 +863,46 @@ class EngineContract:
         assert np.isfinite(result.train_values[0])
         full = train(self.start([fold], [spec], [1]))
         assert_same_weights(trained.weights[0][0], full.weights[0][0], self.tolerance)
+
+
+class ConvolutionContract(EngineContract):
+    """The guarantees of an engine that trains convolutional networks, too."""
+
+    @pytest.mark.parametrize("case", CONVOLUTIONS)
+    def test_convolutions_agree_with_fit(self, case: str) -> None:
+        spec = make_spec("multiclass", **CONVOLUTIONS[case], epochs=3, batch_size=64)
+        fold = without_val(folds_of("multiclass")[0])
+        cohort = self.start([fold], [spec], [11])
+        initial = cohort.weights(0, 0)
+        assert_same_weights(initial, initial_weights(spec, lane_seed(11, 0)), 0.0)
+        trained = train(cohort)
+        weights, losses = keras_fit(spec, fold, lane_seed(11, 0), initial)
+        assert all(np.linalg.norm(a - b) > 1e-3 for a, b in zip(weights, initial, strict=True)
+                   if a.ndim > 1)  # fmt: skip
+        assert_same_weights(trained.weights[0][0], weights, 1e-4)
+        np.testing.assert_allclose(
+            [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
+        )
+
+    def test_augmentation_repeats_with_its_seed_in_any_company(self) -> None:
+        changes = {"convolutions": ("4c3", "mp2"), "units": (5,), "epochs": 2, "batch_size": 64}
+        spec = make_spec("multiclass", **changes, **AUGMENTED, spatial_dropout=0.3, dropout=0.2)
+        first, second, _ = folds_of("multiclass")
+        together = train(self.start([first, second], [spec, spec], [2, 1]))
+        alone = train(self.start([first], [spec], [1]))
+        assert_same_trial(alone, 0, together, 1, self.tolerance, folds=[0])
+        kernels = [together.weights[trial][fold][0] for trial, fold in ((1, 0), (0, 0), (1, 1))]
+        for other in kernels[1:]:  # another seed, another fold
+            assert np.linalg.norm(other - kernels[0]) > 1e-3
+        model = build_model(spec)
+        for number, fold in enumerate((first, second)):
+            model.set_weights(together.weights[1][number])
+            for x, y, value in (
+                (fold.x_val, fold.y_val, together.results[1].fold_values[number]),
+                (fold.x_train, fold.y_train, together.results[1].train_values[number]),
+            ):
+                outputs = np.asarray(model(x, training=False), np.float64)
+                np.testing.assert_allclose(value, _score(fold, y, outputs), rtol=1e-4)
 
 
 def _score(fold: FoldData, y: np.ndarray, outputs: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """The compiled engine: the contract, and what is its own."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,10 @@ from nas.engines import compiled_engine, program  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine, program_shape, width_class  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
 from nas.engines.program import compile_epoch  # noqa: E402
+from nas.engines.update_rule import coefficients  # noqa: E402
 from nas.metrics import METRICS  # noqa: E402
+from nas.models.training import make_loss  # noqa: E402
+from nas.space.vocabulary import OPTIMIZERS  # noqa: E402
 from nas.spec import TrialSpec  # noqa: E402
 
 
@@ -159,6 +163,43 @@ def test_dropout_is_uniform_and_independent(rate: float) -> None:
         a = np.take(centered, range(dropped.shape[axis] - 1), axis)
         b = np.take(centered, range(1, dropped.shape[axis]), axis)
         assert abs(np.mean(a * b)) < 5 * rate * (1 - rate) / np.sqrt(a.size)
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [
+        ("multiclass", "cross_entropy"),
+        ("multiclass", "logistic"),
+        ("binary", "cross_entropy"),
+        ("regression", "squared"),
+        ("regression", "absolute"),
+        ("regression", "huber"),
+    ],
+)
+def test_losses_of_rows_are_keras_own(task: Any, loss: str) -> None:
+    spec = make_spec(task, loss=loss)
+    n_outputs = spec.problem.n_outputs
+    generator = np.random.default_rng(0)
+    outputs = generator.normal(0.0, 3.0, (2, 40, n_outputs)).astype(np.float32)
+    y = {
+        "multiclass": np.eye(n_outputs)[generator.integers(0, n_outputs, (2, 40))],
+        "binary": generator.integers(0, 2, outputs.shape),
+        "regression": generator.normal(size=outputs.shape),
+    }[task].astype(np.float32)
+    found = program._row_losses(spec.loss, y, tf.constant(outputs))
+    assert found.shape == (2, 40)
+    for lane in range(2):
+        expected = make_loss(spec.problem, spec.training)(y[lane], outputs[lane])
+        np.testing.assert_allclose(np.mean(found[lane]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_steps_of_a_budget_are_the_first_of_all(optimizer: str) -> None:
+    whole = make_spec("binary", optimizer=optimizer, momentum=0.5, epochs=5).training
+    for epoch, taken in ((0, 7), (1, 7), (2, 2)):
+        expected = coefficients(whole, 7, epoch)
+        found = coefficients(replace(whole, steps=16), 7, epoch)
+        np.testing.assert_array_equal(found, expected[:taken])
 
 
 @pytest.mark.slow

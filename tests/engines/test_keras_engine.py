@@ -12,7 +12,7 @@ pytest.register_assert_rewrite("contract")
 from contract import (  # noqa: E402
     COMPANY,
     SEEDS,
-    EngineContract,
+    ConvolutionContract,
     folds_of,
     make_spec,
     train,
@@ -32,7 +32,7 @@ def frozen_heap() -> Iterator[None]:
     gc.unfreeze()
 
 
-class TestKerasEngine(EngineContract):
+class TestKerasEngine(ConvolutionContract):
     engine_class = KerasEngine
 
 

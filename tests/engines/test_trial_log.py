@@ -1,0 +1,70 @@
+"""Scores and losses of outputs, and which folds train on."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.register_assert_rewrite("contract")
+
+from contract import folds_of, make_spec  # noqa: E402
+
+from nas.engines.trial_log import TrialLog, score_outputs  # noqa: E402
+from nas.metrics import METRICS, predictions_of  # noqa: E402
+from nas.models.training import encode_labels, make_loss  # noqa: E402
+
+LOSSES = [
+    ("multiclass", "cross_entropy"),
+    ("multiclass", "logistic"),
+    ("binary", "cross_entropy"),
+    ("binary", "logistic"),
+    ("regression", "squared"),
+    ("regression", "absolute"),
+    ("regression", "huber"),
+]
+
+
+@pytest.mark.parametrize(("task", "loss"), LOSSES)
+def test_the_loss_is_the_one_that_is_minimized(task: Any, loss: str) -> None:
+    fold, spec = folds_of(task)[0], make_spec(task, loss=loss)
+    shape = (len(fold.y_val), spec.problem.n_outputs)
+    outputs = np.random.default_rng(0).normal(0.0, 2.0, shape).astype(np.float32)
+    metric = METRICS["rmse" if task == "regression" else "log_loss"]
+    score, found = score_outputs(metric, fold, fold.y_val, outputs, spec.loss)
+    targets = encode_labels(spec.problem, fold.y_val, fold.target_mean, fold.target_scale)
+    assert found == pytest.approx(float(make_loss(spec.problem, spec.training)(targets, outputs)))
+    scale = (fold.target_mean, fold.target_scale)
+    prediction = predictions_of(task, outputs, *scale, spec.loss)
+    assert score == metric.score(fold.y_val, prediction)
+
+
+def test_infinite_outputs_have_no_loss() -> None:
+    fold, spec = folds_of("multiclass")[0], make_spec("multiclass", loss="logistic")
+    outputs = np.full((len(fold.y_val), 10), np.inf, np.float32)
+    found = score_outputs(METRICS["accuracy"], fold, fold.y_val, outputs, spec.loss)
+    assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs"),
+    [
+        ({"epochs": 2}, [2, 2, 2]),
+        ({"epochs": 20, "steps": 14}, [2, 3, 3]),  # of 7, 6 and 5 steps
+        ({"epochs": 2, "steps": 14}, [2, 2, 2]),
+        ({"epochs": 3, "steps": 2, "batch_size": 0}, [2, 2, 2]),
+    ],
+)
+def test_folds_end_with_their_epochs_or_steps(changes: dict[str, int], epochs: list[int]) -> None:
+    log = TrialLog(make_spec("multiclass", **changes).training, folds_of("multiclass"))
+    while any(log.active):
+        for fold, active in enumerate(log.active):
+            if active:
+                log.record(fold, 1.0, 1.0, 0.5)
+    assert log.epochs == epochs
+
+
+def test_a_fold_without_rows_does_not_train() -> None:
+    fold = folds_of("multiclass")[0]
+    empty = replace(fold, x_train=fold.x_train[:0], y_train=fold.y_train[:0])
+    assert TrialLog(make_spec("multiclass").training, [empty, fold]).active == [False, True]
