@@ -126,7 +126,10 @@ def open_fake_study(
 
 
 def fill_study(
-    space: SearchSpace, n_trials: int, score: Callable[[TrialSpec], float]
+    space: SearchSpace,
+    n_trials: int,
+    score: Callable[[TrialSpec], float],
+    problem: Problem = PROBLEM,
 ) -> optuna.Study:
     """A study in memory with complete trials that nobody trained, for studies of many."""
     dataset, options = load_dataset(DataOptions("iris")), SplitOptions(folds=3)
@@ -141,11 +144,12 @@ def fill_study(
         study.set_user_attr(key, value)
     for index in range(n_trials):
         trial = study.ask()
-        spec = space.sample(trial, PROBLEM)
+        spec = space.sample(trial, problem)
         value = score(spec)
         set_attributes(
             trial,
             index=index,
+            outcome="complete",
             spec=spec.to_dict(),
             n_weights=spec.n_weights,
             fold_values=[value - 0.01, value, value + 0.01],

@@ -137,6 +137,11 @@ def show_value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def depth_word(record: StudyRecord) -> str:
+    """The word for depth in a study's space: `depth`, or `blocks` with convolutions."""
+    return "blocks" if space_of(record).network == "cnn" else "depth"
+
+
 def word_of(parameter: str) -> str:
     """The word of the space that a trial's parameter comes from: `width` for `width_3`."""
     return "width" if parameter.startswith("width_") else parameter

@@ -39,7 +39,7 @@ def explain(
         list[str] | None,
         typer.Option(
             help="A parameter to explain; may be repeated. "
-            "[default: depth where it was searched, else the most important one]",
+            "[default: depth (or blocks) where it was searched, else the most important one]",
         ),
     ] = None,
     storage: StorageOption = DEFAULT_STORAGE,
@@ -138,11 +138,11 @@ def explain(
 
 
 def _default_parameters(record: "StudyRecord", ranked: list[str]) -> list[str]:
-    from nas.analysis.levels import searched_parameters
+    from nas.analysis.levels import depth_word, searched_parameters
 
-    searched = searched_parameters(record)
-    if "depth" in searched:
-        return ["depth"]
+    searched, depth = searched_parameters(record), depth_word(record)
+    if depth in searched:
+        return [depth]
     return (ranked or searched)[:1]
 
 

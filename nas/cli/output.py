@@ -60,7 +60,7 @@ def say(text: str, label: str = "") -> None:
 
 
 def show_command(command: str, storage: str, label: str = "") -> None:
-    """Prints a command that can be copied: on a terminal over several lines, else in one.
+    """Prints a command that can be copied: on a terminal over several lines.
 
     Args:
         command: What to run.
@@ -76,6 +76,8 @@ def show_command(command: str, storage: str, label: str = "") -> None:
     indent = 8 if label else 2
     if console.is_terminal:
         command = wrap_command(command, console.width - indent)
+    else:
+        command = command.replace(" && ", " &&\n")
     first, *rest = command.split("\n")
     console.print(Text.assemble((f"{label:<{indent}}", "bold"), first), soft_wrap=True)
     for line in rest:

@@ -9,7 +9,7 @@ from nas.analysis.budget import Budget, budget
 from nas.analysis.diagnosis import Diagnosis, diagnose_study
 from nas.analysis.effects import parameter_effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
-from nas.analysis.levels import searched_parameters
+from nas.analysis.levels import depth_word, searched_parameters
 from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import simplest_equal
@@ -92,7 +92,7 @@ def make_report(
         (
             _winner(record),
             _history(record),
-            _section("depth", "What depth does", lambda: _effect(record, "depth")),
+            _section("depth", "What depth does", lambda: _depth(record)),
             _section("importance", "What mattered", lambda: _importance(importance, names)),
             _section("parallel", "Parallel coordinates", lambda: _parallel(record, names)),
             _section("slices", "Score by parameter", lambda: _slices(record, names)),
@@ -239,13 +239,14 @@ def _outcomes(record: StudyRecord) -> Section:
     return Section("outcomes", "How the trials ended", tuple(blocks))
 
 
-def _effect(record: StudyRecord, parameter: str) -> list[Block]:
+def _depth(record: StudyRecord) -> list[Block]:
+    parameter = depth_word(record)
     if not any(parameter in trial.params for trial in record.complete):
         return [Text(f"Not told: this study did not search {parameter}.")]
     effect = parameter_effect(record, parameter)
     blocks: list[Block] = [
         Picture(
-            parameter,
+            "depth",
             effect_figure(effect),
             f"{effect.rests_on} What to see: whether more layers help, and where the intervals "
             "are so wide that nothing can be said.",
@@ -383,8 +384,9 @@ def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
     best = record.best()
     if len(best.fold_values) < 2:
         return [Text("Not told: a single split says nothing of the spread between folds.")]
-    chosen = ["depth"] if "depth" in names else []
-    chosen += [name for name in names if name != "depth"][:1]
+    depth = depth_word(record)
+    chosen = [depth] if depth in names else []
+    chosen += [name for name in names if name != depth][:1]
     rope = rope_width(record, ROPE)
     blocks: list[Block] = []
     for name in chosen:
@@ -406,7 +408,9 @@ def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
         if unshown:
             pairs = "further pair is" if unshown == 1 else "further pairs are"
             caption += f" {unshown} {pairs} in 'nas explain'."
-        blocks.append(Picture(f"significance-{name}", figure, caption))
+        blocks.append(
+            Picture(f"significance-{'depth' if name == depth else name}", figure, caption)
+        )
     return blocks or [Text("Not told: there are no two values with complete trials to compare.")]
 
 

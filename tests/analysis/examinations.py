@@ -1,5 +1,6 @@
 """A healthy network as its examination shows it, to be spoilt one sign at a time."""
 
+from dataclasses import replace
 from typing import Any
 
 from nas.space import RandomSuggester, SearchSpace
@@ -39,3 +40,11 @@ NOTHING = {"train_value": 0.11, "val_value": 0.1, "loss_after": 2.3}
 def spec_of(**values: Any) -> TrialSpec:
     words = {"depth": 2, "width": 64, **values}
     return SearchSpace(words).sample(RandomSuggester(0), PROBLEM)
+
+
+def convolutional(*items: str, units: tuple[int, ...] = ()) -> TrialSpec:
+    """A convolutional network for images of 8 x 8 pixels."""
+    spec = spec_of()
+    architecture = replace(spec.architecture, network="cnn", convolutions=items, units=units)
+    problem = replace(PROBLEM, image_shape=(8, 8, 1))
+    return replace(spec, problem=problem, architecture=architecture)

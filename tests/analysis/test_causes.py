@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from examinations import FALLEN, FALLING, FLAT, HEALTHY, NOTHING, spec_of
+from examinations import FALLEN, FALLING, FLAT, HEALTHY, NOTHING, convolutional, spec_of
 
 from nas.analysis.causes import TITLES, find_causes
 from nas.spec import Curves, TrialSpec
@@ -127,3 +127,16 @@ def test_only_what_was_seen_is_evidence() -> None:
     assert evidence(**shrunk) == "training has shrunk the kernels to 0.1 of their norm"
     both = evidence(penalty_before=24.0, **shrunk)
     assert "10 times the loss, and training has shrunk" in both
+
+
+def test_maps_that_are_averaged_hand_on_a_number_each() -> None:
+    signs: dict[str, Any] = {"train_value": 0.6, "val_value": 0.6}
+    assert causes(FLAT, convolutional("4c3", "mp2", "4c3"), **signs) == []  # 64 numbers
+    assert causes(FLAT, convolutional("4c3", "mp2", "4c3", "gap"), **signs) == ["too_narrow"]
+    assert causes(FLAT, convolutional("32c3", units=(4,)), **signs) == ["too_narrow"]
+
+
+def test_convolutions_count_as_layers_that_may_add_nothing() -> None:
+    flat: dict[str, Any] = {"probe": (0.92, 0.96, 0.96, 0.96, 0.96)}
+    deep = convolutional("8c3", "8c3", "mp2", "8c3", "8c3")
+    assert causes(FALLEN, deep, **flat) == ["idle_layers"]

@@ -2,13 +2,14 @@
 
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from examinations import FLAT, HEALTHY, NOTHING, spec_of
+from examinations import FLAT, HEALTHY, NOTHING, convolutional, spec_of
 
 from nas.analysis.diagnosis import diagnose_study, diagnose_trial
 from nas.errors import NasError
-from nas.spec import Curves, Examination
+from nas.spec import Curves, Examination, TrialSpec
 from nas.study import StudyRecord, TrialRecord
 
 
@@ -59,13 +60,18 @@ def test_a_study_counts_first_causes_and_shows_the_worst() -> None:
     assert [diagnosis.trial for diagnosis in whole.worst] == [0, 2]
 
 
-def test_a_pruned_trial_is_not_blamed_for_its_few_epochs() -> None:
+def test_a_pruned_trial_is_not_blamed_for_its_end() -> None:
     young = replace(HEALTHY, n_steps=50, train_value=0.5, val_value=0.5)
     whole = record(young)
     assert [cause.name for cause in diagnose_trial(whole, 0).causes] == ["too_few_epochs"]
     pruned = replace(whole, trials=(replace(whole.trials[0], outcome="pruned"),))
     assert diagnose_trial(pruned, 0).causes == ()
     assert "as far as 12 epochs tell" in diagnose_trial(pruned, 0).summary
+    idle = record(replace(HEALTHY, probe=(0.92, 0.96, 0.96, 0.96, 0.96)))
+    trial = replace(idle.trials[0], spec=spec_of(depth=4))
+    assert diagnose_trial(replace(idle, trials=(trial,)), 0).causes
+    pruned = replace(idle, trials=(replace(trial, outcome="pruned"),))
+    assert diagnose_trial(pruned, 0).causes == ()
 
 
 def test_what_was_not_examined_is_refused() -> None:
@@ -114,3 +120,20 @@ def test_an_imbalanced_sample_is_searched_again_on_the_same_data() -> None:
         "nas search --space iris.yaml --study iris_balanced --data adult.csv --target income "
         "--metric balanced_accuracy --folds 5 --test-size 0.2 --seed 3"
     )
+
+
+def experiment(spec: TrialSpec, **signs: Any) -> str:
+    whole = record(replace(HEALTHY, **signs))
+    whole = replace(whole, trials=(replace(whole.trials[0], spec=spec),))
+    (cause,) = diagnose_trial(whole, 0).causes
+    return cause.experiment.rpartition("--set ")[2]
+
+
+def test_experiments_with_convolutions_name_their_layers() -> None:
+    narrow = {"train_value": 0.6, "val_value": 0.6}
+    spec = convolutional("64c3", "mp2", "4c3", "gap")
+    assert experiment(spec, **narrow) == "layers=64c3-mp2-32c3-gap"
+    idle = {"probe": (0.92, 0.96, 0.96, 0.96, 0.96)}
+    spec = convolutional("16c3", "mp2", "16r3", "gap", units=(32,))
+    assert experiment(spec, **idle) == "layers=16c3-mp2-gap"
+    assert experiment(spec_of(depth=4), **idle) == "depth=2"

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from nas.analysis.levels import group_trials
+from nas.analysis.levels import depth_word, group_trials
 from nas.study import StudyRecord
 
 
@@ -15,3 +15,9 @@ def test_bounds_of_the_space_are_in_the_outer_bins(record: StudyRecord) -> None:
     groups = group_trials(replace(record, settings=settings), "learning_rate")
     assert sum(len(group.complete) for group in groups) == 75
     assert groups[0].complete and groups[-1].complete
+
+
+def test_depth_is_blocks_where_there_are_convolutions(record: StudyRecord) -> None:
+    assert depth_word(record) == "depth"
+    settings = {**record.settings, "space": "network: cnn\nblocks: {low: 1, high: 3}"}
+    assert depth_word(replace(record, settings=settings)) == "blocks"

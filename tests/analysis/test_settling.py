@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import FakeEngine, search_fake, smooth
+from fakes import FakeEngine, fill_study, search_fake, smooth
 
 from nas.analysis.effects import parameter_effect
 from nas.analysis.levels import MIN_LEVEL_TRIALS, searched_parameters
-from nas.space import load_space
+from nas.space import Range, SearchSpace, load_space
+from nas.spec import Problem
 from nas.study import StudyRecord, study_record
 
 
@@ -103,3 +104,33 @@ def test_the_command_keeps_data_folds_and_metric(record: StudyRecord) -> None:
     ):
         assert option in command
     assert "--task" not in command and "--categorical" not in command
+
+
+IMAGES = Problem("multiclass", 64, 3, image_shape=(8, 8, 1))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"blocks": Range(1, 3), "filters": Range(4, 64, log=True), "kernel": [3, 5]},
+        {"blocks": Range(1, 3), "initializer": "normal(0.05)", "batch_size": 0},
+        {"layers": ["8c3-mp2", "16c3-gap", "8r3-gap-fc16"]},
+        {"learning_rate": Range(1e-4, 1e-1, log=True), "layers": "8c3-mp2"},
+        {"learning_rate": Range(1e-4, 1e-1, log=True)},
+    ],
+)
+def test_the_command_for_convolutions(
+    entries: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space = SearchSpace(entries, network="cnn", name="images")
+    record = study_record(fill_study(space, 8, lambda spec: 0.9 - 1e-6 * spec.n_weights, IMAGES))
+    for name in searched_parameters(record):
+        command = parameter_effect(record, name).command
+        command_line(*shlex.split(command.split(" && ")[0])[1:])
+        (file,) = tmp_path.glob(f"*-{name}.yaml")
+        grid = load_space(file)
+        assert grid.network == "cnn"
+        points = list(grid.grid("multiclass"))
+        assert len(points) >= 5 and len({point[name] for point in points}) > 1
+        file.unlink()

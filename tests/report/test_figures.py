@@ -10,7 +10,8 @@ from reports import BASELINES
 from nas.analysis.levels import searched_parameters
 from nas.analysis.significance import Comparison, compare_levels
 from nas.report import figures
-from nas.report.layers import draw_layers
+from nas.report.layers import describe_layers, draw_layers
+from nas.report.summary import describe_network
 from nas.spec import Architecture
 
 
@@ -151,6 +152,29 @@ def test_a_deep_network_is_drawn_short(record) -> None:
     assert "40 layers of 8" in drawing and drawing.count('class="hidden"') == 1
     weights = sum(int(word.replace(",", "")) for word in drawing_numbers(drawing))
     assert weights == replace(spec, architecture=architecture).n_weights
+
+
+def test_convolutions_are_drawn_with_poolings_and_shortcuts(record) -> None:
+    spec = record.best().spec
+    architecture = replace(
+        spec.architecture,
+        network="cnn",
+        convolutions=("8c3", "mp2", "8r3", "16r3s2", "gap"),
+        units=(12,),
+        spatial_dropout=0.2,
+    )
+    problem = replace(spec.problem, n_inputs=64, image_shape=(8, 8, 1))
+    spec = replace(spec, problem=problem, architecture=architecture)
+    drawing = draw_layers(spec)
+    weights = [int(word.replace(",", "")) for word in drawing_numbers(drawing)]
+    assert sum(weights) == spec.n_weights and len(weights) == 7
+    assert drawing.count('class="hidden"') == 6 and drawing.count('class="pooling"') == 2
+    assert drawing.count('class="skip"') == 2
+    for name in ("8 × 8 × 1 pixels", "8 filters of 3 × 3", "max pooling of 2 × 2", "12 × "):
+        assert name in drawing
+    assert "20% of the maps" in describe_layers(spec) and "An arc" in describe_layers(spec)
+    words = describe_network(replace(record.best(), spec=spec))
+    assert words == "5 convolutions of 8 to 16 filters and one hidden layer of 12 units"
 
 
 def drawing_numbers(drawing: str) -> list[str]:
