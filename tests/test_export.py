@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.special import expit
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
@@ -43,6 +44,7 @@ from nas.models.network import initial_weights
 from nas.models.preprocessing import encode_folds, model_inputs
 from nas.search import SearchOptions, open_study, run_search, study_settings
 from nas.space import SearchSpace
+from nas.space.vocabulary import STRUCTURE
 from nas.spec import Curves, Problem, TrialResult, TrialSpec
 from nas.storage import open_storage
 from nas.study import StudyRecord, study_record
@@ -92,11 +94,16 @@ class Study:
 
 
 def make_study(
-    folder: Path, options: DataOptions, metric_name: str | None = None, **more: Any
+    folder: Path,
+    options: DataOptions,
+    metric_name: str | None = None,
+    network: str = "mlp",
+    **more: Any,
 ) -> Study:
     """Searches two trials as `nas search` does, and exports the winner."""
     url = f"sqlite:///{folder}/nas.db"
-    space = SearchSpace(SPACE | more, name="tiny")
+    words = {key: SPACE[key] for key in SPACE if key not in STRUCTURE or "layers" not in more}
+    space = SearchSpace(words | more, name="tiny", network=network)
     split_options = SplitOptions(folds=2, test_size=0.25, seed=SEED)
     dataset = load_dataset(options)
     split = split_dataset(dataset, split_options)
@@ -104,7 +111,7 @@ def make_study(
     settings = study_settings(space, options, dataset, split_options, split, metric)
     study = open_study(open_storage(url, create=True), url, "tiny", settings, metric)
     folds = encode_folds(dataset, split.folds)
-    problem = Problem(dataset.task, folds[0].x_train.shape[1], dataset.n_outputs)
+    problem = dataset.problem(folds[0].x_train.shape[1])
     search = SearchOptions(n_trials=2, seed=SEED, pruner="none")
     pool = LocalPool(Selection(folds, metric, "keras").choose)
     for _ in run_search(study, url, space, problem, pool, search):
@@ -141,12 +148,13 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Two classes, image files in folders named like them."""
+    """Two classes, image files in folders named like them; convolutions."""
     folder = tmp_path_factory.mktemp("pictures")
     digits = load_digits()
     for row in np.flatnonzero(digits.target < 2)[:80]:
         put_image(folder / "digits" / f"no {digits.target[row]}" / f"{row}.png", digits.images[row])
-    return make_study(folder, DataOptions(str(folder / "digits"), scaling="unit"))
+    options = DataOptions(str(folder / "digits"), scaling="unit")
+    return make_study(folder, options, network="cnn", layers="3r3s2-mp2-fc5")
 
 
 def put_image(path: Path, pixels: np.ndarray, times: int = 1) -> None:
@@ -287,6 +295,18 @@ def test_outputs_are_probabilities_or_values(
     values = read_elsewhere["diabetes"]
     assert abs(values.mean() - y.mean()) < 0.3 * y.mean()  # not the standardized target
     assert values.std() > 1
+
+
+def test_probabilities_of_logistic_outputs(iris: Study) -> None:
+    best = iris.record.best().spec
+    assert best is not None
+    spec = replace(best, training=replace(best.training, loss="logistic"))
+    model = export._whole_model(iris.dataset, iris.split, spec, initial_weights(spec, 1))
+    logits = keras.Model(model.input, model.get_layer("sigmoids").input)
+    x = model_inputs(iris.test_features)
+    sigmoids = expit(logits.predict(x, verbose=0))
+    expected = sigmoids / sigmoids.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5)
 
 
 def test_model_is_trained_on_the_development_part(diabetes: Study) -> None:

@@ -13,7 +13,13 @@ pytest.register_assert_rewrite("contract")
 
 from contract import folds_of, make_spec  # noqa: E402
 
-from nas.engines.examination import RIDGE, Snapshots, effective_rank, examine  # noqa: E402
+from nas.engines.examination import (  # noqa: E402
+    RIDGE,
+    Snapshots,
+    _features,
+    effective_rank,
+    examine,
+)
 from nas.models.network import build_model, initial_weights  # noqa: E402
 from nas.models.training import encode_labels, make_loss  # noqa: E402
 from nas.spec import Examination, TrialSpec  # noqa: E402
@@ -140,3 +146,92 @@ def test_nothing_to_validate_on_is_not_examined() -> None:
     fold = replace(folds_of("binary")[0], x_val=np.zeros((0, 30), np.float32), y_val=np.zeros(0))
     start = initial_weights(spec, 1)
     assert examine(spec, fold, 1, Snapshots(start, start, start, start)) is None
+
+
+# Convolutions
+
+CNN = {"convolutions": ("4c3", "mp2", "5r3s2", "gap"), "units": (6,)}
+
+
+def some_weights(spec: TrialSpec) -> list[np.ndarray]:
+    """Initial weights with biases, so that shortcuts and poolings show."""
+    generator = np.random.default_rng(0)
+    return [
+        w if w.ndim > 1 else (w + generator.uniform(0.0, 0.2, w.shape)).astype(np.float32)
+        for w in initial_weights(spec, 1)
+    ]
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch"])
+def test_gradients_of_convolutions_are_keras_own(normalization: str) -> None:
+    spec = make_spec("multiclass", **CNN, normalization=normalization, loss="logistic")
+    fold, weights = folds_of("multiclass")[0], some_weights(spec)
+    model = build_model(spec)
+    model.set_weights(weights)
+    targets = encode_labels(spec.problem, fold.y_train, 0.0, 1.0)
+    with tf.GradientTape() as tape:
+        loss = make_loss(spec.problem, spec.training)(targets, model(fold.x_train, training=True))
+    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    gradients = tape.gradient(loss, [kernel.value for kernel in kernels])
+    found = examined(spec, initial=weights, final=weights)
+    expected = [float(np.sqrt(np.mean(np.square(g)))) for g in gradients]
+    np.testing.assert_allclose(found.gradient_before, expected, rtol=2e-3)
+    np.testing.assert_allclose(found.gradient_after, expected, rtol=2e-3)
+    assert found.loss_before == pytest.approx(float(loss), rel=1e-4)
+    assert len(spec.hidden) == 4
+    assert len(found.probe) == 1 + 4 and len(found.norm_ratio) == 4 + 1
+    assert len(found.rank) == len(found.dead) == len(found.saturated_before) == 4
+    assert np.isfinite(list(found.rank + found.probe)).all()
+    assert all(1.0 < rank <= 128.0 for rank in found.rank)
+
+
+def test_a_filter_is_dead_where_it_is_zero_everywhere() -> None:
+    spec = make_spec("multiclass", **CNN, activation="relu")
+    dead = [weight.copy() for weight in initial_weights(spec, 1)]
+    dead[1][:3] = -1e3  # of four filters
+    dead[4][:] = 0.0  # the end of the residual block, which leaves its shortcut
+    found = examined(spec, final=dead)
+    assert found.dead_before[0] == 0.0
+    assert found.dead[0] == 0.75
+    assert found.dead[2] == 0.8  # the fourth filter goes through, the fifth has no shortcut
+    spec = make_spec("multiclass", **CNN, activation="tanh")
+    assert examined(spec, final=dead).saturated[0] == 0.75
+
+
+def test_feature_maps_are_seen_as_averages_of_parts() -> None:
+    maps = np.random.default_rng(0).normal(size=(3, 8, 6, 2)).astype(np.float32)
+    found = _features(tf.constant(maps))
+    assert found.shape == (3, 4 * 3 * 2)  # of 2 x 2 pixels
+    np.testing.assert_allclose(
+        found.reshape(3, 4, 3, 2)[:, 1, 2], maps[:, 2:4, 4:6].mean(axis=(1, 2)), rtol=1e-5
+    )
+    np.testing.assert_array_equal(_features(tf.constant(maps[:, 0, 0])), maps[:, 0, 0])
+    small = maps[:, :3, :1]
+    np.testing.assert_array_equal(_features(tf.constant(small)), small.reshape(3, -1))
+
+
+def test_probe_of_a_layer_sees_its_parts() -> None:
+    # The identity as a network: the first hidden layer knows no more than the pixels' averages.
+    spec = make_spec("multiclass", convolutions=("1c1",), units=(), activation="linear")
+    weights = initial_weights(spec, 1)
+    identity = [np.ones_like(weights[0]), *weights[1:]]
+    fold = folds_of("multiclass")[0]
+    parts = [
+        rows.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
+        for rows in (fold.x_train, fold.x_val)
+    ]
+    x = parts[0] - parts[0].mean(0)
+    ridge = Ridge(RIDGE * len(x) * float(np.square(x).mean()))
+    ridge.fit(parts[0], np.eye(10)[fold.y_train.astype(int)])
+    expected = float(np.mean(ridge.predict(parts[1]).argmax(1) == fold.y_val))
+    found = examined(spec, final=identity)
+    assert found.probe[1] == pytest.approx(expected)
+    assert found.probe[0] > found.probe[1]
+    assert found.rank[0] == pytest.approx(effective_rank(parts[0]), rel=1e-3)
+
+
+def test_steps_end_with_their_budget() -> None:
+    # Two epochs of seven steps.
+    assert examined(make_spec("multiclass", epochs=9, steps=10)).n_steps == 10
+    assert examined(make_spec("multiclass", epochs=9, steps=20)).n_steps == 14
+    assert examined(make_spec("multiclass", batch_size=0)).n_steps == 2
