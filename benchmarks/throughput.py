@@ -7,6 +7,7 @@ machine; it should be idle otherwise. Usage:
 
     python benchmarks/throughput.py [--trials 200] [--sample 6] [--only nas fit] [--json FILE]
     python benchmarks/throughput.py --only nas --mnist --memory
+    python benchmarks/throughput.py --only --cnn --sample 2
 
 KerasTuner is measured where it is installed (`pip install keras-tuner`).
 """
@@ -28,6 +29,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import cnn
 import numpy as np
 import peers
 from rich.console import Console
@@ -555,6 +557,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, help="workers of nas search")
     parser.add_argument("--mnist", action="store_true", help="epochs on 48,000 rows as well")
     parser.add_argument(
+        "--cnn",
+        type=int,
+        nargs="?",
+        const=6,
+        metavar="TRIALS",
+        help="a convolutional network as well; model.fit trains --sample of the trials",
+    )
+    parser.add_argument(
         "--memory", type=int, nargs="?", const=400, metavar="TRIALS", help="memory as well"
     )
     parser.add_argument(
@@ -562,7 +572,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    if min(arguments.trials, arguments.sample, arguments.larger_sample) < 1:
+    counts = (arguments.trials, arguments.sample, arguments.larger_sample, arguments.cnn or 1)
+    if min(counts) < 1:
         parser.error("expected at least one trial")
     return arguments
 
@@ -605,12 +616,21 @@ def main() -> None:
     if rows:
         show_rows(rows, arguments.trials)
     nas = rows.get("nas")
-    report["arithmetic"] = arithmetic(
-        work, gflops, nas if nas is not None and "failed" not in nas else None
-    )
-    save()
+    if rows:
+        report["arithmetic"] = arithmetic(
+            work, gflops, nas if nas is not None and "failed" not in nas else None
+        )
+        save()
     if arguments.mnist:
         report["mnist"] = run_mnist(peers.engine_class(arguments.engine))
+        save()
+    if arguments.cnn is not None:
+        report["cnn"] = cnn.run_cnn(
+            arguments.cnn,
+            min(arguments.sample, arguments.cnn),
+            arguments.workers or facts["cores"],
+            gflops["one core"],
+        )
         save()
     if arguments.memory is not None:
         report["memory"] = run_memory(peers.engine_class(arguments.engine), work, arguments.memory)
