@@ -10,16 +10,8 @@ from dataclasses import dataclass, replace
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.reproduction import data_options
 from nas.errors import NasError
-<<<<<<< Updated upstream
 from nas.spec import TrialSpec
-=======
-from nas.layers import Item, parse_layers
-from nas.spec import Architecture
->>>>>>> Stashed changes
 from nas.study import StudyRecord, TrialRecord
-
-# What a pruned trial cannot be blamed for: it might have gone on to learn, with all its layers.
-UNFINISHED = ("too_few_epochs", "idle_layers")
 
 
 @dataclass(frozen=True)
@@ -145,7 +137,7 @@ def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
     causes = tuple(
         Cause(name, TITLES[name], strength, evidence, _experiment(record, trial, name))
         for name, strength, evidence in find_causes(trial.spec, trial.curves, trial.examination)
-        if not (pruned and name in UNFINISHED)
+        if not (pruned and name == "too_few_epochs")  # the pruner's doing
     )
     if not causes:
         so_far = f", as far as {len(trial.curves.train_loss)} epochs tell" if pruned else ""
@@ -168,15 +160,7 @@ def _more_epochs(trial: TrialRecord) -> int:
 def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
     assert trial.spec is not None
     study = shlex.quote(record.name)
-<<<<<<< Updated upstream
     training = trial.spec.training
-=======
-    training, network = trial.spec.training, trial.spec.architecture
-    wider = f"--set width={max(4 * max(network.units, default=64), 32)}"
-    shorter = f"--set depth={max(1, len(network.units) // 2)}"
-    if network.convolutions:
-        wider, shorter = f"--set layers={_wider(network)}", f"--set layers={_shorter(network)}"
->>>>>>> Stashed changes
     changes = {
         "learning_rate_too_high": f"--set learning_rate={training.learning_rate / 10:.2g}",
         "learning_rate_too_low": f"--set learning_rate={training.learning_rate * 30:.2g}",
@@ -185,17 +169,10 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
         "exploding_gradients": "--set initializer=he_normal --set normalization=batch",
         "dead_units": "--set activation=gelu --set initializer=he_normal",
         "saturation": "--set activation=relu --set initializer=he_normal",
-<<<<<<< Updated upstream
         "too_narrow": _wider(trial.spec),
         "over_regularized": "--set l1=0 --set l2=0 --set weight_decay=0 --set dropout=0",
         "over_fitting": f"--set l2={max(training.l2 * 10, 1e-3):.2g} --set dropout=0.3",
         "idle_layers": _shallower(trial.spec),
-=======
-        "too_narrow": wider,
-        "over_regularized": "--set l1=0 --set l2=0 --set weight_decay=0 --set dropout=0",
-        "over_fitting": f"--set l2={max(training.l2 * 10, 1e-3):.2g} --set dropout=0.3",
-        "idle_layers": shorter,
->>>>>>> Stashed changes
     }
     if cause == "label_noise":
         return f"nas study show {study}"
@@ -207,7 +184,6 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
     return f"nas train --study {study} --like {trial.number} {changes[cause]}"
 
 
-<<<<<<< Updated upstream
 def _wider(spec: TrialSpec) -> str:
     units = spec.architecture.units
     width = max(4 * max(units, default=64), 32)
@@ -226,27 +202,3 @@ def _shallower(spec: TrialSpec) -> str:
     layers = [item for item in network.convolutions if item not in ("gap", "gmp")]
     kept = [*layers[: max(1, len(layers) // 2)], *network.convolutions[len(layers) :]]
     return "--set layers=" + "-".join([*kept, *[f"fc{n}" for n in network.units]])
-=======
-def _items(network: Architecture) -> tuple[Item, ...]:
-    return parse_layers("-".join([*network.convolutions, *[f"fc{n}" for n in network.units]]))
-
-
-def _wider(network: Architecture) -> str:
-    """The layers with 32 filters and units or more."""
-    items = [
-        replace(item, size=max(32, item.size)) if item.size else item for item in _items(network)
-    ]
-    return "-".join(map(str, items))
-
-
-def _shorter(network: Architecture) -> str:
-    """The first half of the hidden layers, with the poolings between them and a global one."""
-    items = _items(network)
-    n_hidden = [{"c": 1, "r": 2, "fc": 1}.get(item.kind, 0) for item in items]
-    kept = [
-        item
-        for k, item in enumerate(items)
-        if item.kind in ("gap", "gmp") or sum(n_hidden[: k + 1]) <= max(1, sum(n_hidden) // 2)
-    ]
-    return "-".join(map(str, kept or items[:1]))
->>>>>>> Stashed changes

@@ -37,29 +37,17 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
     entries = _fixed(space, base, key)
     per_layer = parameter != key
     entries[key] = Parameter(_gridded(space.parameters[key].domain, key), per_layer=per_layer)
-<<<<<<< Updated upstream
     trials, fewest = _grid_size(space, entries, parameter, record)
     alone = dict(entries)
     for name, domain in () if per_layer else _companions(space, key, base, surrogate):
         entries = {**alone, name: Parameter(domain)}
         trials, fewest = _grid_size(space, entries, parameter, record)
-=======
-    trials, fewest = _grid_size(entries, parameter, space.network, record)
-    alone = dict(entries)
-    for name, domain in () if per_layer else _companions(space, key, base, surrogate):
-        entries = {**alone, name: Parameter(domain)}
-        trials, fewest = _grid_size(entries, parameter, space.network, record)
->>>>>>> Stashed changes
         if fewest >= MIN_LEVEL_TRIALS and trials <= MAX_GRID:
             break
     name = f"{record.name}-{parameter}"
     file = shlex.quote(f"{name}.yaml")
     words = [f"--network {space.network}"] * (space.network != "mlp")
-<<<<<<< Updated upstream
     words += [f"--{entry.replace('_', '-')} {_option(entries[entry])}" for entry in entries]
-=======
-    words += [f"--{key.replace('_', '-')} {shlex.quote(_option(e))}" for key, e in entries.items()]
->>>>>>> Stashed changes
     new = f"nas space new {file} {' '.join(words)}"
     search = f"nas search --space {file} --sampler grid --pruner none"
     search += f" --trials {min(trials, MAX_GRID)}"
@@ -129,15 +117,8 @@ def _companions(
             assert not isinstance(domain, Constant)
             yield name, domain
     # Nothing else was searched: what a fair comparison needs to adapt.
-<<<<<<< Updated upstream
     other = "width" if space.network == "mlp" and "layers" not in space.parameters else "batch_size"
     name = "learning_rate" if key != "learning_rate" else other
-=======
-    size = "width" if space.network == "mlp" else "filters"
-    if "layers" in space.parameters:
-        size = "batch_size"
-    name = "learning_rate" if key != "learning_rate" else size
->>>>>>> Stashed changes
     centre: float = base.params.get(name, WORDS[name].default)
     if base.spec is not None and name == "learning_rate":
         centre = base.spec.training.learning_rate
@@ -148,18 +129,11 @@ def _companions(
 
 
 def _grid_size(
-<<<<<<< Updated upstream
     space: SearchSpace, entries: Mapping[str, Parameter], parameter: str, record: StudyRecord
 ) -> tuple[int, int]:
     """Points of the grid, and the fewest that share a value of the parameter; up to a bound."""
     grid = SearchSpace(entries, network=space.network).grid(record.settings["task"])
     points = islice(grid, GRID_BOUND)
-=======
-    entries: Mapping[str, Parameter], parameter: str, network: str, record: StudyRecord
-) -> tuple[int, int]:
-    """Points of the grid, and the fewest that share a value of the parameter; up to a bound."""
-    points = islice(SearchSpace(entries, network=network).grid(record.settings["task"]), GRID_BOUND)
->>>>>>> Stashed changes
     counts = Counter(point.get(parameter) for point in points)
     return counts.total(), min(counts.values())
 

@@ -268,11 +268,7 @@ def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
         for k, layer in enumerate(trial.spec.hidden):
             table.add_row(
                 str(k + 1),
-<<<<<<< Updated upstream
                 " x ".join(map(str, layer.output_shape)),
-=======
-                _size(layer.output_shape),
->>>>>>> Stashed changes
                 _number(exam.gradient_before[k]),
                 _number(exam.last_step[k]),
                 _percent(exam.dead[k]),
@@ -317,11 +313,6 @@ def _drawn(values: list[float]) -> str:
         BLOCKS[round((value - low) / steps * (len(BLOCKS) - 1))] if math.isfinite(value) else "×"
         for value in values
     )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    """Units, or filters with the size of their maps."""
-    return str(shape[0]) if len(shape) == 1 else f"{shape[2]} of {shape[0]}x{shape[1]}"
 
 
 def _number(value: float) -> str:

@@ -1,11 +1,7 @@
 """The layers of a network as a drawing that needs no library to be shown."""
 
 import math
-<<<<<<< Updated upstream
 from dataclasses import dataclass
-=======
-from dataclasses import dataclass, replace
->>>>>>> Stashed changes
 from html import escape
 from itertools import groupby
 
@@ -21,31 +17,12 @@ _STYLE = """
 .layers { color: #767676; font: 13px system-ui, sans-serif; }
 .layers .name { fill: #fff; text-anchor: middle; }
 .layers .note { fill: currentColor; font-size: 12px; }
-.layers .input, .layers .output, .layers .pooling { fill: #767676; }
+.layers .input, .layers .output { fill: #767676; }
 .layers .hidden { fill: #0072B2; }
 .layers .pooling { fill: #5A6B7B; }
 .layers .flow { stroke: currentColor; stroke-width: 1.5; fill: none; }
 .layers .skip { stroke: #D55E00; stroke-width: 1.5; fill: none; }
 """
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A bar: one layer, or several equal ones in a row.
-
-    Attributes:
-        kind: Its class in the drawing.
-        name: What stands in it.
-        size: Units, filters or inputs.
-        n_weights: Weights of all its layers.
-        skip_from: Row whose output is added to this one's, by its position; None for none.
-    """
-
-    kind: str
-    name: str
-    size: int
-    n_weights: int = 0
-    skip_from: int | None = None
 
 
 def draw_layers(spec: TrialSpec) -> str:
@@ -55,7 +32,6 @@ def draw_layers(spec: TrialSpec) -> str:
     statistics of batch normalization included; an arc is a residual connection.
     """
     rows = _rows(spec)
-<<<<<<< Updated upstream
     largest = max(row.units for row in rows)
     parts = []
     for index, row in enumerate(rows):
@@ -66,37 +42,17 @@ def draw_layers(spec: TrialSpec) -> str:
             f'<rect class="{row.kind}" x="{MIDDLE - length / 2:.1f}" y="{top}" '
             f'width="{length:.1f}" height="{BAR}" rx="5"/>'
             f'<text class="name" x="{MIDDLE}" y="{top + 20}">{escape(name)}</text>'
-=======
-    largest = max(row.size for row in rows)
-    parts = []
-    for index, row in enumerate(rows):
-        top = 4 + index * ROW
-        share = math.log1p(row.size) / math.log1p(largest)
-        length = max(SHORTEST + share * (LONGEST - SHORTEST), 8.0 * len(row.name) + 16)
-        parts.append(
-            f'<rect class="{row.kind}" x="{MIDDLE - length / 2:.1f}" y="{top}" '
-            f'width="{length:.1f}" height="{BAR}" rx="5"/>'
-            f'<text class="name" x="{MIDDLE}" y="{top + 20}">{escape(row.name)}</text>'
->>>>>>> Stashed changes
         )
-        if row.n_weights:
+        if note:
             parts.append(
-                f'<text class="note" x="{WIDTH - 2}" y="{top + 20}" text-anchor="end">'
-                f"{row.n_weights:,} weights</text>"
+                f'<text class="note" x="{WIDTH - 2}" y="{top + 20}" text-anchor="end">{note}</text>'
             )
         if index:
             parts.append(f'<path class="flow" d="M{MIDDLE} {top - ROW + BAR}V{top - 2}"/>')
-<<<<<<< Updated upstream
         if row.skip is not None:
             side, rise = MIDDLE - LONGEST / 2 - 2, (index - row.skip) * ROW
             parts.append(
                 f'<path class="skip" d="M{side} {top - rise + BAR / 2}q-9 {rise / 2} 0 {rise}"/>'
-=======
-        if row.skip_from is not None:
-            side, rise = MIDDLE - LONGEST / 2 - 2, (index - row.skip_from) * ROW
-            parts.append(
-                f'<path class="skip" d="M{side} {top - rise + BAR / 2}q-7 {rise / 2} 0 {rise}"/>'
->>>>>>> Stashed changes
             )
     height = 4 + len(rows) * ROW - (ROW - BAR) + 4
     title = escape(f"Layers of the network: {spec.describe()}")
@@ -107,74 +63,15 @@ def draw_layers(spec: TrialSpec) -> str:
     )
 
 
-def _rows(spec: TrialSpec) -> list[_Row]:
-    """The bars; neighbours of equal size are one in a deep network."""
-    network, problem = spec.architecture, spec.problem
-    if network.convolutions:
-        inputs = " × ".join(map(str, problem.image_shape)) + " pixels"
-    else:
-        inputs = "1 input" if problem.n_inputs == 1 else f"{problem.n_inputs:,} inputs"
-    size = problem.image_shape[-1] if network.convolutions else problem.n_inputs
-    rows, place, counts = [_Row("input", inputs, size)], {-1: 0}, [1]
-    deep = len(spec.hidden) > MAX_ROWS
-    for position, layer in enumerate(spec.layers[:-1]):
-        if layer.kind == "flatten":  # changes no number
-            place[position] = len(rows) - 1
-            continue
-        row = _Row(
-            "hidden" if layer.is_hidden else "pooling",
-            _name(layer, network.activation),
-            layer.output_shape[-1],
-            layer.n_weights(network.normalization),
-            None if layer.skip is None else place[layer.skip],
-        )
-        last = rows[-1]
-        if deep and (last.kind, last.name, last.size) == (row.kind, row.name, row.size):
-            rows[-1] = replace(last, n_weights=last.n_weights + row.n_weights)
-            counts[-1] += 1
-        else:
-            rows.append(row)
-            counts.append(1)
-        place[position] = len(rows) - 1
-    rows = [
-        replace(row, name=f"{count} layers of {row.name}") if count > 1 else row
-        for row, count in zip(rows, counts, strict=True)
-    ]
-    n = problem.n_outputs
-    outputs = {"binary": "1 logit", "multiclass": f"{n:,} classes", "regression": "1 value"}
-    weights = spec.layers[-1].n_weights(network.normalization)
-    return [*rows, _Row("output", outputs[problem.task], n, weights)]
-
-
-def _name(layer: Layer, activation: str) -> str:
-    size = f"{layer.window} × {layer.window}"
-    match layer.kind:
-        case "convolution":
-            return f"{layer.output_shape[-1]:,} filters of {size}, {activation}"
-        case "dense":
-            return f"{layer.output_shape[-1]:,} × {activation}"
-        case "global_average":
-            return "average of each map"
-        case "global_max":
-            return "maximum of each map"
-    return f"{layer.kind.replace('_', ' ')} of {size}"
-
-
 def describe_layers(spec: TrialSpec) -> str:
     """What stands between the layers, in a sentence."""
     architecture = spec.architecture
-<<<<<<< Updated upstream
     what = "filters or units" if architecture.convolutions else "units"
     text = f"The length of a bar grows with the number of {what}."
-=======
-    units = "filters and units" if architecture.convolutions else "units"
-    text = f"The length of a bar grows with the number of {units}."
->>>>>>> Stashed changes
     between = []
     if architecture.normalization != "none":
         between.append(f"{architecture.normalization} normalization before each activation")
     if architecture.dropout:
-<<<<<<< Updated upstream
         behind = "behind the convolutions" if architecture.convolutions else ""
         each = "after each hidden dense layer" if behind else "after each hidden layer"
         places = [behind] * bool(behind) + [each] * bool(architecture.units)
@@ -261,17 +158,3 @@ def _name(layer: Layer, activation: str) -> str:
             return "average of maps"
         case _:
             return "maximum of maps"
-=======
-        where = "each hidden layer"
-        if architecture.convolutions:
-            where = "the convolutional part and each dense hidden layer"
-        between.append(f"dropout of {architecture.dropout:.0%} after {where}")
-    if architecture.spatial_dropout:
-        share = f"{architecture.spatial_dropout:.0%}"
-        between.append(f"dropout of {share} of the maps after each convolution")
-    if between:
-        text += f" Not drawn: {' and '.join(between)}."
-    if any(layer.skip is not None for layer in spec.layers):
-        text += " An arc at the left adds what it begins at to what it ends at."
-    return text
->>>>>>> Stashed changes

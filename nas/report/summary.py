@@ -87,7 +87,6 @@ def describe_network(trial: TrialRecord) -> str:
     """A network in everyday words."""
     if trial.spec is None:
         return f"trial {trial.number}"
-<<<<<<< Updated upstream
     units = trial.spec.architecture.units
     n_convolutions = len(trial.spec.hidden) - len(units)
     if n_convolutions:
@@ -100,19 +99,6 @@ def describe_network(trial: TrialRecord) -> str:
         return "no hidden layer"
     layers = "one hidden layer" if len(units) == 1 else f"{len(units)} hidden layers"
     return f"{layers} of {_span(units)} units"
-=======
-    hidden = trial.spec.hidden
-    parts = []
-    for kind, noun, of in (
-        ("convolution", "convolution", "filters"),
-        ("dense", "hidden layer", "units"),
-    ):
-        sizes = tuple(layer.output_shape[-1] for layer in hidden if layer.kind == kind)
-        if sizes:
-            count = f"one {noun}" if len(sizes) == 1 else f"{len(sizes)} {noun}s"
-            parts.append(f"{count} of {_span(sizes)} {of}")
-    return " and ".join(parts) or "no hidden layer"
->>>>>>> Stashed changes
 
 
 def _span(units: tuple[int, ...]) -> str:
