@@ -99,7 +99,7 @@ def empty_fold() -> FoldData:
     return FoldData("multiclass", none, np.zeros(0), none, np.zeros(0))
 
 
-PROBLEM = Problem("multiclass", 4, 3)
+PROBLEM = Problem("multiclass", 4, 3, image_shape=(2, 2, 1))
 
 
 def url_of(folder: Path) -> str:

@@ -170,6 +170,18 @@ def test_max_params_keeps_large_networks_from_training(tmp_path: Path) -> None:
     assert steps[-1].rejected >= len(rejected)
 
 
+def test_max_params_counts_the_weights_of_convolutions(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    space = SearchSpace(
+        {"layers": [f"{n}c3-mp2-fc{n}" for n in range(1, 11)], "epochs": 2}, "fake", "cnn"
+    )
+    study, _ = search_fake(tmp_path, engine, space, n_trials=10, max_params=160)
+    # n^2 + 14 n + 3 weights, on images of 2 x 2 pixels
+    assert sorted(spec.n_weights for spec in engine.started) == [18, 35, 54, 75, 98, 123, 150]
+    rejected = [t for t in study_record(study).trials if t.outcome == "too_large"]
+    assert {t.n_weights for t in rejected} <= {179, 210, 243}
+
+
 def test_max_params_below_every_network_ends_with_a_reason(tmp_path: Path) -> None:
     engine = FakeEngine()
     _, steps = search_fake(tmp_path, engine, n_trials=5, max_params=3)
