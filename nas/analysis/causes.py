@@ -216,19 +216,28 @@ def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
 
 
 def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
-    # A feature map has a value at each place.
-    units = [math.prod(layer.output_shape) for layer in s.spec.hidden]
-    n_outputs = s.spec.problem.n_outputs
-    if not units or min(units) >= n_outputs - 1 or s.train > FITTED:
+    narrowest, n_outputs = _narrowest(s.spec), s.spec.problem.n_outputs
+    if narrowest is None or narrowest[0] >= n_outputs - 1 or s.train > FITTED:
         return None
-    layer = units.index(min(units)) + 1
+    size, layer = narrowest
     return (
         "too_narrow",
         0.85,
-        f"layer {layer} has {min(units)} units for {n_outputs} classes (effective rank "
+        f"layer {layer} hands on {size} numbers for {n_outputs} classes (effective rank "
         f"{s.exam.rank[layer - 1]:.1f}); a linear model scores {s.exam.probe[0]:.3f} on the inputs "
         f"and {s.exam.probe[layer]:.3f} behind it",
     )
+
+
+def _narrowest(spec: TrialSpec) -> tuple[int, int] | None:
+    """The fewest numbers that a hidden layer hands on, pooled where it is, and which layer."""
+    number, sizes = 0, []
+    for layer in spec.layers[:-1]:
+        number += layer.is_hidden
+        if number:
+            # A feature map has a number at each place.
+            sizes.append((math.prod(layer.output_shape), number))
+    return min(sizes, default=None)
 
 
 def _over_regularized(s: _Signs, found: frozenset[str]) -> Found:

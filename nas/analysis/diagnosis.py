@@ -4,14 +4,18 @@ import math
 import shlex
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.reproduction import data_options
 from nas.errors import NasError
+from nas.layers import Item, parse_layers
 from nas.spec import TrialSpec
 from nas.study import StudyRecord, TrialRecord
+
+# What a pruned trial cannot be blamed for: it might have gone on to learn, with all its layers.
+UNFINISHED = ("too_few_epochs", "idle_layers")
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
     causes = tuple(
         Cause(name, TITLES[name], strength, evidence, _experiment(record, trial, name))
         for name, strength, evidence in find_causes(trial.spec, trial.curves, trial.examination)
-        if not (pruned and name == "too_few_epochs")  # the pruner's doing
+        if not (pruned and name in UNFINISHED)
     )
     if not causes:
         so_far = f", as far as {len(trial.curves.train_loss)} epochs tell" if pruned else ""
@@ -185,20 +189,29 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
 
 
 def _wider(spec: TrialSpec) -> str:
-    units = spec.architecture.units
-    width = max(4 * max(units, default=64), 32)
-    if not spec.architecture.convolutions:
-        return f"--set width={width}"
-    return "--set layers=" + "-".join(
-        [*spec.architecture.convolutions, *[f"fc{width}"] * len(units)]
-    )
+    network = spec.architecture
+    if not network.convolutions:
+        return f"--set width={max(4 * max(network.units, default=64), 32)}"
+    items = _items(spec)
+    return _layers(replace(i, size=max(32, i.size)) if i.size else i for i in items)
 
 
 def _shallower(spec: TrialSpec) -> str:
-    """Half the hidden layers; of a convolutional network, the first half of its items."""
+    """Half the hidden layers, with the poolings between them and a global one."""
+    if not spec.architecture.convolutions:
+        return f"--set depth={max(1, len(spec.architecture.units) // 2)}"
+    kept, n_hidden = [], 0
+    for item in _items(spec):
+        n_hidden += {"c": 1, "r": 2, "fc": 1}.get(item.kind, 0)
+        if n_hidden <= max(1, len(spec.hidden) // 2) or item.kind in ("gap", "gmp"):
+            kept.append(item)
+    return _layers(kept or _items(spec)[:1])
+
+
+def _items(spec: TrialSpec) -> tuple[Item, ...]:
     network = spec.architecture
-    if not network.convolutions:
-        return f"--set depth={max(1, len(network.units) // 2)}"
-    layers = [item for item in network.convolutions if item not in ("gap", "gmp")]
-    kept = [*layers[: max(1, len(layers) // 2)], *network.convolutions[len(layers) :]]
-    return "--set layers=" + "-".join([*kept, *[f"fc{n}" for n in network.units]])
+    return parse_layers("-".join([*network.convolutions, *[f"fc{n}" for n in network.units]]))
+
+
+def _layers(items: Iterable[Item]) -> str:
+    return "--set layers=" + "-".join(map(str, items))

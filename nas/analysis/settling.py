@@ -47,7 +47,7 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
     name = f"{record.name}-{parameter}"
     file = shlex.quote(f"{name}.yaml")
     words = [f"--network {space.network}"] * (space.network != "mlp")
-    words += [f"--{entry.replace('_', '-')} {_option(entries[entry])}" for entry in entries]
+    words += [f"--{key.replace('_', '-')} {shlex.quote(_option(e))}" for key, e in entries.items()]
     new = f"nas space new {file} {' '.join(words)}"
     search = f"nas search --space {file} --sampler grid --pruner none"
     search += f" --trials {min(trials, MAX_GRID)}"

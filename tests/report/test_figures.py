@@ -170,11 +170,11 @@ def test_convolutions_are_drawn_with_poolings_and_shortcuts(record) -> None:
     assert sum(weights) == spec.n_weights and len(weights) == 7
     assert drawing.count('class="hidden"') == 6 and drawing.count('class="pooling"') == 2
     assert drawing.count('class="skip"') == 2
-    for name in ("8 × 8 × 1 pixels", "8 filters of 3 × 3", "max pooling of 2 × 2", "12 × "):
+    for name in ("8 × 8 × 1 image", "8 × 3×3 ", "max of 2×2", "average of maps", "12 × "):
         assert name in drawing
-    assert "20% of the maps" in describe_layers(spec) and "An arc" in describe_layers(spec)
+    assert "spatial dropout of 20%" in describe_layers(spec) and "An arc" in describe_layers(spec)
     words = describe_network(replace(record.best(), spec=spec))
-    assert words == "5 convolutions of 8 to 16 filters and one hidden layer of 12 units"
+    assert words == "5 convolutions and one dense layer of 12 units"
 
 
 def drawing_numbers(drawing: str) -> list[str]:
