@@ -1,6 +1,8 @@
 """`nas report` on a finished study."""
 
+import html
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,7 +50,8 @@ def test_what_it_tells_to_repeat_repeats(nas, tmp_path: Path) -> None:
     text = Path("repeat.html").read_text(encoding="utf-8")
     space, command = re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL)[-2:]
     (tmp_path / "space.yaml").write_text(space, encoding="utf-8")
-    arguments = [*command.removeprefix("nas ").split(), "--pruner", "none"]
+    words = shlex.split(html.unescape(command).replace("\\\n", ""))
+    arguments = [*words[1:], "--pruner", "none"]
     arguments[arguments.index("space.yaml")] = str(tmp_path / "space.yaml")
     nas.right(*arguments)
     first, again = (
