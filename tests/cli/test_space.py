@@ -1,9 +1,12 @@
 """`nas space`: networks in the compact notation, and spaces of convolutional networks."""
 
+import re
 from pathlib import Path
 
 import pytest
 from cli import Nas
+
+from nas.space import parse_space
 
 
 def cells(out: str) -> list[list[str]]:
@@ -44,6 +47,15 @@ def test_a_well_known_network_in_json(nas: Nas, folder: Path) -> None:
     assert network["layers"][-1] == {"name": "output", "output_shape": [2], "weights": 130}
     assert network["weights"] == sum(layer["weights"] for layer in network["layers"])
     assert len([la for la in network["layers"] if la["weights"]]) == 18
+
+
+def test_the_documentation_shows_what_is_shown(nas: Nas, folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "spaces.md").read_text(encoding="utf-8")
+    shown = page.split("$ nas space show resnet18/8\n")[1].split("```")[0]
+    out = nas.right("space", "show", "resnet18/8").out
+    assert cells(out)[1:] == cells(shown)
+    for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
+        parse_space(block)
 
 
 def test_dense_networks_take_rows_of_numbers(nas: Nas, folder: Path) -> None:
