@@ -24,6 +24,8 @@ from nas.spec import TrialSpec
 
 JOBS_OF_A_WORKER = 2
 JOBS_TO_CHOOSE_FROM = 2  # for each worker, so that it finds one that it has a program for
+# Each model that Keras traces leaves 10 to 30 MB behind, which nothing but the process's end frees.
+TRACED_MODELS = 24  # after which a worker is replaced
 
 
 @dataclass
@@ -33,6 +35,7 @@ class _Worker:
     Attributes:
         programs: Shapes that it has trained, and so holds compiled programs of.
         jobs: The jobs that it has.
+        n_traced: Jobs that it has ended with the plain engine.
         is_ready: Whether it has told that it waits for jobs.
     """
 
@@ -40,6 +43,7 @@ class _Worker:
     connection: Connection
     programs: set[tuple[Any, ...]] = field(default_factory=set)
     jobs: set[int] = field(default_factory=set)
+    n_traced: int = 0
     is_ready: bool = False
 
 
@@ -139,6 +143,10 @@ class WorkerPool(Pool):
         self._ready.append(report)
         if not report.running:
             worker.jobs.remove(report.job)
+            worker.n_traced += report.engine == "keras"
+            if worker.n_traced >= TRACED_MODELS and not worker.jobs:
+                worker.process.terminate()
+                self._renew(worker)
             self._hand_out()
 
     def _hand_out(self) -> None:
@@ -149,7 +157,8 @@ class WorkerPool(Pool):
         """
         for load in range(JOBS_OF_A_WORKER):
             for worker in self._workers:
-                if len(worker.jobs) == load and self._backlog:
+                has_room = len(worker.jobs) == load and worker.n_traced < TRACED_MODELS
+                if has_room and self._backlog:
                     self._give(worker)
 
     def _give(self, worker: _Worker) -> None:
@@ -183,12 +192,17 @@ class WorkerPool(Pool):
             )
         failure = f"its worker process ended ({how}); was there enough memory?"
         self._ready.extend(Report(job, failure=failure) for job in worker.jobs)
+        self._renew(worker)
+        self._hand_out()
+
+    def _renew(self, worker: _Worker) -> None:
+        """Starts another worker in the place of one that has ended."""
+        worker.process.join()
         worker.connection.close()
         with process_environment():
             fresh = self._start()
         fresh.connection.send(self._setup)
         self._workers[self._workers.index(worker)] = fresh
-        self._hand_out()
 
 
 def _kind(spec: TrialSpec) -> tuple[Any, ...]:

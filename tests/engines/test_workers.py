@@ -179,3 +179,19 @@ def test_what_a_call_raises_is_raised(workers: WorkerPool) -> None:
         workers.call(break_down)
     with pytest.raises(NasError, match=r"ended \(signal 9\)"):
         workers.call(die)
+
+
+def test_a_worker_that_has_traced_many_models_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.engines.workers.TRACED_MODELS", 2)
+    pool = WorkerPool(1)
+    pool.load(FOLDS, METRIC, "keras")
+    try:
+        pid = pool._workers[0].process.pid
+        reports = run(pool, SPECS[:3])
+        renewed = pool._workers[0].process.pid
+    finally:
+        pool.close()
+
+    assert renewed != pid
+    for job in range(3):
+        assert reports[job][-1].result is not None, reports[job][-1].failure
