@@ -2,11 +2,15 @@ PYTHON ?= python3
 TRIALS ?= 200
 BIN := .venv/bin
 
-.PHONY: search test test-all lint format clean
+.PHONY: search studies test test-all lint format clean
 
 # The main job: find a network for the digits, from a fresh clone.
 search: .venv/installed
 	$(BIN)/nas search --space mlp_depth.yaml --trials $(TRIALS)
+
+# The pages of the published studies; under an hour on two cores.
+studies: .venv/developing
+	$(BIN)/python studies/reproduce.py
 
 test: .venv/developing
 	$(BIN)/pytest -n 2 -m "not slow" --dist loadscope

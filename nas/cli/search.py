@@ -1,5 +1,6 @@
 """`nas search`."""
 
+import shlex
 import sys
 from contextlib import suppress
 from dataclasses import asdict
