@@ -264,10 +264,8 @@ def search(
     _show_winner(record, path)
     if runs:
         say(f"tensorboard --logdir {tensorboard}", "Runs")
-    say(
-        f"nas report --study {name}, nas explain --study {name}, nas dashboard",
-        "Next",
-    )
+    quoted = shlex.quote(name)
+    say(f"nas report --study {quoted}, nas explain --study {quoted}, nas dashboard", "Next")
     sys.stdout.flush()
 
 
