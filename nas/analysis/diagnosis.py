@@ -154,11 +154,14 @@ def _enumerate(titles: Sequence[str]) -> str:
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
 
 
-def _more_epochs(trial: TrialRecord) -> int:
-    """Five times as many, and enough for some hundred steps."""
+def _longer(trial: TrialRecord) -> str:
+    """Five times the epochs or the steps, and enough for some hundred steps."""
     assert trial.spec is not None and trial.examination is not None
-    epochs, steps = trial.spec.training.epochs, trial.examination.n_steps
-    return max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))
+    training, steps = trial.spec.training, trial.examination.n_steps
+    if training.steps and training.n_steps(trial.examination.n_train) == training.steps:
+        return f"--set steps={5 * max(training.steps, FEW_STEPS)}"
+    epochs = training.epochs
+    return f"--set epochs={max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))}"
 
 
 def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
@@ -168,7 +171,7 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
     changes = {
         "learning_rate_too_high": f"--set learning_rate={training.learning_rate / 10:.2g}",
         "learning_rate_too_low": f"--set learning_rate={training.learning_rate * 30:.2g}",
-        "too_few_epochs": f"--set epochs={_more_epochs(trial)}",
+        "too_few_epochs": _longer(trial),
         "vanishing_gradients": "--set activation=relu --set initializer=he_normal",
         "exploding_gradients": "--set initializer=he_normal --set normalization=batch",
         "dead_units": "--set activation=gelu --set initializer=he_normal",

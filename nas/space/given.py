@@ -68,6 +68,10 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
     network = spec.architecture
     fields: dict[str, Any] = dict(values)
     changed = {key: value for key, value in values.items() if key in STRUCTURE}
+    training = spec.training
+    if "steps" in values and "epochs" not in values and training.steps == training.epochs:
+        # Its epochs were those that its steps need.
+        fields["epochs"] = values["steps"] or WORDS["epochs"].default
     for key in values:
         if network.network not in WORDS[key].networks:
             raise NasError("--set", f"{key} is not a parameter of network {network.network}")
@@ -103,11 +107,11 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
         shape = str(values.get("shape", "constant"))
         fields["units"] = layer_units(depth, width, shape) if depth else ()
     architecture = {k: v for k, v in fields.items() if k in Architecture.__dataclass_fields__}
-    training = {k: v for k, v in fields.items() if k in Training.__dataclass_fields__}
+    changes = {k: v for k, v in fields.items() if k in Training.__dataclass_fields__}
     return replace(
         spec,
         architecture=replace(network, **architecture),
-        training=replace(spec.training, **training),
+        training=replace(training, **changes),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from examinations import FLAT, HEALTHY, NOTHING, convolutional, spec_of
+from examinations import FALLING, FLAT, HEALTHY, NOTHING, convolutional, spec_of
 
 from nas.analysis.diagnosis import diagnose_study, diagnose_trial
 from nas.errors import NasError
@@ -127,6 +127,23 @@ def experiment(spec: TrialSpec, **signs: Any) -> str:
     whole = replace(whole, trials=(replace(whole.trials[0], spec=spec),))
     (cause,) = diagnose_trial(whole, 0).causes
     return cause.experiment.rpartition("--set ")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        ({"epochs": 3}, "epochs=15"),
+        ({"steps": 900}, "steps=4500"),
+        ({"steps": 900, "epochs": 3}, "epochs=15"),  # 44 steps each
+    ],
+)
+def test_training_goes_on_by_what_ended_it(words: dict[str, int], change: str) -> None:
+    whole = record(replace(HEALTHY, train_value=0.5, val_value=0.5))
+    curves = Curves(train_loss=tuple((loss,) for loss in FALLING))
+    trial = replace(whole.trials[0], spec=spec_of(**words), curves=curves)
+    (cause,) = diagnose_trial(replace(whole, trials=(trial,)), 0).causes
+    assert cause.name == "too_few_epochs"
+    assert cause.experiment.endswith(f"--set {change}")
 
 
 def test_experiments_with_convolutions_name_their_layers() -> None:

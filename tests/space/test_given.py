@@ -80,6 +80,16 @@ def test_a_changed_network_keeps_what_is_not_named() -> None:
     assert changed_spec(spec, {"activation": "tanh"}).architecture.units == (16, 16)
 
 
+def test_changed_steps_have_the_epochs_they_need() -> None:
+    spec = given_spec(SearchSpace({}), {"steps": 30}, PROBLEM)
+    longer = changed_spec(spec, {"steps": 150}).training
+    assert (longer.steps, longer.epochs) == (150, 150)
+    assert changed_spec(spec, {"steps": 0}).training.epochs == 20
+    assert changed_spec(spec, {"steps": 150, "epochs": 2}).training.epochs == 2
+    both = given_spec(SearchSpace({}), {"steps": 30, "epochs": 2}, PROBLEM)
+    assert changed_spec(both, {"steps": 150}).training.epochs == 2
+
+
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_parameters_of_a_drawn_network_are_those_it_was_drawn_with(name: str) -> None:
     space = load_space(name)
