@@ -157,7 +157,13 @@ def _growth(filters: Sequence[int]) -> float:
     high: float = min(((size + 0.5) / filters[0]) ** root for size, root in blocks)
     middle = (low + high) / 2
     rounded = (round(middle, digits) for digits in range(1, 7))
-    return next((growth for growth in rounded if low <= growth <= high), middle)
+    inside = (growth for growth in rounded if low <= growth <= high)
+    return next((growth for growth in inside if _sizes(filters, growth) == [*filters]), middle)
+
+
+def _sizes(filters: Sequence[int], growth: float) -> list[int]:
+    items = convolution_blocks(len(filters), 1, filters[0], growth, 1, "stride", "flatten")
+    return [item.size for item in items]
 
 
 def _convolutions(words: Mapping[str, Value]) -> tuple[str, ...]:

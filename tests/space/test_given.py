@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nas.errors import NasError
@@ -173,6 +173,10 @@ def test_a_dense_network_gets_no_convolutions() -> None:
             given_spec(SearchSpace({}), values, PROBLEM)
 
 
+@example(  # whose shortest factor, 1.5, would be rounded to even
+    dict(blocks=2, convolutions=1, filters=15, filter_growth=1.5625, kernel=1, pooling="max",
+         head="flatten", head_depth=0, head_width=1)
+)  # fmt: skip
 @given(
     st.fixed_dictionaries(
         {
