@@ -173,10 +173,12 @@ def test_a_dense_network_gets_no_convolutions() -> None:
             given_spec(SearchSpace({}), values, PROBLEM)
 
 
-@example(  # whose shortest factor, 1.5, would be rounded to even
-    dict(blocks=2, convolutions=1, filters=15, filter_growth=1.5625, kernel=1, pooling="max",
-         head="flatten", head_depth=0, head_width=1)
-)  # fmt: skip
+# With a factor of 1.5, within the bounds of its filters, 22.5 would be rounded to even.
+EVEN = {"blocks": 2, "convolutions": 1, "kernel": 1, "pooling": "max", "head": "flatten",
+        "head_depth": 0, "head_width": 1}  # fmt: skip
+
+
+@example({**EVEN, "filters": 15, "filter_growth": 1.5625})
 @given(
     st.fixed_dictionaries(
         {
