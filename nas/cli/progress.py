@@ -114,8 +114,10 @@ def _status(progress: "Progress", done_now: int, elapsed: float, stopping: bool)
         if progress.in_training > 1:
             now = f"{progress.in_training} under way; {now}"
         if progress.score is not None:
-            epochs = progress.running.training.epochs
-            now += f"; epoch {progress.epoch}/{epochs}: {score(progress.score)}"
+            training = progress.running.training
+            # How many epochs a budget of steps has, depends on the rows.
+            of_all = "" if training.steps else f"/{training.epochs}"
+            now += f"; epoch {progress.epoch}{of_all}: {score(progress.score)}"
         lines.append(Text(now, style="dim", overflow="ellipsis", no_wrap=True))
     if stopping:
         lines.append(Text("Stopping (Ctrl-C again ends at once)", style="bold"))

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from nas.data import FoldData
 from nas.models.forward import kernels_of, run_forward
 from nas.models.network import initial_weights
-from nas.models.training import encode_labels
-from nas.spec import Task, TrialSpec
+from nas.models.training import encode_labels, make_loss
+from nas.spec import TrialSpec
 
 JACOBIAN_FLOOR = 1e-5  # k in Mellor et al. 2020
 
@@ -59,7 +59,7 @@ def untrained_scores(spec: TrialSpec, seed: int, batch: FoldData) -> UntrainedSc
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([*kernels, x])
         passed = run_forward(spec, tensors, x)
-        loss = _loss(spec.problem.task, y, passed.outputs)
+        loss = _loss(spec, y, passed.outputs)
         total = tf.reduce_sum(passed.outputs)
     forward = drawing + took()
     values, seconds = {}, {}
@@ -185,13 +185,16 @@ def jacobian_covariance(gradients: NDArray[np.float32]) -> float:
     return float(-np.mean(np.log(eigenvalues) + 1.0 / eigenvalues))
 
 
-def _loss(task: Task, targets: Any, outputs: Any) -> Any:
+def _loss(spec: TrialSpec, targets: Any, outputs: Any) -> Any:
     """The mean loss, without label smoothing; Keras's losses take several times as long."""
-    if task == "multiclass":
+    if spec.loss == "squared":
+        return tf.reduce_mean(tf.square(outputs - targets))
+    if spec.loss == "cross_entropy" and spec.problem.task == "multiclass":
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, outputs))
-    if task == "binary":
-        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs))
-    return tf.reduce_mean(tf.square(outputs - targets))
+    if spec.loss in ("cross_entropy", "logistic"):
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs)
+        return tf.reduce_mean(tf.reduce_sum(losses, axis=1))
+    return make_loss(spec.problem, spec.training)(targets, outputs)
 
 
 def _log_ratio(a: float, b: float) -> float:
