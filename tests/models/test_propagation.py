@@ -116,6 +116,21 @@ def test_synflow_is_the_sum_of_weights_times_their_gradients(network: dict[str, 
     assert synflow(spec, weights) == pytest.approx(np.log(expected), rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic"])
+def test_a_convolution_over_one_pixel_is_a_dense_layer(loss: str) -> None:
+    dense = make_spec(layers="fc5-fc4", residual=True, loss=loss)
+    problem = replace(dense.problem, image_shape=(1, 1, dense.problem.n_inputs))
+    space = SearchSpace({"layers": "5c1-4c1", "residual": True, "loss": loss}, network="cnn")
+    convolutional = space.sample(RandomSuggester(0), problem)
+    batch = make_batch(problem)
+
+    # Glorot's bounds are the same for a kernel of one pixel, and so are the weights drawn.
+    scores = [untrained_scores(spec, 3, batch).values for spec in (dense, convolutional)]
+
+    for name, value in scores[0].items():
+        assert scores[1][name] == pytest.approx(value, rel=1e-4), name
+
+
 def test_synflow_of_a_chain_by_hand() -> None:
     spec = make_spec(Problem("regression", 2, 1), depth=1, width=2)
     weights = [
