@@ -35,6 +35,7 @@ def test_as_a_table(nas, folder: Path) -> None:
     assert max(map(len, text.split("\n\n")[1].splitlines()[:7])) <= 80
 
 
+@pytest.mark.slow
 def test_two_processes_within_a_time(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nas", *SMALL, "--workers", "2", "--timeout", "1", "--json"],
