@@ -63,10 +63,10 @@ def _compare(trained: Sequence[Trained]) -> str:
             f"- {name}: published {low:.4f} to {high:.4f}, here {min(means):.4f} to "
             f"{max(means):.4f} (means over seeds; {inside} of {len(means)} within)"
         )
-    seconds = [float(n.seconds.mean()) for n in trained]
+    seconds = [n.seconds for n in trained]
     lines.append(
         f"- time: published 84 to 171 s without a trend, here {min(seconds):.1f} to "
-        f"{max(seconds):.1f} s for a network, two at once"
+        f"{max(seconds):.1f} s for a network, whose seeds train together"
     )
     pairs = real_differences(trained)
     if not pairs:

@@ -50,7 +50,7 @@ def results_table(networks: Sequence[Trained], columns: Sequence[str] = tuple(CO
     rows = []
     for network in networks:
         cells = [
-            spread(network.seconds if c == "time" else getattr(network, c), 1 if c == "time" else 4)
+            f"{network.seconds:.1f}" if c == "time" else spread(getattr(network, c))
             for c in columns
         ]
         rows.append([network.name, *cells, *(network.published.get(c, "–") for c in published)])

@@ -41,11 +41,11 @@ def reproduce(name: str, output: Path, quick: bool, n_workers: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     options = quick_data(study.data) if quick else study.data
-    parts = open_parts(options, n_workers)
-    rows = f"{len(parts.split.development):,} training and {len(parts.split.test):,} test rows"
     seeds = 2 if quick else study.n_seeds
+    parts = open_parts(options, n_workers, seeds)
+    rows = f"{len(parts.split.development):,} training and {len(parts.split.test):,} test rows"
     try:
-        trained = train_networks(parts, study.family, study.networks(quick), seeds)
+        trained = train_networks(parts, study.family, study.networks(quick))
     finally:
         parts.pool.close()
     repeated = time.monotonic() - started

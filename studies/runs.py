@@ -17,10 +17,10 @@ from nas.cli.search import encode_data
 from nas.data import DataOptions, Dataset, Fold, Split, SplitOptions, load_dataset, split_dataset
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
-from nas.search.proposals import derive_seed
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
 
+SEED = 0  # from which those of the networks' seeds are drawn
 console = Console(highlight=False, stderr=True)
 
 
@@ -47,11 +47,11 @@ class Trained:
         train_loss: Mean loss of the last epoch, penalties included.
         train_value: Accuracy on the training rows afterwards.
         test_loss, test_value: The same on the test rows, without penalties.
-        seconds: Training time.
+        seconds: Training time of one; all seeds train together.
         epochs: Epochs run.
         causes: What is wrong with the first one, in the order of evidence, with the evidence.
         spec: The network.
-        results: Everything else.
+        result: Everything else.
     """
 
     name: str
@@ -60,11 +60,11 @@ class Trained:
     train_value: np.ndarray
     test_loss: np.ndarray
     test_value: np.ndarray
-    seconds: np.ndarray
+    seconds: float
     epochs: np.ndarray
     causes: tuple[tuple[str, str], ...]
     spec: TrialSpec
-    results: tuple[TrialResult, ...]
+    result: TrialResult
 
 
 @dataclass(frozen=True)
@@ -77,50 +77,46 @@ class Parts:
     pool: WorkerPool
 
 
-def open_parts(options: DataOptions, n_workers: int, test_size: float = 0.2) -> Parts:
-    """Loads the data and has the workers ready; the test part is the data's own, if it has one."""
+def open_parts(options: DataOptions, n_workers: int, n_seeds: int, test_size: float = 0.2) -> Parts:
+    """Loads the data and has the workers ready; the test part is the data's own, if it has one.
+
+    Each seed is a fold of its own, with the same rows: an engine trains all of a network's folds
+    at once, and draws weights, batches and dropout of each by themselves.
+    """
     pool = WorkerPool(n_workers)
     dataset = load_dataset(options)
     whole = split_dataset(dataset, SplitOptions(folds=1, test_size=test_size))
     split = replace(whole, folds=(Fold(whole.development, whole.test),))
-    encoded = pool.call(encode_data, dataset, split)
-    pool.load(encoded, METRICS["accuracy"], "auto")
-    return Parts(dataset, split, dataset.problem(encoded[0].x_train.shape[1]), pool)
+    (encoded,) = pool.call(encode_data, dataset, split)
+    pool.load([encoded] * n_seeds, METRICS["accuracy"], "auto")
+    return Parts(dataset, split, dataset.problem(encoded.x_train.shape[1]), pool)
 
 
-def train_networks(
-    parts: Parts, family: str, networks: Sequence[Network], n_seeds: int
-) -> list[Trained]:
-    """Trains each network with so many seeds, as many at once as there are workers."""
+def train_networks(parts: Parts, family: str, networks: Sequence[Network]) -> list[Trained]:
+    """Trains all networks with all seeds, as many at once as there are workers."""
     specs = [
         SearchSpace(network.settings, network=family).sample(RandomSuggester(0), parts.problem)
         for network in networks
     ]
-    jobs = [(index, seed) for seed in range(n_seeds) for index in range(len(networks))]
-    results = _train(parts.pool, [(specs[index], derive_seed(seed)) for index, seed in jobs])
-    by_network: dict[int, list[TrialResult]] = {index: [] for index in range(len(networks))}
-    for (index, _), result in zip(jobs, results, strict=True):
-        by_network[index].append(result)
-    return [
-        _summarize(network, specs[index], by_network[index])
-        for index, network in enumerate(networks)
-    ]
+    results = _train(parts.pool, specs)
+    rows = zip(networks, specs, results, strict=True)
+    return [_summarize(network, spec, result) for network, spec, result in rows]
 
 
-def _train(pool: WorkerPool, jobs: Sequence[tuple[TrialSpec, int]]) -> list[TrialResult]:
+def _train(pool: WorkerPool, specs: Sequence[TrialSpec]) -> list[TrialResult]:
     results: dict[int, TrialResult] = {}
-    waiting = list(enumerate(jobs))[::-1]
+    waiting = list(enumerate(specs))[::-1]
     running: set[int] = set()
     started = time.monotonic()
     with console.status("") as status:
         while waiting or running:
             while waiting and len(running) < pool.slots:
-                number, (spec, seed) = waiting.pop()
+                number, spec = waiting.pop()
                 running.add(number)
-                pool.submit(number, spec, seed)
+                pool.submit(number, spec, SEED)
             report = pool.wait(0.5)
             minutes = (time.monotonic() - started) / 60.0
-            status.update(f"{len(results)} of {len(jobs)} trained, {minutes:.1f} minutes")
+            status.update(f"{len(results)} of {len(specs)} trained, {minutes:.1f} minutes")
             if report is None:
                 continue
             if report.failure:
@@ -130,27 +126,25 @@ def _train(pool: WorkerPool, jobs: Sequence[tuple[TrialSpec, int]]) -> list[Tria
             elif report.result is not None:
                 results[report.job] = report.result
                 running.discard(report.job)
-    return [results[number] for number in range(len(jobs))]
+    return [results[number] for number in range(len(specs))]
 
 
-def _summarize(network: Network, spec: TrialSpec, results: Sequence[TrialResult]) -> Trained:
-    first = results[0]
+def _summarize(network: Network, spec: TrialSpec, result: TrialResult) -> Trained:
     causes: tuple[tuple[str, str], ...] = ()
-    if first.examination is not None:
-        found = find_causes(spec, first.curves, first.examination)
+    if result.examination is not None:
+        found = find_causes(spec, result.curves, result.examination)
         causes = tuple((TITLES[name], evidence) for name, _, evidence in found)
-    last = [result.epochs[0] - 1 for result in results]
-    pairs = list(zip(results, last, strict=True))
+    last = [(epochs - 1, seed) for seed, epochs in enumerate(result.epochs)]
     return Trained(
         name=network.name,
         published=network.published or {},
-        train_loss=np.array([r.curves.train_loss[e][0] for r, e in pairs]),
-        train_value=np.array([r.train_values[0] for r in results]),
-        test_loss=np.array([r.curves.val_loss[e][0] for r, e in pairs]),
-        test_value=np.array([r.fold_values[0] for r in results]),
-        seconds=np.array([r.seconds for r in results]),
-        epochs=np.array([r.epochs[0] for r in results]),
+        train_loss=np.array([result.curves.train_loss[epoch][seed] for epoch, seed in last]),
+        train_value=np.array(result.train_values),
+        test_loss=np.array([result.curves.val_loss[epoch][seed] for epoch, seed in last]),
+        test_value=np.array(result.fold_values),
+        seconds=result.seconds / len(last),
+        epochs=np.array(result.epochs),
         causes=causes,
         spec=spec,
-        results=tuple(results),
+        result=result,
     )

@@ -45,7 +45,7 @@ def networks(quick: bool) -> Sequence[Network]:
 
 def tell(trained: Sequence[Trained], record: StudyRecord) -> Told:
     mean = {network.name: float(network.test_value.mean()) for network in trained}
-    exam = trained[0].results[0].examination
+    exam = trained[0].result.examination
     assert exam is not None
     best = max(mean, key=lambda name: mean[name])
     pairs = [pair for pair in real_differences(trained) if "shallow" in pair[:2]]
@@ -69,7 +69,7 @@ def _depth(trained: Sequence[Trained]) -> str:
     """How far signals and gradients get in each network."""
     lines = []
     for network in trained:
-        exam = network.results[0].examination
+        exam = network.result.examination
         assert exam is not None
         ratio = exam.gradient_before[0] / max(exam.gradient_before[-1], 1e-30)
         lines.append(
