@@ -2,7 +2,7 @@
 
 python studies/reproduce.py depth_1_to_10        # one study
 python studies/reproduce.py                      # all of them, under an hour on two cores
-python studies/reproduce.py --quick --output /tmp/studies
+python studies/reproduce.py --quick --output quick_studies
 """
 
 import argparse
