@@ -95,7 +95,7 @@ find? With `--tensorboard DIR` the search below writes its graph and curves for 
 """,
     data=DataOptions("mnist", scaling="unit"),
     networks=networks,
-    n_seeds=3,
+    n_seeds=2,
     tell=tell,
     caption="Test accuracy of each network; diamonds are published",
 )
