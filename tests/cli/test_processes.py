@@ -72,7 +72,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return finish(folder)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
     folder: Path, uninterrupted: list[dict], how: signal.Signals
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
     assert all(t["outcome"] != "running" for t in resumed)
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_finds_the_same(folder: Path) -> None:
     runs = []
     for workers in ("1", "2"):

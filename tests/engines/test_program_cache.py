@@ -77,6 +77,7 @@ def test_does_without_where_nothing_can_be_kept(
     tidy_program_cache("")  # and does no harm
 
 
+@pytest.mark.slow
 def test_a_second_search_compiles_nothing_and_finds_the_same(home: Path, tmp_path: Path) -> None:
     space = tmp_path / "space.yaml"
     space.write_text("depth: 1\nwidth: [8, 40]\nepochs: 1\nbatch_size: 64\n")
