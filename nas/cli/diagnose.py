@@ -53,22 +53,22 @@ def train(
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(help="Study that it is recorded in. [default: the space's name]"),
+        typer.Option(help="Study that it is recorded in. \\[default: the space's name]"),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the data lies, as for nas search. [default: the study's, or the space's]"
+            help="Where the data lies, as for nas search. \\[default: the study's, or the space's]"
         ),
     ] = None,
     target: Annotated[str | None, typer.Option(help="Target column of a table.")] = None,
     metric: Annotated[
-        str | None, typer.Option(help="What a new study is scored by. [default: by the task]")
+        str | None, typer.Option(help="What a new study is scored by. \\[default: by the task]")
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=1, help="Folds of a new study. [default: 5]")
+        int | None, typer.Option(min=1, help="Folds of a new study. \\[default: 5]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of a new study. [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of a new study. \\[default: 0]")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     tensorboard: TensorboardOption = None,
     as_json: JsonOption = False,
@@ -157,7 +157,7 @@ def train(
 def diagnose(
     trial: Annotated[
         int | None,
-        typer.Option(help="Number of a trial. [default: the whole study]"),
+        typer.Option(help="Number of a trial. \\[default: the whole study]"),
     ] = None,
     study: StudyOption = None,
     storage: StorageOption = DEFAULT_STORAGE,

@@ -39,7 +39,7 @@ def explain(
         list[str] | None,
         typer.Option(
             help="A parameter to explain; may be repeated. "
-            "[default: depth (or blocks) where it was searched, else the most important one]",
+            "\\[default: depth (or blocks) where it was searched, else the most important one]",
         ),
     ] = None,
     storage: StorageOption = DEFAULT_STORAGE,

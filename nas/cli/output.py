@@ -19,7 +19,7 @@ from nas import DEFAULT_STORAGE
 console = Console(highlight=False, markup=False, emoji=False)
 
 StudyOption = Annotated[
-    str | None, typer.Option("--study", help="Name of the study. [default: the latest]")
+    str | None, typer.Option("--study", help="Name of the study. \\[default: the latest]")
 ]
 StorageOption = Annotated[
     str,

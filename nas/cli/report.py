@@ -28,7 +28,7 @@ def report(
         Format | None,
         typer.Option(
             "--format",
-            help="One HTML file, or Markdown with a folder of pictures. [default: by the ending]",
+            help="One HTML file, or Markdown with a folder of pictures. \\[default: by the ending]",
         ),
     ] = None,
     baselines: Annotated[

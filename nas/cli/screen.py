@@ -48,7 +48,7 @@ def screen(
         int | None,
         typer.Option(
             min=8,
-            help="Networks to train, for the true score. [default: as many as --timeout allows]",
+            help="Networks to train, for the true score. \\[default: as many as --timeout allows]",
         ),
     ] = None,
     data: SourceOption = None,
@@ -65,7 +65,7 @@ def screen(
         str | None,
         typer.Option(
             help="accuracy, balanced_accuracy, f1, auc, log_loss; r2, rmse, mae. "
-            "[default: accuracy or r2]"
+            "\\[default: accuracy or r2]"
         ),
     ] = None,
     folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
@@ -83,7 +83,7 @@ def screen(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes that train; 1 trains in this one. [default: the cores]"
+            min=1, help="Processes that train; 1 trains in this one. \\[default: the cores]"
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -75,7 +75,7 @@ def show(
         str | None,
         typer.Option(
             help="Shape of a row, such as 28x28x1 or 64, for what a notation means. "
-            "[default: that of the data, or 28x28x1]"
+            "\\[default: that of the data, or 28x28x1]"
         ),
     ] = None,
     outputs: Annotated[int, typer.Option(min=1, help="Units of the output layer.")] = 10,

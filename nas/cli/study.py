@@ -152,7 +152,7 @@ def list_studies(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption =
 
 @app.command()
 def show(
-    study: Annotated[str | None, typer.Argument(help="[default: the latest]")] = None,
+    study: Annotated[str | None, typer.Argument(help="\\[default: the latest]")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
 ) -> None:
