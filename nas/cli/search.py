@@ -31,6 +31,7 @@ from nas.cli.output import (
     default_model_path,
     say,
     score,
+    show_command,
     show_params,
     with_interval,
     working,
@@ -265,7 +266,9 @@ def search(
     if runs:
         say(f"tensorboard --logdir {tensorboard}", "Runs")
     quoted = shlex.quote(name)
-    say(f"nas report --study {quoted}, nas explain --study {quoted}, nas dashboard", "Next")
+    show_command(f"nas report --study {quoted}", storage, "Next")
+    show_command(f"nas explain --study {quoted}", storage, " ")
+    show_command("nas dashboard", storage, " ")
     sys.stdout.flush()
 
 
