@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.trial import TrialState
+from work import SPACE, console
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.engines.pool import Pool, Report
@@ -119,3 +120,28 @@ def share_busy(trials: Any, n_workers: int) -> float:
     last: datetime = max(t.datetime_complete for t in counted)
     training = sum(t.user_attrs["seconds"] for t in counted)
     return float(training / (n_workers * (last - first).total_seconds()))
+
+
+def run_overheads(seconds: float | None, n_trials: int, workers: int | None) -> dict[str, Any]:
+    """What storage and sampler cost, and how busy workers are while halving prunes.
+
+    Args:
+        seconds: Wall time of `nas search` for as many trials, if it was measured.
+        n_trials: Trials of the comparison.
+        workers: Workers of the default search; None for all cores.
+    """
+    report: dict[str, Any] = {}
+    for sampler in ("random", "tpe"):
+        cost = search_without_training(SPACE, n_trials, sampler)
+        report[sampler] = cost
+        share = f", {cost / seconds:.1%} of the search's time" if seconds else ""
+        console.print(
+            f"Storage, sampler ({sampler}) and loop: {cost:.1f} processor seconds for {n_trials} "
+            f"trials{share}."
+        )
+    report["halving"] = halving = default_search(n_trials, workers)
+    console.print(
+        f"Default search with halving, {n_trials} trials: {halving['seconds']:.0f} s, "
+        f"{halving['pruned']} pruned; workers busy {halving['busy']:.1%} of the time."
+    )
+    return report

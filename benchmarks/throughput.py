@@ -14,166 +14,24 @@ KerasTuner is measured where it is installed (`pip install keras-tuner`).
 
 import argparse
 import gc
-import itertools
 import json
 import math
-import os
-import platform
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import cnn
+import memory
+import mnist
 import numpy as np
 import peers
-from rich.console import Console
+from machine import describe_machine, gemm_gflops
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-from nas.space import RandomSuggester, Range, SearchSpace
-from nas.spec import Problem, TrialSpec
-
-if TYPE_CHECKING:
-    from nas.data import FoldData
-    from nas.engines.base import Engine
-    from nas.engines.program import Shape
-
-SPACE = SearchSpace(
-    {
-        "depth": Range(1, 4),
-        "width": [32, 64, 128],
-        "activation": ["relu", "gelu", "tanh", "sigmoid"],
-        "optimizer": ["adam", "sgd", "rmsprop"],
-        "learning_rate": Range(1e-4, 1e-2, log=True),
-        "l2": Range(1e-7, 1e-2, log=True),
-        "dropout": Range(0.0, 0.5),
-        "batch_size": 32,
-        "epochs": 20,
-    },
-    name="throughput",
-)
-PACKAGES = ("nas", "tensorflow", "keras", "numpy", "scikit-learn", "keras-tuner", "optuna")
-
-MNIST_TRAIN_ROWS = 48_000  # of the 60,000; the rest validates
-MNIST_DEPTHS = (1, 4, 10)
-
-MEMORY_EVERY = 50  # trials between two looks at the memory
-MEMORY_FROM = 100  # trials until everything that is kept once is there
-MEMORY_EPOCHS = 2
-
-console = Console(highlight=False, markup=False, emoji=False)
-
-
-# The work
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is trained: trial `k` has `specs[k]` and `seeds[k]`."""
-
-    folds: tuple["FoldData", ...]
-    specs: list[TrialSpec]
-    seeds: list[int]
-
-    def sample(self, n: int) -> list[int]:
-        """Numbers of `n` trials, evenly spread over all of them in order of their weights."""
-        by_size = sorted(range(len(self.specs)), key=lambda k: self.specs[k].n_weights)
-        n = min(n, len(by_size))
-        return sorted(by_size[int((i + 0.5) * len(by_size) / n)] for i in range(n))
-
-
-def digits_work(n_trials: int) -> Work:
-    """The trials that `nas search` proposes, on its folds."""
-    from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
-    from nas.models.preprocessing import encode_folds
-
-    dataset = load_dataset(DataOptions("digits"))
-    folds = encode_folds(dataset, split_dataset(dataset, SplitOptions()).folds)
-    problem = Problem("multiclass", folds[0].x_train.shape[1], dataset.n_outputs)
-    specs, seeds = draw_trials(n_trials, problem)
-    return Work(folds, specs, seeds)
-
-
-def draw_trials(n_trials: int, problem: Problem) -> tuple[list[TrialSpec], list[int]]:
-    """Specifications and seeds of a random search, in its order."""
-    import optuna
-
-    from nas.search.proposals import derive_seed, make_sampler
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study()
-    specs, seeds = [], []
-    for index in range(n_trials):
-        study.sampler = make_sampler("random", 0, index, 0)
-        specs.append(SPACE.sample(study.ask(), problem))
-        seeds.append(derive_seed(0, index))
-    return specs, seeds
-
-
-def useful_flops(spec: TrialSpec, n_rows: float, folds: int) -> float:
-    """Arithmetic that no way can avoid: that of the matrix products.
-
-    A multiplication and an addition for each kernel weight and row, once forwards and twice
-    backwards. (The first layer's gradient by its inputs is counted, though nobody needs it.)
-
-    Args:
-        spec: The trial.
-        n_rows: Training rows of a fold, as a mean.
-        folds: Number of folds.
-    """
-    sizes = [spec.problem.n_inputs, *spec.architecture.units, spec.problem.n_outputs]
-    kernels = sum(a * b for a, b in itertools.pairwise(sizes))
-    return 6.0 * kernels * n_rows * spec.training.epochs * folds
-
-
-# The machine
-
-
-def machine() -> dict[str, Any]:
-    """What the times depend on."""
-    model = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        model = names[0] if names else model
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "cpu": model,
-        "cores": len(peers.usable_cpus()),
-        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "versions": versions,
-    }
-
-
-def gemm_gflops(threads: int, size: int = 2048, repeats: int = 5) -> float:
-    """Rate of large products of 32-bit matrices, one for each thread at once; the best of some."""
-    from threadpoolctl import threadpool_limits
-
-    generator = np.random.default_rng(0)
-    a, b = generator.random((2, size, size), dtype=np.float32)
-    targets = [np.empty_like(a) for _ in range(threads)]
-    best = math.inf
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for _ in range(repeats):
-            started = time.perf_counter()
-            list(pool.map(lambda target: np.matmul(a, b, out=target), targets))
-            best = min(best, time.perf_counter() - started)
-    return threads * 2 * size**3 / best / 1e9
-
-
-# The rows
+from work import SPACE, Work, console, digits_work, useful_flops
 
 
 @dataclass(frozen=True)
@@ -370,175 +228,6 @@ def arithmetic(work: Work, gflops: dict[str, float], nas: dict[str, Any] | None)
     return numbers
 
 
-# Larger data
-
-
-def mnist_fold() -> "FoldData":
-    """48,000 rows that train and 12,000 that validate, all of MNIST's training part."""
-    from nas.data import FoldData
-
-    folder = Path(os.environ.get("NAS_DATA_DIR", "../shared/data"))
-    with np.load(folder / "mnist.npz") as arrays:
-        x, y = arrays["x_train"].reshape(60_000, -1), arrays["y_train"].astype(np.int64)
-    n = MNIST_TRAIN_ROWS
-    mean, scale = np.float32(x[:n].mean()), np.float32(x[:n].std())
-    x = (x.astype(np.float32) - mean) / scale
-    return FoldData("multiclass", x[:n], y[:n], x[n:], y[n:], 0.0, 1.0)
-
-
-def run_mnist(engine: "type[Engine]") -> list[dict[str, Any]]:
-    """Seconds an epoch of `model.fit` and of an engine, by depth."""
-    fold = mnist_fold()
-    rows: list[dict[str, Any]] = []
-    with console.status("MNIST") as status:
-        for depth in MNIST_DEPTHS:
-            status.update(f"MNIST, depth {depth}")
-            space = SearchSpace(
-                {
-                    "depth": depth,
-                    "width": 50,
-                    "activation": "relu",
-                    "optimizer": "adam",
-                    "learning_rate": 0.001,
-                    "batch_size": 32,
-                    "epochs": peers.MNIST_EPOCHS,
-                }
-            )
-            spec = space.sample(
-                RandomSuggester(0), Problem("multiclass", fold.x_train.shape[1], 10)
-            )
-            epochs = {
-                "fit": peers.fit_epochs(fold, spec),
-                "engine": peers.engine_epochs(engine, fold, spec),
-            }
-            flops = useful_flops(spec, len(fold.y_train), 1) / spec.training.epochs / 1e9
-            rows.append({"depth": depth, "useful_gflop_per_epoch": flops, "seconds": epochs})
-    table = Table("MNIST, depth", "s / epoch, fit", f"{engine.name} engine", "x fit", box=None)
-    for row in rows:
-        fit, own = (float(np.mean(row["seconds"][way][1:])) for way in ("fit", "engine"))
-        row |= {"fit_epoch": fit, "engine_epoch": own, "times_fit": fit / own}
-        table.add_row(str(row["depth"]), f"{fit:.2f}", f"{own:.2f}", f"{fit / own:.1f}")
-    console.print(table)
-    return rows
-
-
-# Memory
-
-
-def resident_megabytes() -> float:
-    """Memory of this process and of all that it started, in MB; of Linux only."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        parents[int(path.parent.name)] = int(fields[1])
-    family = {os.getpid()}
-    while grown := {child for child, parent in parents.items() if parent in family} - family:
-        family |= grown
-    pages = 0
-    for process in family:
-        try:
-            pages += int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1])
-        except OSError:
-            continue
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def memory_growth(
-    engine: "Engine",
-    specs: Sequence[TrialSpec],
-    seeds: Sequence[int],
-    tick: peers.Tick,
-    start: int = MEMORY_FROM,
-    every: int = MEMORY_EVERY,
-) -> dict[str, Any]:
-    """Trains trials one by one, and how much memory each leaves behind.
-
-    Returns:
-        Numbers of trials, the MB after them, and the slope of a straight line through those
-        after the first `start` trials; None with less than two.
-    """
-    counts, megabytes = [], []
-    for count, (spec, seed) in enumerate(zip(specs, seeds, strict=True), start=1):
-        cohort = engine.start([spec], [seed])
-        while cohort.running().any():
-            cohort.advance()
-        cohort.finish()
-        del cohort
-        tick()
-        if count % every == 0:
-            counts.append(count)
-            megabytes.append(resident_megabytes())
-    n_late = sum(count >= start for count in counts)
-    slope = None
-    if n_late > 1:
-        slope = float(np.polyfit(counts[-n_late:], megabytes[-n_late:], 1)[0])
-    return {"trials": counts, "megabytes": megabytes, "megabytes_per_trial": slope}
-
-
-def run_memory(engine: "type[Engine]", work: Work, n_trials: int) -> dict[str, Any]:
-    """`memory_growth` of an engine on further trials of the space, with few epochs."""
-    from nas.metrics import METRICS
-
-    drawn, seeds = draw_trials(n_trials, work.specs[0].problem)
-    specs = [replace(s, training=replace(s.training, epochs=MEMORY_EPOCHS)) for s in drawn]
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Memory", total=n_trials)
-        trained: Any = engine(work.folds, METRICS["accuracy"])
-        growth = memory_growth(trained, specs, seeds, lambda: progress.advance(task))
-    slope = growth["megabytes_per_trial"]
-    last = growth["megabytes"][-1] if growth["megabytes"] else None
-    console.print(
-        f"Memory, {engine.name} engine: {_number(slope, '.3f')} MB a trial after the first "
-        f"{MEMORY_FROM}; {_number(last, ',.0f')} MB after {n_trials} trials of {MEMORY_EPOCHS} "
-        "epochs."
-    )
-    if engine.name == "compiled":
-        growth["shapes"], growth["programs"] = count_programs(trained.shapes)
-        console.print(f"{growth['programs']} compiled programs for {growth['shapes']} shapes.")
-    return growth
-
-
-def count_programs(shapes: "set[Shape]") -> tuple[int, int]:
-    """Shapes that were trained, and the programs that were compiled for them."""
-    from nas.engines.program import compile_epoch
-
-    programs = [compile_epoch(shape).experimental_get_tracing_count() for shape in shapes]
-    return len(shapes), sum(programs)
-
-
-# Everything but training
-
-
-def run_overheads(seconds: float | None, n_trials: int, workers: int | None) -> dict[str, Any]:
-    """What storage and sampler cost, and how busy workers are while halving prunes.
-
-    Args:
-        seconds: Wall time of `nas search` for as many trials, if it was measured.
-        n_trials: Trials of the comparison.
-        workers: Workers of the default search; None for all cores.
-    """
-    import overheads
-
-    report: dict[str, Any] = {}
-    for sampler in ("random", "tpe"):
-        cost = overheads.search_without_training(SPACE, n_trials, sampler)
-        report[sampler] = cost
-        share = f", {cost / seconds:.1%} of the search's time" if seconds else ""
-        console.print(
-            f"Storage, sampler ({sampler}) and loop: {cost:.1f} processor seconds for {n_trials} "
-            f"trials{share}."
-        )
-    report["halving"] = halving = overheads.default_search(n_trials, workers)
-    console.print(
-        f"Default search with halving, {n_trials} trials: {halving['seconds']:.0f} s, "
-        f"{halving['pruned']} pruned; workers busy {halving['busy']:.1%} of the time."
-    )
-    return report
-
-
 # The command
 
 
@@ -582,7 +271,7 @@ def main() -> None:
     arguments = parse_arguments()
     from nas.engines.startup import start_tensorflow
 
-    facts = machine()
+    facts = describe_machine()
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     console.print(f"{facts['cores']} cores, {facts['cpu']}; {versions}")
     if (facts["load_before"] or 0.0) > 0.3:
@@ -622,7 +311,7 @@ def main() -> None:
         )
         save()
     if arguments.mnist:
-        report["mnist"] = run_mnist(peers.engine_class(arguments.engine))
+        report["mnist"] = mnist.run_mnist(peers.engine_class(arguments.engine))
         save()
     if arguments.cnn is not None:
         report["cnn"] = cnn.run_cnn(
@@ -633,11 +322,15 @@ def main() -> None:
         )
         save()
     if arguments.memory is not None:
-        report["memory"] = run_memory(peers.engine_class(arguments.engine), work, arguments.memory)
+        report["memory"] = memory.run_memory(
+            peers.engine_class(arguments.engine), work, arguments.memory
+        )
         save()
     if arguments.overheads:
+        import overheads  # and with it the whole search
+
         seconds = nas.get("seconds") if nas is not None and "failed" not in nas else None
-        report["overheads"] = run_overheads(seconds, arguments.trials, arguments.workers)
+        report["overheads"] = overheads.run_overheads(seconds, arguments.trials, arguments.workers)
         save()
 
 
