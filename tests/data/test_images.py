@@ -8,25 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from sources import fails, load
 
-from nas.data import (
-    DataOptions,
-    Schema,
-    SplitOptions,
-    image_names,
-    load_dataset,
-    load_features,
-    split_dataset,
-)
-from nas.errors import NasError
+from nas.data import Schema, SplitOptions, image_names, load_features, split_dataset
 
 DIGITS = load_digits()
 PIXELS = (DIGITS.images * 15).astype(np.uint8)  # of 0 to 15 there, of 0 to 240 here
 GREY = Schema((), (8, 8))
-
-
-def load(source, **options):
-    return load_dataset(DataOptions(str(source), **options))
 
 
 def put(path: Path, pixels, **saving) -> Path:
@@ -50,17 +38,6 @@ def coloured(pixels, channel=0):
     colour = np.zeros((*pixels.shape, 3), np.uint8)
     colour[..., channel] = pixels
     return colour
-
-
-def fails(call, where="", received="", expected="", fix=""):
-    with pytest.raises(NasError) as caught:
-        call()
-    error = caught.value
-    assert str(where) in error.where
-    assert received in error.received
-    assert expected in error.expected
-    assert fix in error.fix
-    assert "\n" not in str(error)
 
 
 # Classes

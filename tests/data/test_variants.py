@@ -4,16 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_wine
+from sources import fails, load
 
-from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
-from nas.errors import NasError
+from nas.data import SplitOptions, split_dataset
 
 DIGITS = load_digits()
 N_TRAIN = 1200  # of the digits, in the file that brings a test part
-
-
-def load(source, **options):
-    return load_dataset(DataOptions(str(source), **options))
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +34,6 @@ def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "wine.csv"
     frame.to_csv(path, index=False)
     return path
-
-
-def fails(call, where, received, expected="", fix=""):
-    with pytest.raises(NasError) as caught:
-        call()
-    error = caught.value
-    assert error.where == where
-    assert received in error.received
-    assert expected in error.expected
-    assert fix in error.fix
-    assert "\n" not in str(error)
 
 
 # Some classes

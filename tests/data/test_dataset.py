@@ -1,0 +1,113 @@
+"""What is inferred from a target, and the identity of a data set."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sources import N, fails, frame, load, write
+
+from nas.data import DataOptions, Schema, load_dataset
+
+
+@pytest.mark.parametrize(
+    "target, task, classes",
+    [
+        (["no", "yes"], "binary", ("no", "yes")),
+        (["c", "a", "b"], "multiclass", ("a", "b", "c")),
+        ([0, 1], "binary", (0, 1)),
+        ([3, 7], "binary", (3, 7)),
+        ([1, 2, 3], "multiclass", (1, 2, 3)),
+        ([1.0, 2.0, 3.0], "multiclass", (1, 2, 3)),
+        ([True, False], "binary", ("False", "True")),
+        ([0.5, 1.5], "regression", ()),
+        ([0.5, 1, 2], "regression", ()),
+        (["1", "2", "x"], "multiclass", ("1", "2", "x")),
+        (list(range(8)), "multiclass", tuple(range(8))),
+        # Fewer than five rows each.
+        (list(range(9)), "regression", ()),
+    ],
+)
+def test_the_task_is_inferred(tmp_path, target, task, classes):
+    values = [target[k % len(target)] for k in range(N)]
+    dataset = load(write(tmp_path, frame(y=values)), target="y")
+    assert (dataset.task, dataset.classes) == (task, classes)
+    if task == "regression":
+        assert dataset.y.tolist() == values
+    else:
+        labels = [dataset.classes[code] for code in dataset.y]
+        assert labels == [type(label)(value) for label, value in zip(labels, values, strict=True)]
+
+
+@pytest.mark.parametrize("n_values, task", [(20, "multiclass"), (21, "regression")])
+def test_more_than_twenty_numbers_are_a_regression_target(tmp_path, n_values, task):
+    table = pd.DataFrame({"a": np.arange(420.0), "y": np.arange(420) % n_values})
+    assert load(write(tmp_path, table), target="y").task == task
+
+
+def test_the_task_can_be_given(tmp_path):
+    path = write(tmp_path, frame(y=[1, 2] * (N // 2)))
+    assert load(path, target="y", task="regression").y.tolist() == [1.0, 2.0] * (N // 2)
+    many = load(path, target="y", task="multiclass")
+    assert (many.classes, many.n_outputs) == ((1, 2), 2)
+
+
+def test_a_target_of_one_class(tmp_path):
+    path = write(tmp_path, frame(y="yes"))
+    fails(lambda: load(path, target="y"), "data.csv: y", "one value only (yes)", "two classes")
+
+
+@pytest.mark.parametrize(
+    "target, task, received, expected",
+    [
+        (["no", "yes"], "regression", "the target is text (such as 'no')", "numbers"),
+        ([1, 2, 3], "binary", "the target has 3 values", "2 for a binary task"),
+        (["p", "q", "r"], "binary", "the target has 3 values", "2 for a binary task"),
+    ],
+)
+def test_a_task_that_does_not_fit(tmp_path, target, task, received, expected):
+    path = write(tmp_path, frame(y=[target[k % len(target)] for k in range(N)]))
+    fails(lambda: load(path, target="y", task=task), "data.csv: y", received, expected, "--task")
+
+
+def test_too_many_classes(tmp_path):
+    table = pd.DataFrame({"a": np.arange(300.0), "y": [f"t{k}" for k in range(300)]})
+    path = write(tmp_path, table)
+    received = "300 different values in 300 rows"
+    fails(lambda: load(path, target="y"), "data.csv: y", received, "classes with several rows")
+
+
+def test_the_same_data_has_the_same_hash(tmp_path):
+    table = frame(c=["u", "v"] * (N // 2))
+    hashes = {load(write(tmp_path, table, name), target="y").hash() for name in ("a.csv", "b.csv")}
+    assert len(hashes) == 1
+
+
+def test_any_other_data_has_another_hash(tmp_path):
+    table = frame(b=np.arange(N) % 3, c=["u", "v"] * (N // 2))
+    variants = [
+        (table, {}),
+        (table.assign(a=table["a"].where(table.index != 7, 99)), {}),
+        (table.assign(c=table["c"].where(table.index != 7, "w")), {}),
+        (table.assign(y=table["y"].where(table.index != 7, "no")), {}),
+        (table.rename(columns={"b": "bb"}), {}),
+        (table.iloc[::-1], {}),
+        (table, {"groups": "b"}),
+        (table, {"drop": ("b",)}),
+        (table, {"categorical": ("b",)}),
+        (table, {"task": "multiclass"}),
+        (table, {"scaling": "unit"}),
+        (table, {"scaling": "symmetric"}),
+        (table, {"scaling": "none"}),
+    ]
+    hashes = [load(write(tmp_path, t), target="y", **options).hash() for t, options in variants]
+    assert len(set(hashes)) == len(variants)
+
+
+def test_earlier_studies_find_their_data_again():
+    stored = {"source": "digits", "target": None, "task": None, "groups": None}
+    dataset = load_dataset(DataOptions(**stored, drop=(), categorical=()))
+    assert dataset.hash().startswith("7edfdaffd1403ed7")  # as of the first version
+
+
+def test_a_schema_survives_its_dictionary(data_dir):
+    schema = load(data_dir / "adult.csv", target="income").schema
+    assert Schema.from_dict(schema.to_dict()) == schema
