@@ -45,6 +45,7 @@ HEALTHY = SearchSpace(
         "depth": Range(1, 3),
         "width": [64, 128],
         "activation": ["relu", "gelu", "tanh"],
+        "normalization": ["none", "batch"],
         "optimizer": ["adam", "rmsprop"],
         "learning_rate": Range(7e-4, 3e-3, log=True),
         "l2": Range(1e-6, 1e-4, log=True),
@@ -124,6 +125,11 @@ FAULTS = {
     "tanh, weights of deviation 30": Fault(
         "saturation",
         lambda s: changed(s, activation="tanh", initializer="normal(30)"),
+    ),
+    "batch normalization, momentum 0.999": Fault(
+        "lagging_averages",
+        lambda s: changed(s, normalization="batch", normalization_momentum=0.999),
+        times=2,
     ),
     "5-unit layers": Fault(
         "too_narrow",
@@ -290,14 +296,15 @@ def collect(n_plants: int, n_healthy: int, names: Sequence[str], seed: int) -> l
 def judge(runs: Sequence[Run]) -> tuple[list[Run], list[Run], int, int]:
     """Healthy networks and harmful plants, and how many of each do not count."""
     drawn = {(run.data, run.network): run for run in runs if not run.fault}
-    healthy = [run for run in drawn.values() if run.examination.val_value >= run.good]
+    # `moving_value` is the score with which a network predicts.
+    healthy = [run for run in drawn.values() if run.examination.moving_value >= run.good]
     works = {(run.data, run.network) for run in healthy}
     plants, harmless = [], 0
     for run in runs:
         if not run.fault or (run.data, run.network) not in works:
             continue
-        twin = drawn[run.data, run.network].examination.val_value
-        own = run.examination.val_value
+        twin = drawn[run.data, run.network].examination.moving_value
+        own = run.examination.moving_value
         harm = not np.isfinite(own) or own < twin - 0.03
         if harm or FAULTS[run.fault].harmless or FAULTS[run.fault].cause == "imbalanced":
             plants.append(run)

@@ -74,6 +74,8 @@ class Architecture:
             layers, for its bias too.
         convolutions: The convolutional part, in the notation of `nas.layers`; empty for `mlp`.
         spatial_dropout: Share of feature maps dropped after each convolution, in [0, 1).
+        normalization_momentum: What a step leaves of the moving averages of batch normalization,
+            in [0, 1).
     """
 
     network: str
@@ -87,6 +89,7 @@ class Architecture:
     output_initializer: str = "glorot_uniform"
     convolutions: tuple[str, ...] = ()
     spatial_dropout: float = 0.0
+    normalization_momentum: float = 0.99
 
     def __str__(self) -> str:
         """The layers in a few words, such as `3 x 64 relu` or `32c3-mp2-fc32 relu`."""
@@ -315,6 +318,9 @@ class Examination:
         predicted_share: Share of the class that is predicted most on validation rows; for
             regression, 1 less the predictions' deviation relative to the targets'.
         true_share: Share of the largest class there; 0 for regression.
+        moving_value: Score on validation rows by the moving averages of batch normalization, with
+            which a network predicts, where all else is measured with the statistics of the
+            training rows; `val_value` without batch normalization. NaN in older studies.
     """
 
     n_train: int
@@ -338,6 +344,7 @@ class Examination:
     val_value: float
     predicted_share: float
     true_share: float
+    moving_value: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: five digits, None for what is not finite."""

@@ -67,7 +67,8 @@ def test_a_spec_survives_json(name, task, n_inputs, seed):
 def test_a_spec_from_before_convolutions_is_read():
     data = make().to_dict()
     del data["problem"]["image_shape"]
-    for field in ("bias_initializer", "output_initializer", "convolutions", "spatial_dropout"):
+    later = ("bias_initializer", "output_initializer", "convolutions", "spatial_dropout")
+    for field in (*later, "normalization_momentum"):
         del data["architecture"][field]
     for field in ("steps", "loss", "shift", "rotation", "zoom", "flip"):
         del data["training"][field]

@@ -31,6 +31,7 @@ MANY_UNITS = 0.5  # share of a layer's units; healthy: 0.1 before, 0.4 after tra
 HEAVY_PENALTY = 1.0  # penalty before training relative to the loss; healthy: 0.05
 SHRUNK = 0.3  # norm of the kernels after training relative to that before; healthy: 0.9
 WIDE_GAP = 0.16  # between the scores of training and validation rows
+LAGGING = 0.05  # of the score, lost by moving averages; healthy: 0.02
 FEW_ROWS = 100  # for training, with which labels cannot be told from noise
 IMBALANCED = 0.85  # share of the largest class
 FLAT = 0.03  # of a score: what the second half of the layers must gain
@@ -42,6 +43,7 @@ TITLES = {
     "exploding_gradients": "exploding gradients",
     "dead_units": "dead units",
     "saturation": "saturated units",
+    "lagging_averages": "batch normalization that lags",
     "too_narrow": "a layer is too narrow",
     "over_regularized": "too much regularization",
     "over_fitting": "over-fitting",
@@ -105,6 +107,7 @@ def find_causes(
         _dead_from_the_start,
         _saturated_from_the_start,
         _learning_rate_too_high,
+        _lagging_averages,
         _narrow,
         _over_regularized,
         _imbalanced,
@@ -213,6 +216,17 @@ def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
     elif s.exam.predicted_share > max(0.9, s.exam.true_share + 0.2):
         text += f"; one class is predicted for {s.exam.predicted_share:.0%} of the rows"
     return "learning_rate_too_high", 0.98, text
+
+
+def _lagging_averages(s: _Signs, _found: frozenset[str]) -> Found:
+    if not s.exam.val_value - s.exam.moving_value > LAGGING:
+        return None
+    return (
+        "lagging_averages",
+        0.92,
+        f"with the statistics of training rows it scores {s.exam.val_value:.3f} on new ones, with "
+        f"its moving averages, by which it predicts, {s.exam.moving_value:.3f}",
+    )
 
 
 def _narrow(s: _Signs, _found: frozenset[str]) -> Found:

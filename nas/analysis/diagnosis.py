@@ -14,6 +14,8 @@ from nas.layers import Item, parse_layers
 from nas.spec import TrialSpec
 from nas.study import StudyRecord, TrialRecord
 
+FOLLOWING = 0.9  # momentum of batch normalization with few steps
+
 # What a pruned trial cannot be blamed for: it might have gone on to learn, with all its layers.
 UNFINISHED = ("too_few_epochs", "idle_layers")
 
@@ -164,6 +166,13 @@ def _longer(trial: TrialRecord) -> str:
     return f"--set epochs={max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))}"
 
 
+def _following(trial: TrialRecord) -> str:
+    """Moving averages that follow within some 30 steps; where they do already, more steps."""
+    assert trial.spec is not None
+    follows = trial.spec.architecture.normalization_momentum <= FOLLOWING
+    return _longer(trial) if follows else f"--set normalization_momentum={FOLLOWING}"
+
+
 def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
     assert trial.spec is not None
     study = shlex.quote(record.name)
@@ -176,6 +185,7 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
         "exploding_gradients": "--set initializer=he_normal --set normalization=batch",
         "dead_units": "--set activation=gelu --set initializer=he_normal",
         "saturation": "--set activation=relu --set initializer=he_normal",
+        "lagging_averages": _following(trial),
         "too_narrow": _wider(trial.spec),
         "over_regularized": "--set l1=0 --set l2=0 --set weight_decay=0 --set dropout=0",
         "over_fitting": f"--set l2={max(training.l2 * 10, 1e-3):.2g} --set dropout=0.3",

@@ -260,6 +260,7 @@ def _settings(spec: TrialSpec, shape: Shape) -> Settings:
         l1=np.float32(training.l1),
         l2=np.float32(training.l2),
         clip_norm=np.float32(training.clip_norm),
+        momentum=np.float32(architecture.normalization_momentum),
     )
     return Settings(*map(tf.constant, values))
 

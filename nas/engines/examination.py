@@ -3,7 +3,8 @@
 Alike for all engines: made from weights in the order of `build_model(spec).get_weights()`.
 
 Notation: a layer's output is (n_rows, n_units), or (n_rows, height, width, n_filters). Batch
-normalization uses the statistics of the examined training rows, for validation rows too.
+normalization uses the statistics of the examined training rows, for validation rows too; but for
+`moving_value`, which is what these conceal.
 """
 
 from collections.abc import Sequence
@@ -115,6 +116,12 @@ def _examination(
         for number, layer in enumerate(after.layers)
     ]
     probes = zip(after.layers, looked_at, strict=True)
+    val_value = _value(spec, after.outputs[n:], val_targets)
+    moving_value = val_value
+    if spec.architecture.normalization == "batch" and spec.hidden:
+        weights = [tf.constant(weight) for weight in snapshots.final]
+        predicted = run_forward(spec, weights, tf.constant(x_val), moving=True).outputs.numpy()
+        moving_value = _value(spec, predicted, val_targets)
     predicted_share, true_share = _shares(spec, after.outputs[n:], val_targets)
     return Examination(
         n_train=0,
@@ -135,9 +142,10 @@ def _examination(
         penalty_before=_penalty(spec, initial),
         penalty_after=_penalty(spec, final),
         train_value=_value(spec, after.outputs[:n], targets),
-        val_value=_value(spec, after.outputs[n:], val_targets),
+        val_value=val_value,
         predicted_share=predicted_share,
         true_share=true_share,
+        moving_value=moving_value,
     )
 
 

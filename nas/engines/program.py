@@ -22,9 +22,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.engines.update_rule import Coefficients
+from nas.models.forward import NORMALIZATION_EPSILON
 from nas.spec import Architecture
-
-BATCH_MOMENTUM, NORMALIZATION_EPSILON = 0.99, 1e-3  # Keras's defaults
 
 
 @dataclass(frozen=True)
@@ -135,6 +134,7 @@ class Settings(NamedTuple):
         residual: 1 with residual connections, else 0, or None.
         l1, l2: Penalties on the kernels.
         clip_norm: Largest global norm of a gradient; 0 for no clipping.
+        momentum: What a step leaves of the moving statistics of batch normalization.
     """
 
     units: Any
@@ -144,6 +144,7 @@ class Settings(NamedTuple):
     l1: Any
     l2: Any
     clip_norm: Any
+    momentum: Any
 
 
 # Activations
@@ -315,7 +316,7 @@ def forward(
                     )
                     statistics.append(
                         [
-                            BATCH_MOMENTUM * old + (1.0 - BATCH_MOMENTUM) * new
+                            settings.momentum * old + (1.0 - settings.momentum) * new
                             for old, new in ((mean, batch_mean), (variance, batch_variance))
                         ]
                     )

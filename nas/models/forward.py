@@ -1,7 +1,7 @@
 """A network as a function of its weights, layer by layer, for looking inside it.
 
 Weights are in the order of `build_model(spec).get_weights()`. There is no dropout and no
-augmentation; batch normalization uses the statistics of the rows given.
+augmentation; batch normalization uses the statistics of the rows given, or its moving ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,6 +43,7 @@ def run_forward(
     weights: Sequence[Any],
     x: Any,
     n_statistics: int | None = None,
+    moving: bool = False,
     activate: Callable[[Any], Any] | None = None,
 ) -> Forward:
     """Passes rows through a network.
@@ -53,6 +54,7 @@ def run_forward(
         x: Encoded rows, (n, n_inputs).
         n_statistics: The first of these rows from which batch normalization takes its statistics;
             None for all.
+        moving: Whether it takes its moving statistics instead, as a network that predicts.
         activate: Instead of the network's activation.
     """
     network = spec.architecture
@@ -72,7 +74,11 @@ def run_forward(
         if layer.is_hidden:
             if network.normalization != "none":
                 scale, offset = weights[position + 2 : position + 4]
-                x = _normalize(network.normalization, x, n_statistics) * scale + offset
+                if moving and network.normalization == "batch":
+                    mean, variance = weights[position + 4 : position + 6]
+                else:
+                    mean, variance = _moments(network.normalization, x, n_statistics)
+                x = (x - mean) * tf.math.rsqrt(variance + NORMALIZATION_EPSILON) * scale + offset
             skip: Any = 0.0
             if layer.skip is not None:
                 source = start if layer.skip < 0 else outputs[layer.skip]
@@ -115,9 +121,8 @@ def _without_weights(layer: Layer, x: Any) -> Any:
             return tf.reshape(x, (-1, *layer.output_shape))
 
 
-def _normalize(normalization: str, x: Any, n_statistics: int | None) -> Any:
+def _moments(normalization: str, x: Any, n_statistics: int | None) -> Any:
+    """Mean and variance by which `x` is normalized."""
     if normalization == "batch":
-        mean, variance = tf.nn.moments(x[:n_statistics], list(range(len(x.shape) - 1)))
-    else:
-        mean, variance = tf.nn.moments(x, [-1], keepdims=True)
-    return (x - mean) * tf.math.rsqrt(variance + NORMALIZATION_EPSILON)
+        return tf.nn.moments(x[:n_statistics], list(range(len(x.shape) - 1)))
+    return tf.nn.moments(x, [-1], keepdims=True)

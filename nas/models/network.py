@@ -83,7 +83,8 @@ def _hidden_end(x: Any, skip: Any, layer: Layer, number: int, spec: TrialSpec) -
     network = spec.architecture
     add = layers.Add(name=f"residual_{number}")
     if network.normalization == "batch":
-        x = layers.BatchNormalization(name=f"normalization_{number}")(x)
+        momentum = network.normalization_momentum
+        x = layers.BatchNormalization(momentum=momentum, name=f"normalization_{number}")(x)
     elif network.normalization == "layer":
         x = layers.LayerNormalization(name=f"normalization_{number}")(x)
     if skip is not None and layer.skip_first:

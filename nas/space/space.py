@@ -119,10 +119,6 @@ class SearchSpace:
         weight_decay = float(values["weight_decay"])
         if optimizer == "adamw" and not values.is_searched("weight_decay"):
             weight_decay = ADAMW_WEIGHT_DECAY
-        normalization = str(values["normalization"])
-        if "normalization" not in self.parameters:
-            by_design = is_normalized_by_design(str(values["layers"]))
-            normalization = "batch" if by_design else normalization
         steps, epochs = int(values["steps"]), int(values["epochs"])
         if steps and not values.is_searched("epochs"):
             epochs = steps  # an epoch has at least one
@@ -132,7 +128,7 @@ class SearchSpace:
                 network=self.network,
                 units=units,
                 activation=str(values["activation"]),
-                normalization=normalization,
+                normalization=str(values["normalization"]),
                 residual=bool(values["residual"]),
                 dropout=float(values["dropout"]),
                 initializer=str(values["initializer"]),
@@ -140,6 +136,7 @@ class SearchSpace:
                 output_initializer=str(values["output_initializer"]),
                 convolutions=convolutions,
                 spatial_dropout=float(values["spatial_dropout"]),
+                normalization_momentum=float(values["normalization_momentum"]),
             ),
             training=Training(
                 optimizer=optimizer,
@@ -293,9 +290,14 @@ class _Sampling:
             self._drawn[key] = (
                 self.draw(key, key, entry.domain)
                 if entry is not None and self.is_searched(key)
-                else WORDS[key].default
+                else self._default(key)
             )
         return self._drawn[key]
+
+    def _default(self, key: str) -> Value:
+        if key == "normalization" and key not in self._space.parameters:
+            return "batch" if is_normalized_by_design(str(self["layers"])) else "none"
+        return WORDS[key].default
 
     def is_searched(self, key: str) -> bool:
         """Whether the space names a parameter, and it has a meaning in this trial."""

@@ -215,6 +215,13 @@ WORDS: dict[str, Word] = {
         choices=("none", "batch", "layer"),
         at_least={"depth": 1},
     ),
+    "normalization_momentum": _unit_interval(
+        0.99,
+        "what a step leaves of batch normalization's moving averages; 0.9 follows in some 30 "
+        "steps, 0.99 in 300",
+        used_with={"normalization": ("batch",)},
+        at_least={"depth": 1},
+    ),
     "residual": Word(
         "bool", False, "each hidden layer after the first adds its input", at_least={"depth": 2}
     ),

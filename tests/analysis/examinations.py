@@ -29,6 +29,7 @@ HEALTHY = Examination(
     val_value=0.96,
     predicted_share=0.11,
     true_share=0.1,
+    moving_value=0.96,
 )
 FALLEN = (2.0, 1.0, 0.5, 0.3, 0.2, 0.15, 0.1, 0.08, 0.06, 0.055, 0.052, 0.05)
 FALLING = (2.3, 2.29, 2.28, 2.26, 2.24, 2.2, 2.15, 2.1, 2.05, 1.98, 1.9, 1.8)

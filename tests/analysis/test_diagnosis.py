@@ -146,6 +146,13 @@ def test_training_goes_on_by_what_ended_it(words: dict[str, int], change: str) -
     assert cause.experiment.endswith(f"--set {change}")
 
 
+def test_averages_that_lag_are_to_follow_faster_and_then_longer() -> None:
+    lagging = {"moving_value": 0.5}
+    assert experiment(spec_of(normalization="batch"), **lagging) == "normalization_momentum=0.9"
+    fast = {"normalization": "batch", "normalization_momentum": 0.9, "epochs": 20}
+    assert experiment(spec_of(**fast), **lagging) == "epochs=100"
+
+
 def test_experiments_with_convolutions_name_their_layers() -> None:
     narrow = {"train_value": 0.6, "val_value": 0.6}
     spec = convolutional("64c3", "mp2", "4c3", "gap")

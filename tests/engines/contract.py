@@ -38,6 +38,7 @@ PLAIN: dict[str, Any] = {
     "output_initializer": "glorot_uniform",
     "convolutions": (),
     "spatial_dropout": 0.0,
+    "normalization_momentum": 0.99,
     "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "constant",
@@ -226,7 +227,7 @@ def reference_model(spec: TrialSpec) -> keras.Model:
     for units in a.units:
         y = layers.Dense(units, **penalty)(x)
         if a.normalization == "batch":
-            y = layers.BatchNormalization()(y)
+            y = layers.BatchNormalization(momentum=a.normalization_momentum)(y)
         if a.normalization == "layer":
             y = layers.LayerNormalization()(y)
         y = layers.Activation(a.activation)(y)
@@ -246,7 +247,9 @@ def reference_convolutions(x: Any, spec: TrialSpec, penalty: dict[str, Any]) -> 
 
     def convolve(x: Any, n: str, size: str, stride: int) -> Any:
         y = layers.Conv2D(int(n), int(size), stride, padding="same", **penalty)(x)
-        return layers.BatchNormalization()(y) if a.normalization == "batch" else y
+        if a.normalization != "batch":
+            return y
+        return layers.BatchNormalization(momentum=a.normalization_momentum)(y)
 
     for item in a.convolutions:
         if match := re.fullmatch(r"(\d+)c(\d)(?:s(\d))?", item):
@@ -392,7 +395,13 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
     "residual": ("multiclass", {"units": (8, 8, 8), "residual": True}),
     "residual_widths": (
         "regression",
-        {**SGD, "units": (5, 9, 4), "residual": True, "normalization": "batch"},
+        {
+            **SGD,
+            "units": (5, 9, 4),
+            "residual": True,
+            "normalization": "batch",
+            "normalization_momentum": 0.8,
+        },
     ),
     "absolute_full_batch": ("regression", {**SGD, "loss": "absolute", "batch_size": 0}),
     "no_hidden_layer_one_batch_warmup": (
@@ -409,6 +418,7 @@ CONVOLUTIONS: dict[str, dict[str, Any]] = {
         "l2": 0.01,
     },
     "blocks_batch": {
+        "normalization_momentum": 0.7,
         **SGD,
         "convolutions": ("3c3", "5r3s2", "4r3", "gap"),
         "units": (),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
 
 pytest.register_assert_rewrite("contract")
 
@@ -183,6 +184,26 @@ def test_gradients_of_convolutions_are_keras_own(normalization: str) -> None:
     assert len(found.rank) == len(found.dead) == len(found.saturated_before) == 4
     assert np.isfinite(list(found.rank + found.probe)).all()
     assert all(1.0 < rank <= 128.0 for rank in found.rank)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "binary", "regression"])
+def test_the_moving_value_is_the_score_of_predictions(task: str) -> None:
+    spec = make_spec(task, normalization="batch", units=(9, 6))
+    fold, weights = folds_of(task)[0], some_weights(spec)
+    model = build_model(spec)
+    model.set_weights(weights)
+    outputs = np.asarray(model(fold.x_val, training=False))
+    targets = encode_labels(spec.problem, fold.y_val, fold.target_mean, fold.target_scale)
+    expected = {
+        "multiclass": lambda: np.mean(outputs.argmax(1) == fold.y_val),
+        "binary": lambda: np.mean((outputs > 0.0) == targets),
+        "regression": lambda: r2_score(targets, outputs),
+    }[task]()
+    found = examined(spec, final=weights)
+    assert found.moving_value == pytest.approx(expected, rel=1e-4)
+    assert found.moving_value != found.val_value
+    plain = examined(make_spec(task, normalization="layer"))
+    assert plain.moving_value == plain.val_value
 
 
 def test_a_filter_is_dead_where_it_is_zero_everywhere() -> None:

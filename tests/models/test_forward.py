@@ -93,6 +93,15 @@ def test_statistics_may_be_those_of_the_first_rows() -> None:
     assert not np.allclose(run_forward(spec, weights, both).outputs[:12], expected, atol=1e-2)
 
 
+@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
+def test_it_predicts_with_the_moving_statistics(normalization: str) -> None:
+    spec = make_spec("every layer", normalization=normalization)
+    model, weights = build_model(spec), some_weights(spec)
+    model.set_weights(weights)
+    predicted = run_forward(spec, weights, tf.constant(rows()), moving=True).outputs
+    np.testing.assert_allclose(predicted, model(rows(), training=False), rtol=1e-4, atol=1e-5)
+
+
 def test_another_activation() -> None:
     spec = make_spec("every layer", activation="relu")
     linear = make_spec("every layer", activation="linear")

@@ -121,6 +121,14 @@ def test_a_residual_network_is_normalized_where_the_space_says_nothing_else() ->
     assert one(space).architecture.normalization == "none"
 
 
+def test_normalization_by_design_gives_its_parameters_a_meaning() -> None:
+    space = cnn(layers=["4c3-gap", "resnet18/32"], normalization_momentum=Range(0.5, 0.9))
+    for spec, params in draw_specs(space, 8):
+        is_resnet = params["layers"] == "resnet18/32"
+        assert ("normalization_momentum" in params) == is_resnet
+        assert (spec.architecture.normalization_momentum < 0.95) == is_resnet
+
+
 def test_a_dense_network_may_be_given_whole() -> None:
     space = SearchSpace({"layers": ["fc500-fc500", "fc30/3"]})
     drawn = {params["layers"]: spec.architecture for spec, params in draw_specs(space)}

@@ -257,6 +257,7 @@ SEARCHES = {
     "head_width": Range(8, 9),
     "activation": Choice(["gelu", "tanh"]),
     "normalization": Choice(["batch", "layer"]),
+    "normalization_momentum": Range(0.5, 0.9),
     "residual": Choice([False, True]),
     "initializer": Choice(["he_normal", "orthogonal"]),
     "bias_initializer": Choice(["zeros", "constant(0.1)"]),
@@ -296,6 +297,7 @@ ENABLES = {
     "rho": {"optimizer": "rmsprop"},
     "initial_accumulator": {"optimizer": "adagrad"},
     "decay_to": {"schedule": "cosine"},
+    "normalization_momentum": {"normalization": "batch"},
     "shape": {"depth": 3, "width": 64},
     "residual": {"depth": 2},
 }
