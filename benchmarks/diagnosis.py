@@ -126,9 +126,9 @@ FAULTS = {
         "saturation",
         lambda s: changed(s, activation="tanh", initializer="normal(30)"),
     ),
-    "batch normalization, momentum 0.999": Fault(
+    "batch normalization, momentum 0.9995": Fault(
         "lagging_averages",
-        lambda s: changed(s, normalization="batch", normalization_momentum=0.999),
+        lambda s: changed(s, normalization="batch", normalization_momentum=0.9995),
         times=2,
     ),
     "5-unit layers": Fault(
