@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas.analysis.wording import counted
 from nas.spec import Curves, Examination, TrialSpec
 
 SHORT = 0.05  # of skill below the linear model: worse than chance can explain
@@ -234,12 +235,18 @@ def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
     if narrowest is None or narrowest[0] >= n_outputs - 1 or s.train > FITTED:
         return None
     size, layer = narrowest
+    text, where = f"layer {layer} hands on {counted(size, 'number')} for {n_outputs} classes", ""
+    # Rank and probe are of the layer itself.
+    if size < math.prod(s.spec.hidden[layer - 1].output_shape):
+        text += " after pooling"
+        where = ", before the pooling"
+    else:
+        text += f" (effective rank {s.exam.rank[layer - 1]:.1f})"
     return (
         "too_narrow",
         0.85,
-        f"layer {layer} hands on {size} numbers for {n_outputs} classes (effective rank "
-        f"{s.exam.rank[layer - 1]:.1f}); a linear model scores {s.exam.probe[0]:.3f} on the inputs "
-        f"and {s.exam.probe[layer]:.3f} behind it",
+        f"{text}; a linear model scores {s.exam.probe[0]:.3f} on the inputs and "
+        f"{s.exam.probe[layer]:.3f} behind it{where}",
     )
 
 
@@ -288,7 +295,7 @@ def _label_noise(s: _Signs, found: frozenset[str]) -> Found:
 
 def _undertrained(s: _Signs, found: frozenset[str]) -> Found:
     if s.exam.n_steps < FEW_STEPS and s.train < FITTED:
-        return "too_few_epochs", 0.9, f"training ended after {s.exam.n_steps} steps"
+        return "too_few_epochs", 0.9, f"training ended after {counted(s.exam.n_steps, 'step')}"
     if found or not s.learned_little:
         return None
     step = statistics.median(s.exam.first_step)
@@ -303,11 +310,8 @@ def _undertrained(s: _Signs, found: frozenset[str]) -> Found:
     falling = (start - s.loss[-1]) / max(abs(start), 1e-9)
     if falling < STILL_FALLING:
         return None
-    return (
-        "too_few_epochs",
-        0.75,
-        f"the loss was still falling, by {falling:.0%} in the last quarter of {epochs} epochs",
-    )
+    when = f"the last quarter of {epochs} epochs" if epochs > 1 else "its only epoch"
+    return "too_few_epochs", 0.75, f"the loss was still falling, by {falling:.0%} in {when}"
 
 
 def _dead(s: _Signs, found: frozenset[str]) -> Found:
@@ -335,11 +339,12 @@ def _saturated(s: _Signs, found: frozenset[str]) -> Found:
 
 def _over_fitting(s: _Signs, found: frozenset[str]) -> Found:
     gap = s.exam.train_value - s.exam.val_value
-    if not gap > WIDE_GAP or "label_noise" in found:
+    # With so few epochs not even the training rows are fitted.
+    if not gap > WIDE_GAP or found & {"label_noise", "too_few_epochs"}:
         return None
     text = f"the score is {s.exam.train_value:.3f} on training rows"
     if s.exam.n_train < FEW_ROWS:
-        text += f", of which there are {s.exam.n_train},"
+        text += f", of which there {'is' if s.exam.n_train == 1 else 'are'} {s.exam.n_train},"
     return (
         "over_fitting",
         0.7 + 0.1 * min(gap, 1.0),

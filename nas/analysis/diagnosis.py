@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.reproduction import data_options
+from nas.analysis.wording import counted
 from nas.errors import NasError
 from nas.layers import Item, parse_layers
 from nas.spec import TrialSpec
@@ -123,8 +124,7 @@ def diagnose_study(record: StudyRecord) -> StudyDiagnosis:
         for trial in worse_half
         if diagnoses[trial.number].causes and diagnoses[trial.number] is not best
     ][:3]
-    counted = f"{len(examined)} trial{'s' if len(examined) != 1 else ''} examined"
-    summary = f"{counted}: nothing is wrong with {healthy}"
+    summary = f"{counted(len(examined), 'trial')} examined: nothing is wrong with {healthy}"
     if counts:
         title, n = counts.most_common(1)[0]
         summary += f", and the most frequent cause is: {title} ({n})"
@@ -146,7 +146,9 @@ def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
         if not (pruned and name in UNFINISHED)
     )
     if not causes:
-        so_far = f", as far as {len(trial.curves.train_loss)} epochs tell" if pruned else ""
+        n_epochs = len(trial.curves.train_loss)
+        tells = f"{counted(n_epochs, 'epoch')} {'tells' if n_epochs == 1 else 'tell'}"
+        so_far = f", as far as {tells}" if pruned else ""
         return Diagnosis(trial.number, (), f"Nothing is wrong with this network{so_far}.")
     titles = [cause.title for cause in causes]
     return Diagnosis(trial.number, causes, f"What is wrong: {_enumerate(titles)}.")
@@ -213,12 +215,15 @@ def _shallower(spec: TrialSpec) -> str:
     """Half the hidden layers, with the poolings between them and a global one."""
     if not spec.architecture.convolutions:
         return f"--set depth={max(1, len(spec.architecture.units) // 2)}"
-    kept, n_hidden = [], 0
+    kept, n_hidden, half = [], 0, max(1, len(spec.hidden) // 2)
     for item in _items(spec):
+        before = n_hidden
         n_hidden += {"c": 1, "r": 2, "fc": 1}.get(item.kind, 0)
-        if n_hidden <= max(1, len(spec.hidden) // 2) or item.kind in ("gap", "gmp"):
+        if n_hidden <= half or item.kind in ("gap", "gmp"):
             kept.append(item)
-    return _layers(kept or _items(spec)[:1])
+        elif before < half:  # of a residual block the first layer
+            kept.append(replace(item, kind="c"))
+    return _layers(kept)
 
 
 def _items(spec: TrialSpec) -> tuple[Item, ...]:

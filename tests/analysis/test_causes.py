@@ -137,6 +137,44 @@ def test_maps_that_are_averaged_hand_on_a_number_each() -> None:
     assert causes(FLAT, convolutional("32c3", units=(4,)), **signs) == ["too_narrow"]
 
 
+def narrow(spec: TrialSpec) -> str:
+    curves = Curves(train_loss=tuple((loss,) for loss in FLAT))
+    exam = replace(HEALTHY, train_value=0.6, val_value=0.6)
+    ((name, _, sentence),) = find_causes(spec, curves, exam)
+    assert name == "too_narrow"
+    return sentence
+
+
+def test_the_rank_stands_beside_the_numbers_that_it_is_the_rank_of() -> None:
+    # Rank 30 of maps cannot be that of the 4 numbers which are left of them.
+    assert narrow(convolutional("4c3", "gap")) == (
+        "layer 1 hands on 4 numbers for 10 classes after pooling; a linear model scores 0.920 on "
+        "the inputs and 0.950 behind it, before the pooling"
+    )
+    assert narrow(convolutional("32c3", units=(1,))) == (
+        "layer 2 hands on 1 number for 10 classes (effective rank 20.0); a linear model scores "
+        "0.920 on the inputs and 0.960 behind it"
+    )
+
+
+def test_few_steps_are_no_over_fitting() -> None:
+    gap = {"n_train": 60, "train_value": 0.4, "val_value": 0.15}
+    assert causes(FALLEN, n_steps=8, **gap) == ["too_few_epochs"]
+    # Training rows that are learned after few steps are over-fitted all the same.
+    assert causes(FALLEN, **{**gap, "n_steps": 8, "train_value": 1.0}) == ["over_fitting"]
+
+
+def test_one_step_and_one_epoch_are_singular() -> None:
+    def sentence(losses: tuple[float, ...], **signs: Any) -> str:
+        curves = Curves(train_loss=tuple((loss,) for loss in losses))
+        ((_, _, text),) = find_causes(spec_of(), curves, replace(HEALTHY, **signs))
+        return text
+
+    young: dict[str, Any] = {"train_value": 0.5, "val_value": 0.5}
+    assert sentence(FALLEN[:1], n_steps=1, **young) == "training ended after 1 step"
+    assert sentence((1.2,), **young) == "the loss was still falling, by 50% in its only epoch"
+
+
 def test_convolutions_count_as_layers_that_may_add_nothing() -> None:
     flat: dict[str, Any] = {"probe": (0.92, 0.96, 0.96, 0.96, 0.96)}
     deep = convolutional("8c3", "8c3", "mp2", "8c3", "8c3")

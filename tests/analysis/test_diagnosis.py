@@ -67,6 +67,9 @@ def test_a_pruned_trial_is_not_blamed_for_its_end() -> None:
     pruned = replace(whole, trials=(replace(whole.trials[0], outcome="pruned"),))
     assert diagnose_trial(pruned, 0).causes == ()
     assert "as far as 12 epochs tell" in diagnose_trial(pruned, 0).summary
+    once = replace(pruned.trials[0], curves=Curves(train_loss=((2.3,),)))
+    once_pruned = replace(pruned, trials=(once,))
+    assert "as far as 1 epoch tells" in diagnose_trial(once_pruned, 0).summary
     idle = record(replace(HEALTHY, probe=(0.92, 0.96, 0.96, 0.96, 0.96)))
     trial = replace(idle.trials[0], spec=spec_of(depth=4))
     assert diagnose_trial(replace(idle, trials=(trial,)), 0).causes
@@ -159,5 +162,8 @@ def test_experiments_with_convolutions_name_their_layers() -> None:
     assert experiment(spec, **narrow) == "layers=64c3-mp2-32c3-gap"
     idle = {"probe": (0.92, 0.96, 0.96, 0.96, 0.96)}
     spec = convolutional("16c3", "mp2", "16r3", "gap", units=(32,))
-    assert experiment(spec, **idle) == "layers=16c3-mp2-gap"
+    # Half-way through the residual block: its first layer is kept.
+    assert experiment(spec, **idle) == "layers=16c3-mp2-16c3-gap"
+    spec = convolutional("16c3", "16c3", "mp2", "16r3", "gap")
+    assert experiment(spec, **idle) == "layers=16c3-16c3-mp2-gap"
     assert experiment(spec_of(depth=4), **idle) == "depth=2"
