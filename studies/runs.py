@@ -87,7 +87,7 @@ def open_parts(options: DataOptions, n_workers: int, n_seeds: int, test_size: fl
     dataset = load_dataset(options)
     whole = split_dataset(dataset, SplitOptions(folds=1, test_size=test_size))
     split = replace(whole, folds=(Fold(whole.development, whole.test),))
-    (encoded,) = pool.call(encode_data, dataset, split)
+    (encoded,) = pool.call(encode_data, dataset, split, pool.rows_folder)
     pool.load([encoded] * n_seeds, METRICS["accuracy"], "auto")
     return Parts(dataset, split, dataset.problem(encoded.x_train.shape[1]), pool)
 

@@ -18,6 +18,7 @@ from nas.data import FoldData
 from nas.engines.base import Engine, batch_order, lane_seed
 from nas.engines.examination import Snapshots, examine
 from nas.engines.pooling import MaxPooling
+from nas.engines.shared_rows import as_tensor
 from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.metrics import Metric
 from nas.models.network import build_model, initial_weights
@@ -35,7 +36,7 @@ class KerasEngine(Engine):
     def __init__(self, folds: Sequence[FoldData], metric: Metric) -> None:
         super().__init__(folds, metric)
         # Converted once for the whole search.
-        self._x = [(tf.constant(fold.x_train), tf.constant(fold.x_val)) for fold in folds]
+        self._x = [(as_tensor(fold.x_train), as_tensor(fold.x_val)) for fold in folds]
 
     def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> TrialsInTurn:
         # Without this, Keras keeps the graphs of all earlier trials.

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,11 @@ class Pool(ABC):
 
     Attributes:
         slots: Jobs that should be in the pool at once to keep it busy.
+        rows_folder: Where large rows are to lie, for all its processes; None where it has none.
     """
 
     slots: int
+    rows_folder: Path | None = None
 
     @abstractmethod
     def submit(self, job: int, spec: TrialSpec, seed: int) -> None:

@@ -8,10 +8,14 @@ one, the other trains.
 import contextlib
 import signal
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 from nas.data import FoldData
@@ -61,6 +65,9 @@ class WorkerPool(Pool):
         self._ready: deque[Report] = deque()
         self._setup: tuple[Any, ...] | None = None
         self._n_workers = n_workers
+        self.rows_folder = Path(mkdtemp(prefix="nas-"))
+        # Also where an error ends the program before `close`.
+        self._remove_rows = weakref.finalize(self, rmtree, self.rows_folder, ignore_errors=True)
         self._workers: list[_Worker] = []
         prepare_processes()
 
@@ -118,6 +125,7 @@ class WorkerPool(Pool):
         for worker in self._workers:
             worker.process.join()
         self._workers = []
+        self._remove_rows()
 
     def _start_workers(self) -> None:
         if not self._workers:

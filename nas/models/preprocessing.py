@@ -1,6 +1,6 @@
 """Preprocessing as Keras layers: the same ones encode the folds and go into the saved model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -140,22 +140,28 @@ def encode(preprocessor: keras.Model, features: Features) -> NDArray[np.float32]
     return np.concatenate(parts)
 
 
-def encode_folds(dataset: Dataset, folds: Sequence[Fold]) -> tuple[FoldData, ...]:
-    """Encodes each fold with what its own training rows teach; all folds are equally wide."""
+def encode_folds(
+    dataset: Dataset,
+    folds: Sequence[Fold],
+    keep: Callable[[FoldData], FoldData] = lambda fold: fold,
+) -> tuple[FoldData, ...]:
+    """Encodes each fold with what its own training rows teach; all folds are equally wide.
+
+    `keep` is given each fold as soon as it is encoded, and returns what is to be kept of it.
+    """
     learned = [fit_statistics(dataset, fold.train) for fold in folds]
     width = max(statistics.n_columns(dataset.schema) for statistics in learned)
     encoded = []
     for fold, statistics in zip(folds, learned, strict=True):
         preprocessor = build_preprocessor(dataset.schema, statistics, width)
-        encoded.append(
-            FoldData(
-                task=dataset.task,
-                x_train=encode(preprocessor, take_rows(dataset.features, fold.train)),
-                y_train=dataset.y[fold.train],
-                x_val=encode(preprocessor, take_rows(dataset.features, fold.val)),
-                y_val=dataset.y[fold.val],
-                target_mean=statistics.target_mean,
-                target_scale=statistics.target_scale,
-            )
+        data = FoldData(
+            task=dataset.task,
+            x_train=encode(preprocessor, take_rows(dataset.features, fold.train)),
+            y_train=dataset.y[fold.train],
+            x_val=encode(preprocessor, take_rows(dataset.features, fold.val)),
+            y_val=dataset.y[fold.val],
+            target_mean=statistics.target_mean,
+            target_scale=statistics.target_scale,
         )
+        encoded.append(keep(data))
     return tuple(encoded)
