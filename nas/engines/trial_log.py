@@ -11,8 +11,6 @@ from nas.engines.base import Cohort
 from nas.metrics import Metric, predictions_of
 from nas.spec import Curves, Examination, Loss, Training, TrialResult
 
-SMALLEST_PROBABILITY = 1e-12  # of the true class, that the validation loss counts
-
 
 class TrialLog:
     """Losses and scores by epoch and fold.
@@ -94,12 +92,10 @@ def score_outputs(
         truth = np.arange(outputs.shape[1]) == y.astype(np.int64)[:, None]
         losses = np.logaddexp(0.0, np.where(truth, -outputs, outputs)).sum(axis=1)
     else:
-        of_truth = (
-            np.take_along_axis(prediction, y.astype(np.int64)[:, None], axis=1)[:, 0]
-            if prediction.ndim == 2
-            else np.where(y > 0, prediction, 1.0 - prediction)
-        )
-        losses = -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
+        # Of the outputs, not of the probabilities, which are 0 where a network is very wrong.
+        logits = outputs if outputs.shape[1] > 1 else np.pad(outputs, [(0, 0), (1, 0)])
+        of_truth = np.take_along_axis(logits, y.astype(np.int64)[:, None], axis=1)[:, 0]
+        losses = np.logaddexp.reduce(logits, axis=1, dtype=np.float64) - of_truth
     return metric.score(y, prediction), float(losses.mean())
 
 
