@@ -125,6 +125,8 @@ def search(
     """
     seconds = seconds_of(timeout)
     the_space = chosen_space(space, config)
+    if engine == "compiled" and the_space.network == "cnn":
+        raise NasError("--engine", "got compiled for network: cnn", "auto or keras")
     source = data or the_space.data
     if source is None:
         raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
@@ -220,7 +222,7 @@ def search(
             from nas.engines.workers import WorkerPool
 
             pool = WorkerPool(n_workers)
-            encoded = pool.call(encode_data, dataset, split)
+            encoded = pool.call(encode_data, dataset, split, pool.rows_folder)
             pool.load(encoded, the_metric, engine)
         else:
             start_tensorflow()
@@ -275,10 +277,13 @@ def search(
 # Where TensorFlow is: see `Pool.call`
 
 
-def encode_data(dataset: "Dataset", split: "Split") -> "tuple[FoldData, ...]":
+def encode_data(
+    dataset: "Dataset", split: "Split", rows_folder: Path | None = None
+) -> "tuple[FoldData, ...]":
+    from nas.engines.shared_rows import share_rows
     from nas.models.preprocessing import encode_folds
 
-    return encode_folds(dataset, split.folds)
+    return encode_folds(dataset, split.folds, lambda fold: share_rows(fold, rows_folder))
 
 
 def _export(
