@@ -25,7 +25,7 @@ class NasError(Exception):
         if expected:
             message += f"; expected {expected}"
         if fix:
-            message += f". {fix}"
+            message = message.removesuffix(".") + f". {fix}"
         super().__init__(" ".join(message.split()))
 
     def __reduce__(self) -> tuple[type["NasError"], tuple[str, str, str, str]]:
