@@ -44,7 +44,8 @@ SHORTEST = "items such as 32c3, 64r3, mp2, ap2, gap, gmp and fc32 with hyphens b
 EXPECTED = SHORTEST + "one of " + ", ".join(NAMED) + "; /8 behind it divides filters and units"
 
 _ITEM = re.compile(r"(?:(\d+)([cr])(\d+)(?:s(\d+))?|(mp|ap)(\d+)|(gap|gmp)|fc(\d+))")
-_LARGEST = 10**6  # filters, units or pixels
+LARGEST_SIZE = 10**6  # filters, units or pixels
+_BOUNDS = f"whole, from 1 to {LARGEST_SIZE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ def parse_layers(text: str) -> tuple[Item, ...]:
     """
     body, slash, divisor_text = text.partition("/")
     divisor = int(divisor_text) if divisor_text.isdecimal() else 0
-    if slash and not 0 < divisor <= _LARGEST:
-        raise ValueError(f"got '/{divisor_text}' in '{text}'")
+    if slash and not 0 < divisor <= LARGEST_SIZE:
+        raise ValueError(f"got '/{divisor_text}' in '{text}', where divisors are {_BOUNDS}")
     items = [_parse_item(part, text) for part in _expand(body).split("-")]
     if divisor > 1:
         items = [
@@ -101,15 +102,15 @@ def parse_layers(text: str) -> tuple[Item, ...]:
 
 
 def _parse_item(part: str, text: str) -> Item:
-    wrong = ValueError(f"got '{part}' in '{text}'" if part != text else f"got '{text}'")
+    wrong = f"got '{part}' in '{text}'" if part != text else f"got '{text}'"
     match = _ITEM.fullmatch(part)
     if match is None:
-        raise wrong
+        raise ValueError(wrong)
     groups: tuple[Any, ...] = match.groups()
     filters, letter, kernel, stride, pooling, window, pool_all, units = groups
     numbers = [int(n) for n in (filters, kernel, stride, window, units) if n is not None]
-    if any(not 0 < n <= _LARGEST for n in numbers):
-        raise wrong
+    if any(not 0 < n <= LARGEST_SIZE for n in numbers):
+        raise ValueError(f"{wrong}, where numbers are {_BOUNDS}")
     if letter:
         return Item(letter, int(filters), int(kernel), int(stride or 1))
     if pooling:
@@ -153,7 +154,7 @@ def convolution_blocks(
         blocks: Each ends with half the resolution.
         convolutions: Of a block.
         filters: Of the first block's convolutions.
-        growth: Factor of the filters from one block to the next.
+        growth: Factor of the filters from one block to the next, up to `LARGEST_SIZE` of them.
         kernel: Side of the convolutions' windows.
         pooling: What halves the resolution: `max`, `average`, or `stride`, of a block's last
             convolution.
@@ -161,7 +162,7 @@ def convolution_blocks(
     """
     items: list[Item] = []
     for block in range(blocks):
-        size = min(max(1, round(filters * growth**block)), _LARGEST)
+        size = min(max(1, round(filters * growth**block)), LARGEST_SIZE)
         items += [Item("c", size, kernel)] * convolutions
         if pooling == "stride":
             items[-1] = Item("c", size, kernel, 2)

@@ -10,7 +10,7 @@ import typer
 
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.errors import NasError, did_you_mean
-from nas.layers import EXPECTED, NAMED, parse_layers
+from nas.layers import EXPECTED, parse_layers
 from nas.space import (
     Choice,
     Constant,
@@ -23,7 +23,9 @@ from nas.space import (
     load_space,
     parse_space,
     shipped_spaces,
+    shown_value,
 )
+from nas.space.checks import nearest_network
 from nas.space.vocabulary import WORDS, Value, Word, words_of
 from nas.spec import Problem, TrialSpec
 
@@ -136,17 +138,25 @@ def _is_notation(text: str) -> bool:
     """Whether it is a network, rather than a space.
 
     Raises:
-        NasError: When it looks like a network, and cannot be read.
+        NasError: When it is neither.
     """
-    if Path(text).exists() or Path(text).suffix in (".yaml", ".yml") or text in shipped_spaces():
+    spaces = shipped_spaces()
+    if Path(text).exists() or Path(text).suffix in (".yaml", ".yml") or text in spaces:
         return False
     try:
         return bool(parse_layers(text))
     except ValueError as error:
-        nearest = did_you_mean(text.partition("/")[0], NAMED)
-        if "-" in text or nearest:
-            raise NasError(text, f"no such file, and {error}", EXPECTED, nearest) from None
-        return False
+        network, space = nearest_network(text), did_you_mean(text, spaces)
+        if network or str(error) != f"got '{text}'":  # it says more than that it is no network
+            fix = network or space
+            raise NasError(text, f"no such file, and {error}", EXPECTED, fix) from None
+        raise NasError(
+            text,
+            "no such file, and no shipped space of that name",
+            f"a YAML file, one of {', '.join(spaces)}, "
+            "or a network such as 32c3-mp2-fc32 or vgg11/8",
+            space,
+        ) from None
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -198,7 +208,7 @@ def _show_layers(text: str, spec: TrialSpec, shape: tuple[int, ...]) -> None:
 
 
 def _sizes(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
+    return " x ".join(f"{size:,}" for size in shape)
 
 
 @app.command()
@@ -215,9 +225,9 @@ def check(space: SpaceArgument) -> None:
 def _describe(key: str, entry: Parameter) -> str:
     match entry.domain:
         case Constant(value):
-            return _named(key, value)
+            return _plain(shown_value(key, value))
         case Choice(values):
-            text = ", ".join(_named(key, value) for value in values)
+            text = ", ".join(_plain(shown_value(key, value)) for value in values)
         case Range(low, high, log, step):
             text = f"{low:g} to {high:g}"
             if log:
@@ -231,7 +241,7 @@ def _condition(key: str, space: SearchSpace) -> str:
     conditions: dict[str, tuple[Any, ...]] = dict(WORDS[key].used_with)
     conditions.update(space.parameters[key].when)
     texts = [
-        f"{other} {' or '.join(_named(other, value) for value in values)}"
+        f"{other} {' or '.join(_plain(shown_value(other, value)) for value in values)}"
         for other, values in conditions.items()
     ]
     texts += [
@@ -240,12 +250,6 @@ def _condition(key: str, space: SearchSpace) -> str:
         if least > 1 and "layers" not in space.parameters and other in words_of(space.network)
     ]
     return ", ".join(texts)
-
-
-def _named(key: str, value: Value) -> str:
-    """A parameter's value, or the word that stands for it."""
-    names: dict[Value, str] = {number: name for name, number in WORDS[key].names.items()}
-    return names.get(value, _plain(value))
 
 
 def _plain(value: Value) -> str:

@@ -1,9 +1,10 @@
 """The search space language: YAML or Python to `SearchSpace` to `TrialSpec`."""
 
 from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError, parameter
-from nas.space.given import changed_spec, given_spec, params_of, parse_settings
+from nas.space.given import changed_spec, given_spec, params_of, parse_settings, without_effect
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import GridWalk, RandomSuggester, Replay, Suggester
+from nas.space.vocabulary import shown_value
 from nas.space.yaml import dump_space, load_space, parse_space, shipped_spaces
 
 __all__ = [
@@ -27,4 +28,6 @@ __all__ = [
     "parse_settings",
     "parse_space",
     "shipped_spaces",
+    "shown_value",
+    "without_effect",
 ]

@@ -1,33 +1,35 @@
 """What is wrong with a search space, if anything."""
 
+import difflib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from nas.errors import did_you_mean
-from nas.layers import NAMED, parse_layers
+from nas.layers import LARGEST_SIZE, NAMED, is_normalized_by_design, parse_layers
 from nas.space.domains import Choice, Constant, Domain, Parameter, Range, SpaceError
-from nas.space.vocabulary import NETWORKS, STRUCTURE, WORDS, Value, Word, words_of
+from nas.space.vocabulary import NETWORKS, SEARCH_OPTIONS, STRUCTURE, WORDS, Value, Word, words_of
+
+# Words of dense networks, and those that a convolutional network has in their place.
+COUNTERPARTS = {"depth": "'blocks' and 'convolutions'", "width": "'filters'"}
+# The notation's names for what a word calls otherwise.
+SAME_AS = {"gap": "average", "ap": "average", "gmp": "max", "mp": "max"}
 
 
 def check_space(network: str, parameters: Mapping[str, Parameter]) -> None:
     """Raises a `SpaceError` for the first entry that is wrong."""
-    if network not in NETWORKS:
-        raise SpaceError(
-            "network",
-            f"got {network!r}",
-            "one of " + ", ".join(NETWORKS),
-            did_you_mean(network, NETWORKS),
-        )
+    check_network(network)
     words = words_of(network)
     for key, entry in parameters.items():
         word = words.get(key)
         if word is None:
-            raise _unknown(key, network)
+            raise unknown_word(key, network)
         _check_domain(key, word, entry.domain)
         if entry.per_layer and key != "width":
             raise SpaceError(key, "got 'per_layer'", "it with 'width' only")
         _check_conditions(key, entry, parameters, words)
     _check_layers(network, parameters)
+    _check_growth(network, parameters)
     width = parameters.get("width")
     if width is not None and width.per_layer and "shape" in parameters:
         raise SpaceError(
@@ -39,15 +41,32 @@ def check_space(network: str, parameters: Mapping[str, Parameter]) -> None:
     _check_cycles(parameters)
 
 
-def _unknown(key: str, network: str) -> SpaceError:
-    words = words_of(network)
+def check_network(network: str) -> None:
+    """Raises a `SpaceError` if there is no such family of networks."""
+    if network not in NETWORKS:
+        raise SpaceError(
+            "network",
+            f"got {network!r}",
+            "one of " + ", ".join(NETWORKS),
+            did_you_mean(network, NETWORKS),
+        )
+
+
+def unknown_word(key: str, network: str, headers: Sequence[str] = ()) -> SpaceError:
+    """The error for a key that is no word of a family of networks, nor one of the headers."""
     if key in WORDS:
         owner = WORDS[key].networks[0]
         fix = f"Write network: {owner}, or remove '{key}'."
+        if key in COUNTERPARTS:
+            fix = f"Write {COUNTERPARTS[key]} instead, or network: {owner}."
         return SpaceError(key, f"not a parameter of network {network}", fix=fix)
-    return SpaceError(
-        key, "unknown parameter", "one of " + ", ".join(words), did_you_mean(key, words)
-    )
+    option = key.replace("-", "_")
+    allowed = (*headers, *words_of(network))
+    if option in SEARCH_OPTIONS:
+        fix = f"It is an option of nas search: --{option.replace('_', '-')}."
+    else:
+        fix = did_you_mean(key, allowed)
+    return SpaceError(key, "unknown parameter", "one of " + ", ".join(allowed), fix)
 
 
 def _check_layers(network: str, parameters: Mapping[str, Parameter]) -> None:
@@ -62,9 +81,8 @@ def _check_layers(network: str, parameters: Mapping[str, Parameter]) -> None:
         )
     if entry.when:
         raise SpaceError("layers", "got a condition", "networks for every trial", "Remove 'when'.")
-    texts = entry.domain.values if isinstance(entry.domain, Choice) else ()
-    for text in [entry.domain.value] if isinstance(entry.domain, Constant) else texts:
-        if network == "mlp" and any(item.kind != "fc" for item in parse_layers(str(text))):
+    for text in _texts(entry):
+        if network == "mlp" and any(item.kind != "fc" for item in parse_layers(text)):
             raise SpaceError(
                 "layers",
                 f"got '{text}' for network mlp",
@@ -73,19 +91,86 @@ def _check_layers(network: str, parameters: Mapping[str, Parameter]) -> None:
             )
 
 
+def _texts(entry: Parameter) -> list[str]:
+    """The whole networks of a `layers` entry."""
+    values = entry.domain.values if isinstance(entry.domain, Choice) else ()
+    return list(map(str, [entry.domain.value] if isinstance(entry.domain, Constant) else values))
+
+
+def _check_growth(network: str, parameters: Mapping[str, Parameter]) -> None:
+    named = [key for key in ("filter_growth", "blocks", "filters") if key in parameters]
+    if network == "cnn" and named:
+        blocks = int(largest("blocks", parameters))
+        filters, growth = largest("filters", parameters), largest("filter_growth", parameters)
+        check_filters(named[0], blocks, filters, growth)
+
+
+def check_filters(key: str, blocks: int, filters: float, growth: float) -> None:
+    """Raises a `SpaceError` for `key` if the last block would have too many filters."""
+    most = filters * growth ** (blocks - 1)
+    if round(most) > LARGEST_SIZE:
+        raise SpaceError(
+            key,
+            f"filters grow to {most:.3g} in block {blocks}",
+            f"at most {LARGEST_SIZE}",
+            "Lower 'blocks', 'filters' or 'filter_growth'.",
+        )
+
+
+def largest(key: str, parameters: Mapping[str, Parameter]) -> float:
+    """The largest number that a parameter can be in a space."""
+    default = float(WORDS[key].default)
+    entry = parameters.get(key)
+    if entry is None:
+        return default
+    match entry.domain:
+        case Constant(value):
+            most = float(value)
+        case Choice(values):
+            most = float(max(values))
+        case Range(high=high):
+            most = high
+    return max(most, default) if entry.when else most
+
+
 def _check_value(key: str, word: Word, value: object) -> None:
     if word.accepts(value):
         return
+    received, fix = mistake(word, value, repr(value))
+    if word.kind == "initializer" and "(" in str(value) and ")" not in str(value):
+        fix = 'In a list, put it in quotes: ["uniform(0, 0.01)", he_normal].'
+    raise SpaceError(key, received, word.allowed(), fix)
+
+
+def mistake(word: Word, value: object, written: str) -> tuple[str, str]:
+    """What was received instead of a value of a word, and what may be meant, if anything."""
     if word.kind == "layers" and isinstance(value, str):
         try:
             parse_layers(value)
         except ValueError as error:
-            name = value.partition("/")[0]
-            raise SpaceError(key, str(error), word.allowed(), did_you_mean(name, NAMED)) from None
-    fix = did_you_mean(value, word.choices) if word.choices else ""
-    if word.kind == "initializer" and "(" in str(value) and ")" not in str(value):
-        fix = 'In a list, put it in quotes: ["uniform(0, 0.01)", he_normal].'
-    raise SpaceError(key, f"got {value!r}", word.allowed(), fix)
+            return str(error), nearest_network(value)
+    if SAME_AS.get(str(value)) in word.choices:
+        return f"got {written}", f"Did you mean '{SAME_AS[str(value)]}'?"
+    return f"got {written}", did_you_mean(value, word.choices) if word.choices else ""
+
+
+def nearest_network(text: str) -> str:
+    """The network in the notation that may be meant, as a question; empty where none is near."""
+    meant = re.sub(r"[\s-]+", "-", text.strip().lower())
+    name, slash, divisor = meant.partition("/")
+    # The first of those that are equally near, where `did_you_mean` takes the last.
+    near = max(NAMED, key=lambda known: difflib.SequenceMatcher(None, known, name).ratio())
+    guesses = [meant]
+    if near != name and did_you_mean(name, [near]):
+        guesses += [near + slash + divisor, near]
+    return next((f"Did you mean '{guess}'?" for guess in guesses if _is_network(guess)), "")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return bool(parse_layers(text))
+    except ValueError:
+        return False
 
 
 def _check_domain(key: str, word: Word, domain: Domain) -> None:
@@ -141,6 +226,12 @@ def _check_conditions(
                 "one of " + ", ".join(words),
                 did_you_mean(other, words),
             )
+        if other in STRUCTURE and "layers" in parameters:
+            raise SpaceError(
+                key,
+                f"conditional on '{other}', which 'layers' replaces",
+                fix="Depend on 'layers' instead.",
+            )
         parent = parameters.get(other)
         if parent is not None and parent.per_layer:
             raise SpaceError(key, f"conditional on '{other}', which differs from layer to layer")
@@ -152,7 +243,7 @@ def _check_conditions(
                     word.allowed(),
                     did_you_mean(value, word.choices) if word.choices else "",
                 )
-        if not any(_can_be(parent, word, value) for value in values):
+        if not any(_can_be(other, parameters, value) for value in values):
             wanted = " or ".join(repr(v) for v in values)
             raise SpaceError(
                 key,
@@ -161,7 +252,11 @@ def _check_conditions(
             )
 
 
-def _can_be(parent: Parameter | None, word: Word, value: Value) -> bool:
+def _can_be(key: str, parameters: Mapping[str, Parameter], value: Value) -> bool:
+    parent, word = parameters.get(key), WORDS[key]
+    if parent is None and key == "normalization" and "layers" in parameters:
+        by_design = map(is_normalized_by_design, _texts(parameters["layers"]))
+        return value in ["batch" if batch else "none" for batch in by_design]
     if parent is None:
         return value == word.default
     is_conditional = parent.when or word.used_with or word.at_least or len(word.tasks) < 3

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
-from nas.layers import convolution_blocks, parse_layers
+from nas.layers import convolution_blocks, is_normalized_by_design, parse_layers
+from nas.space.checks import COUNTERPARTS, check_filters, mistake
 from nas.space.domains import Choice, Constant, SpaceError
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import RandomSuggester
@@ -36,8 +37,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Value]:
         number = word.kind in ("int", "float")
         value = word.plain(_number(written.strip()) if number else _plain(written))
         if not word.accepts(value):
-            hint = did_you_mean(value, word.choices) if word.choices else ""
-            raise NasError("--set", f"{key}: got '{written.strip()}'", word.allowed(), hint)
+            received, hint = mistake(word, value, f"'{written.strip()}'")
+            raise NasError("--set", f"{key}: {received}", word.allowed(), hint)
         values[key] = int(value) if word.kind == "int" else value
     return values
 
@@ -74,7 +75,10 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
         fields["epochs"] = values["steps"] or WORDS["epochs"].default
     for key in values:
         if network.network not in WORDS[key].networks:
-            raise NasError("--set", f"{key} is not a parameter of network {network.network}")
+            fix = f"Set {COUNTERPARTS[key]} instead." if key in COUNTERPARTS else ""
+            raise NasError(
+                "--set", f"{key} is not a parameter of network {network.network}", fix=fix
+            )
     if "loss" in values:
         losses = SearchSpace({"loss": values["loss"]}, network=network.network)
         try:
@@ -87,6 +91,8 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
         items = parse_layers(str(values["layers"]))
         fields["convolutions"] = tuple(str(item) for item in items if item.kind != "fc")
         fields["units"] = tuple(item.size for item in items if item.kind == "fc")
+        if network.normalization == "none" and is_normalized_by_design(str(values["layers"])):
+            fields.setdefault("normalization", "batch")
         if network.network == "mlp" and fields["convolutions"]:
             raise NasError("--set", f"layers: got '{values['layers']}' for network mlp",
                            "dense layers only, such as fc500-fc500")  # fmt: skip
@@ -98,6 +104,15 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
                 "a whole network, such as layers=32c3-mp2-fc32",
             )  # fmt: skip
         words = {**known, **changed}
+        try:
+            check_filters(
+                "filter_growth",
+                int(words["blocks"]),
+                int(words["filters"]),
+                float(words["filter_growth"]),
+            )
+        except SpaceError as error:
+            raise NasError("--set", str(error)) from error
         fields["convolutions"] = _convolutions(words)
         fields["units"] = (int(words["head_width"]),) * int(words["head_depth"])
     elif changed:
@@ -113,6 +128,26 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
         architecture=replace(network, **architecture),
         training=replace(training, **changes),
     )
+
+
+def without_effect(values: Mapping[str, Value], spec: TrialSpec) -> dict[str, str]:
+    """Why some of these values do nothing in a network that has them, by parameter."""
+    known: dict[str, Any] = {
+        **asdict(spec.architecture),
+        **asdict(spec.training),
+        **(structure_of(spec.architecture) or {}),
+    }
+    reasons = {}
+    for key in values:
+        word = WORDS[key]
+        needed = [f"{other} {' or '.join(allowed)}" for other, allowed in word.used_with.items()
+                  if known[other] not in allowed]  # fmt: skip
+        needed += [f"{other} {least} or more" for other, least in word.at_least.items()
+                   if other in known and known[other] < least]  # fmt: skip
+        needed += [] if spec.problem.task in word.tasks else [f"task {' or '.join(word.tasks)}"]
+        if needed:
+            reasons[key] = f"{key} has a meaning with {' and '.join(needed)} only"
+    return reasons
 
 
 def structure_of(network: Architecture) -> dict[str, Value] | None:

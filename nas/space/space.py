@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.layers import convolution_blocks, is_normalized_by_design, parse_layers
-from nas.space.checks import check_space
+from nas.space.checks import check_space, largest
 from nas.space.domains import (
     Choice,
     Constant,
@@ -74,22 +74,8 @@ class SearchSpace:
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial of this space can have."""
         if "epochs" not in self.parameters and "steps" in self.parameters:
-            return max(self._largest("steps"), int(WORDS["epochs"].default))
-        return self._largest("epochs")
-
-    def _largest(self, key: str) -> int:
-        entry = self.parameters.get(key)
-        default = int(WORDS[key].default)
-        if entry is None:
-            return default
-        match entry.domain:
-            case Constant(value):
-                largest = int(value)
-            case Choice(values):
-                largest = int(max(values))
-            case Range(high=high):
-                largest = int(high)
-        return max(largest, default) if entry.when else largest
+            return int(max(largest("steps", self.parameters), WORDS["epochs"].default))
+        return int(largest("epochs", self.parameters))
 
     @property
     def is_continuous(self) -> bool:

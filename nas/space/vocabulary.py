@@ -355,6 +355,19 @@ ADAMW_WEIGHT_DECAY = 0.004  # Keras's own default for AdamW
 
 # Keys of a space that are not parameters of the network.
 HEADER_KEYS = ("network", "data", "target")
+# Options of `nas search` for which people look in a space.
+SEARCH_OPTIONS = (
+    "trials", "task", "drop", "categorical", "scaling", "image_size", "classes", "max_rows",
+    "label_noise", "metric", "folds", "repeats", "groups", "val_size", "test_size", "sampler",
+    "startup_trials", "pruner", "seed", "timeout", "max_params", "allow_duplicates", "engine",
+    "workers", "study", "storage", "tensorboard",
+)  # fmt: skip
+
+
+def shown_value(key: str, value: Value) -> Value:
+    """A parameter's value as people write it: a name, such as `full`, where a number has one."""
+    names = WORDS[key].names if key in WORDS else {}
+    return next((name for name, number in names.items() if number == value), value)
 
 
 def words_of(network: str) -> dict[str, Word]:

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
+from nas.space.checks import check_network, unknown_word
 from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError
 from nas.space.space import SearchSpace
-from nas.space.vocabulary import HEADER_KEYS, WORDS, Value, Word
+from nas.space.vocabulary import HEADER_KEYS, WORDS, Value, Word, shown_value
 
 RANGE_KEYS = ("low", "high", "log", "step")
 ENTRY_KEYS = (*RANGE_KEYS, "choices", "value", "when", "per_layer")
@@ -94,7 +95,13 @@ def _read_root(
 ) -> tuple[dict[str, Any], dict[str, Parameter]]:
     header: dict[str, Any] = {}
     parameters: dict[str, Parameter] = {}
-    for key, node in _items(root, lines):
+    items = _items(root, lines)
+    network = "mlp"
+    for key, node in items:  # wherever it stands, it says which words there are
+        if key == "network" and isinstance(node, yaml.ScalarNode):
+            network = node.value
+            check_network(network)
+    for key, node in items:
         if key in HEADER_KEYS:
             value = _plain(key, node)
             if not isinstance(value, str):
@@ -103,13 +110,7 @@ def _read_root(
         elif key in WORDS:
             parameters[key] = _read_entry(key, node)
         else:
-            allowed = (*HEADER_KEYS, *WORDS)
-            raise SpaceError(
-                key,
-                "unknown parameter",
-                "one of " + ", ".join(allowed),
-                did_you_mean(key, allowed),
-            )
+            raise unknown_word(key, network, HEADER_KEYS)
     return header, parameters
 
 
@@ -252,21 +253,22 @@ def dump_space(space: SearchSpace) -> str:
     entries: dict[str, Any] = {"network": space.network}
     headers = {"data": space.data, "target": space.target}
     entries.update((key, text) for key, text in headers.items() if text is not None)
-    entries.update((key, _dump_entry(entry)) for key, entry in space.parameters.items())
+    entries.update((key, _dump_entry(key, entry)) for key, entry in space.parameters.items())
     return "".join(f"{key}: {_flow(value)}\n" for key, value in entries.items())
 
 
-def _dump_entry(entry: Parameter) -> Any:
+def _dump_entry(key: str, entry: Parameter) -> Any:
     plain: dict[str, Any]
     match entry.domain:
         case Constant(value):
             if not entry.when and not entry.per_layer:
-                return value
-            plain = {"value": value}
+                return shown_value(key, value)
+            plain = {"value": shown_value(key, value)}
         case Choice(values):
+            shown = [shown_value(key, value) for value in values]
             if not entry.when and not entry.per_layer:
-                return list(values)
-            plain = {"choices": list(values)}
+                return shown
+            plain = {"choices": shown}
         case Range(low, high, log, step):
             plain = {"low": low, "high": high}
             if log:
@@ -276,10 +278,8 @@ def _dump_entry(entry: Parameter) -> Any:
     if entry.per_layer:
         plain["per_layer"] = True
     if entry.when:
-        plain["when"] = {
-            key: values[0] if len(values) == 1 else list(values)
-            for key, values in entry.when.items()
-        }
+        when = {k: [shown_value(k, value) for value in v] for k, v in entry.when.items()}
+        plain["when"] = {k: v[0] if len(v) == 1 else v for k, v in when.items()}
     return plain
 
 

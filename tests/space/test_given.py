@@ -16,6 +16,7 @@ from nas.space import (
     params_of,
     parse_settings,
     shipped_spaces,
+    without_effect,
 )
 from nas.space.given import structure_of
 from nas.spec import Problem, TrialSpec
@@ -51,7 +52,12 @@ def test_settings_have_the_type_of_their_word() -> None:
         ("learning_rate=fast", ["learning_rate: got 'fast'", "a number > 0"]),
         ("residual=3", ["residual: got '3'", "true or false"]),
         ("activation=[", ["activation: got '['", "one of relu"]),
-        ("layers=32c3-mp", ["layers: got '32c3-mp'", "items such as 32c3"]),
+        ("layers=32c3-mp", ["layers: got 'mp' in '32c3-mp'", "items such as 32c3"]),
+        ("layers=3", ["layers: got '3'", "items such as 32c3"]),
+        ("layers=vgg12", ["layers: got 'vgg12'", "Did you mean 'vgg11'?"]),
+        ("layers=VGG11/8", ["layers: got 'VGG11'", "Did you mean 'vgg11/8'?"]),
+        ("layers=vgg11/0", ["got '/0' in 'vgg11/0', where divisors are whole, from 1 to 1000000"]),
+        ("head=gap", ["head: got 'gap'", "Did you mean 'average'?"]),
         ("initializer=uniform(1, 0)", ["got 'uniform(1, 0)'", "uniform(low, high)"]),
         ("batch_size=ful", ["batch_size: got 'ful'", "a whole number >= 0 or full"]),
     ],
@@ -152,7 +158,8 @@ def test_a_changed_structure_keeps_the_rest_of_it() -> None:
         ),
         (cnn(layers="mp2-fc3"), {"blocks": 2}, ["blocks", "no regular blocks"]),
         (cnn(layers="4r3s2-fc3"), {"blocks": 2}, ["blocks", "no regular blocks"]),
-        (cnn(), {"depth": 3}, ["depth is not a parameter of network cnn"]),
+        (cnn(), {"depth": 3}, ["depth is not a parameter of network cnn", "Set 'blocks' and"]),
+        (cnn(blocks=20, filter_growth=1.0), {"filter_growth": 2.0}, ["filters grow to 1.68e+07"]),
         (cnn(), {"layers": "4c3", "blocks": 1}, ["got layers and blocks", "one of the two"]),
         (cnn(), {"loss": "absolute"}, ["loss: got absolute for a multiclass task", "logistic"]),
     ],
@@ -161,6 +168,52 @@ def test_changes_that_cannot_be(spec: TrialSpec, values: Any, words: list[str]) 
     with pytest.raises(NasError) as error:
         changed_spec(spec, values)
     assert all(word in str(error.value) for word in ["--set", *words]), error.value
+
+
+def test_a_changed_network_is_normalized_by_design() -> None:
+    def normalization(before: str, **values: Any) -> str:
+        spec = cnn(layers="4c3-fc4", normalization=before)
+        return changed_spec(spec, values).architecture.normalization
+
+    assert normalization("none", layers="resnet18/32") == "batch"
+    assert normalization("none", layers="vgg11/32") == "none"
+    assert normalization("none", layers="resnet18/32", normalization="none") == "none"
+    assert normalization("layer", layers="resnet18/32") == "layer"  # as it was
+    assert normalization("none", l2=0.1) == "none"
+
+
+@pytest.mark.parametrize(
+    ("values", "reasons"),
+    [
+        ({"momentum": 0.9, "optimizer": "adam"}, ["momentum", "optimizer sgd or rmsprop"]),
+        ({"momentum": 0.9, "optimizer": "sgd"}, None),
+        ({"momentum": 0.9}, ["momentum", "optimizer sgd or rmsprop"]),
+        ({"decay_to": 0.1}, ["decay_to", "schedule cosine or exponential"]),
+        ({"normalization_momentum": 0.9}, ["normalization_momentum", "normalization batch"]),
+        ({"normalization_momentum": 0.9, "layers": "resnet18/32"}, None),
+        ({"filter_growth": 3.0, "blocks": 1}, ["filter_growth", "blocks 2 or more"]),
+        ({"filter_growth": 3.0, "blocks": 2}, None),
+        ({"residual": True, "activation": "tanh", "layers": "4c3-gap"}, None),
+    ],
+)
+def test_values_without_effect_are_found(values: Any, reasons: Any) -> None:
+    spec = given_spec(SearchSpace({}, network="cnn"), values, PROBLEM)
+    found = without_effect(values, spec)
+    expected = {reasons[0]: f"{reasons[0]} has a meaning with {reasons[1]} only"} if reasons else {}
+    assert found == expected
+    assert without_effect(values, changed_spec(cnn(), values)) == expected
+
+
+def test_values_without_effect_in_dense_networks() -> None:
+    values = {"depth": 1, "shape": "funnel", "activation": "tanh", "label_smoothing": 0.1}
+    problem = Problem("regression", 4, 1)
+    spec = given_spec(SearchSpace({}), values, problem)
+    assert without_effect(values, spec) == {
+        "shape": "shape has a meaning with depth 2 or more only",
+        "label_smoothing": "label_smoothing has a meaning with task binary or multiclass only",
+    }
+    linear = given_spec(SearchSpace({}), {**values, "depth": 0}, problem)
+    assert "activation" in without_effect(values, linear)
 
 
 def test_a_dense_network_gets_no_convolutions() -> None:

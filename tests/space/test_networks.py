@@ -16,7 +16,9 @@ from nas.space import (
     dump_space,
     parameter,
     parse_space,
+    shown_value,
 )
+from nas.space.vocabulary import STRUCTURE, WORDS
 from nas.spec import Problem, TrialSpec
 
 
@@ -62,6 +64,10 @@ def test_words_of_one_family_are_unknown_in_the_other() -> None:
         SearchSpace({"blocks": 2})
     with pytest.raises(SpaceError, match=r"depth: not a parameter of network cnn.* network: mlp"):
         cnn(depth=2)
+    with pytest.raises(SpaceError, match=r"Write 'blocks' and 'convolutions' instead, or network"):
+        cnn(depth=2)
+    with pytest.raises(SpaceError, match=r"width: .* Write 'filters' instead, or network: mlp"):
+        cnn(width=2)
     with pytest.raises(SpaceError, match=r"unknown parameter 'depth'"):
         cnn(l2=parameter(0.1, depth=2))
 
@@ -88,8 +94,37 @@ def test_the_number_of_weights_is_that_of_the_drawn_network() -> None:
 
 
 def test_the_largest_words_give_a_network_that_can_be_weighed() -> None:
-    spec = one(cnn(blocks=20, filters=10_000, filter_growth=10.0, kernel=100, convolutions=2))
+    spec = one(cnn(blocks=20, filters=10_000, filter_growth=1.2, kernel=100, convolutions=2))
     assert spec.n_weights > 10**12
+
+
+@pytest.mark.parametrize(
+    ("entries", "key", "received"),
+    [
+        (
+            {"blocks": 20, "filters": 100, "filter_growth": 10.0},
+            "filter_growth",
+            "filters grow to 1e+21 in block 20",
+        ),
+        ({"blocks": Range(1, 16)}, "blocks", "filters grow to 1.05e+06 in block 16"),
+        ({"filters": 10_000, "blocks": [1, 8]}, "blocks", "1.28e+06 in block 8"),
+        ({"filter_growth": [1.0, 10.0], "blocks": 6}, "filter_growth", "3.2e+06 in block 6"),
+        (  # where blocks are not searched there are the default two
+            {"blocks": parameter(1, optimizer="adam"), "filters": 10_000, "filter_growth": 10.0},
+            "",
+            "",
+        ),
+        ({"blocks": 15}, "", ""),
+        ({"blocks": 20, "filter_growth": 0.5, "filters": 10_000}, "", ""),
+    ],
+)
+def test_filters_grow_within_bounds(entries: Any, key: str, received: str) -> None:
+    if not key:
+        cnn(**entries)
+        return
+    with pytest.raises(SpaceError, match=r"at most 1000000\. Lower 'blocks'") as caught:
+        cnn(**entries)
+    assert caught.value.key == key and received in caught.value.received
 
 
 # Whole networks
@@ -129,6 +164,52 @@ def test_normalization_by_design_gives_its_parameters_a_meaning() -> None:
         assert (spec.architecture.normalization_momentum < 0.95) == is_resnet
 
 
+@pytest.mark.parametrize("when", [{}, {"normalization": "batch"}])
+def test_words_of_batch_normalization_are_active_where_it_is_by_design(when: Any) -> None:
+    space = cnn(
+        layers=["resnet18/32", "8c3-gap"],
+        normalization_momentum=parameter(Range(0.5, 0.9), **when),
+        l2=parameter(0.1, normalization="batch"),
+        l1=parameter(0.1, normalization="none"),
+    )
+    for spec, params in draw_specs(space, 8):
+        is_resnet = params["layers"] == "resnet18/32"
+        assert ("normalization_momentum" in params) == is_resnet
+        assert (spec.training.l2, spec.training.l1) == ((0.1, 0.0) if is_resnet else (0.0, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("entries", "normalization"),
+    [
+        ({"layers": ["8c3-gap", "vgg11/64"]}, "batch"),
+        ({"layers": "resnet34/32"}, "none"),
+        ({"layers": "resnet34/32"}, "layer"),
+        ({"layers": "resnet34/32", "normalization": "none"}, "batch"),
+        ({}, "batch"),
+    ],
+)
+def test_a_normalization_that_never_occurs_is_refused(entries: Any, normalization: str) -> None:
+    with pytest.raises(SpaceError, match=r"l2: conditional on normalization = .* never occurs"):
+        cnn(l2=parameter(0.1, normalization=normalization), **entries)
+
+
+def test_a_word_without_a_meaning_is_not_searched() -> None:
+    """As a momentum with Adam: no mistake, as a space may be meant for more than one command."""
+    space = cnn(layers="8c3-gap", normalization_momentum=Range(0.5, 0.9), momentum=Range(0.1, 0.9))
+    assert draw_specs(space, 1)[0][1] == {}
+
+
+@pytest.mark.parametrize("other", STRUCTURE)
+def test_what_layers_replace_is_no_condition(other: str) -> None:
+    network = WORDS[other].networks[0]
+    entries = {"layers": ["fc3", "fc4"], "dropout": parameter(0.1, **{other: WORDS[other].default})}
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace(entries, network=network)
+    assert str(caught.value) == (
+        f"dropout: conditional on '{other}', which 'layers' replaces. Depend on 'layers' instead."
+    )
+
+
 def test_a_dense_network_may_be_given_whole() -> None:
     space = SearchSpace({"layers": ["fc500-fc500", "fc30/3"]})
     drawn = {params["layers"]: spec.architecture for spec, params in draw_specs(space)}
@@ -165,8 +246,12 @@ def test_a_condition_on_a_whole_network() -> None:
 @pytest.mark.parametrize(
     ("network", "entries", "key", "received", "fix"),
     [
-        ("cnn", {"layers": "vgg12"}, "layers", "'vgg12'", "Did you mean 'vgg"),
-        ("cnn", {"layers": "resnet81/8"}, "layers", "'resnet81'", "Did you mean 'resnet18'"),
+        ("cnn", {"layers": "vgg12"}, "layers", "'vgg12'", "Did you mean 'vgg11'?"),
+        ("cnn", {"layers": "vgg12/8"}, "layers", "'vgg12'", "Did you mean 'vgg11/8'?"),
+        ("cnn", {"layers": "resnet81/8"}, "layers", "'resnet81'", "Did you mean 'resnet18/8'?"),
+        ("cnn", {"layers": "VGG11/8"}, "layers", "'VGG11'", "Did you mean 'vgg11/8'?"),
+        ("cnn", {"layers": "32C3-MP2"}, "layers", "'32C3'", "Did you mean '32c3-mp2'?"),
+        ("cnn", {"layers": "32c3 mp2"}, "layers", "'32c3 mp2'", "Did you mean '32c3-mp2'?"),
         ("cnn", {"layers": ["4c3", "4c3-mp"]}, "layers", "'mp' in '4c3-mp'", ""),
         ("cnn", {"layers": 3}, "layers", "3", ""),
         ("cnn", {"layers": ["4c3", "4c3"]}, "layers", "'4c3' twice", ""),
@@ -200,6 +285,27 @@ def test_mistakes_in_whole_networks(
     assert received in caught.value.received
     assert fix in caught.value.fix
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["vgg11/0", "VGG11/0", "0c3", "fc0", "1000001c3-mp2"])
+def test_a_number_out_of_bounds_is_what_is_named(text: str) -> None:
+    with pytest.raises(SpaceError, match="whole, from 1 to 1000000; expected items") as caught:
+        cnn(layers=["8c3", text])
+    assert caught.value.fix == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [
+        ("head", "gap", "average"),
+        ("head", "gmp", "max"),
+        ("pooling", "mp", "max"),
+        ("pooling", "ap", "average"),
+    ],
+)
+def test_the_notations_names_are_understood(key: str, value: str, meant: str) -> None:
+    with pytest.raises(SpaceError, match=f"got '{value}'.* Did you mean '{meant}'"):
+        cnn(**{key: value})
 
 
 # Initializers
@@ -272,8 +378,20 @@ def test_a_full_batch_is_zero(text: str) -> None:
     sizes = {spec.training.batch_size: spec.training.l2 for spec, _ in draw_specs(space)}
     assert sizes == {0: 0.1, 16: 0.0}
     assert {params["batch_size"] for _, params in draw_specs(space)} == {0, 16}
+    assert dump_space(space) == (
+        "network: mlp\nbatch_size: [full, 16]\nl2: {value: 0.1, when: {batch_size: full}}\n"
+    )
+    assert "batch_size: full\n" in dump_space(SearchSpace({"batch_size": 0}))
+    several = SearchSpace({"batch_size": [0, 8], "l1": parameter([0, 1], batch_size=[0, 8])})
+    assert "l1: {choices: [0, 1], when: {batch_size: [full, 8]}}" in dump_space(several)
     assert parse_space(f"batch_size: {text}") == SearchSpace({"batch_size": "full"})
     assert parse_space(dump_space(space)) == space
+
+
+def test_a_shown_value_is_a_name_where_a_number_has_one() -> None:
+    assert shown_value("batch_size", 0) == "full"
+    assert [shown_value("batch_size", 32), shown_value("steps", 0)] == [32, 0]
+    assert shown_value("width_1", 0) == 0  # of a layer, and no word of its own
 
 
 def test_a_batch_that_is_neither_full_nor_a_number() -> None:

@@ -34,7 +34,7 @@ FAMILIES = {
 }
 MLP = FAMILIES["mlp"]
 # Largest value that the strategy gives; 1000 elsewhere.
-CAPS = {"depth": 6, "blocks": 6, "convolutions": 4, "head_depth": 4}
+CAPS = {"depth": 6, "blocks": 6, "convolutions": 4, "filter_growth": 3, "head_depth": 4}
 
 
 def draw_specs(space, n=30, problem=BINARY):

@@ -392,6 +392,34 @@ def test_mistakes_name_file_line_and_key(case, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text, network, others",
+    [
+        ("network: cnn\nblock: 3", "cnn", "mlp"),
+        ("block: 3\nnetwork: cnn", "cnn", "mlp"),
+        ("widht: 3", "mlp", "cnn"),
+    ],
+)
+def test_an_unknown_word_gets_those_of_its_network(text, network, others):
+    with pytest.raises(NasError) as caught:
+        parse_space(text)
+    listed = caught.value.expected.removeprefix("one of ").split(", ")
+    assert listed == ["network", "data", "target", *words_of(network)]
+    assert caught.value.fix in ("Did you mean 'blocks'?", "Did you mean 'width'?")
+
+
+def test_an_unknown_network_is_named_before_unknown_words():
+    with pytest.raises(NasError, match=r"space:2: network: got 'cnnn'.*Did you mean 'cnn'"):
+        parse_space("block: 3\nnetwork: cnnn")
+
+
+@pytest.mark.parametrize("key", ["scaling", "trials", "folds", "max_rows", "max-rows"])
+def test_an_option_of_the_command_is_named_as_such(key):
+    option = key.replace("_", "-")
+    with pytest.raises(NasError, match=rf"It is an option of nas search: --{option}\.$"):
+        parse_space(f"depth: 2\n{key}: 5")
+
+
+@pytest.mark.parametrize(
     "text, where, received",
     [
         ("", "f.yaml", "the file is empty"),
