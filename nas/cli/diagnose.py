@@ -78,7 +78,14 @@ def train(
     A network that the study's space holds counts as one of its trials; any other is recorded
     beside them.
     """
-    from nas.space import changed_spec, given_spec, load_space, parse_settings, parse_space
+    from nas.space import (
+        changed_spec,
+        given_spec,
+        load_space,
+        parse_settings,
+        parse_space,
+        without_effect,
+    )
 
     values = parse_settings(settings or [])
     the_space = load_space(space)
@@ -150,6 +157,8 @@ def train(
         print_json({**_as_dict(diagnosis), "trial_record": trial.to_dict()})
         return
     say(f"{spec.describe()}, {spec.n_weights:,} weights", "Network")
+    for reason in without_effect(values, spec).values():
+        say(f"Without effect: {reason}.", "Note")
     _show_trial(record, trial)
     _show(diagnosis, storage)
 

@@ -1,12 +1,15 @@
 """`nas space`: networks in the compact notation, and spaces of convolutional networks."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 from cli import Nas
 
+from nas.cli.search import search
 from nas.space import parse_space
+from nas.space.vocabulary import HEADER_KEYS, SEARCH_OPTIONS
 
 
 def cells(out: str) -> list[list[str]]:
@@ -67,6 +70,12 @@ def test_dense_networks_take_rows_of_numbers(nas: Nas, folder: Path) -> None:
     )
 
 
+def test_large_shapes_have_commas_as_weights_have(nas: Nas, folder: Path) -> None:
+    shown = cells(nas.right("space", "show", "32c3-fc1000").out)
+    assert ["flatten_1", "25,088"] in shown
+    assert ["hidden_2", "1,000", "25,089,000"] in shown
+
+
 def test_a_space_shows_its_whole_networks(nas: Nas, folder: Path) -> None:
     (folder / "given.yaml").write_text(
         "network: cnn\ndata: digits\nlayers: [4c3-mp2-fc8, 3c3-3c3-gap]\nnormalization: batch\n"
@@ -101,8 +110,15 @@ def test_a_condition_on_another_family_is_not_shown(nas: Nas, folder: Path) -> N
     [
         ("32c3-mp", ["32c3-mp: no such file, and got 'mp'", "items such as 32c3", "vgg11"]),
         ("32c3-fc8-mp2", ["got something behind a dense layer"]),
-        ("vgg12/8", ["no such file, and got 'vgg12'", "Did you mean 'vgg1"]),
-        ("resnet18/0", ["got '/0'"]),
+        ("vgg12/8", ["no such file, and got 'vgg12'", "Did you mean 'vgg11/8'?"]),
+        ("VGG11/8", ["no such file, and got 'VGG11'", "Did you mean 'vgg11/8'?"]),
+        ("32C3", ["no such file, and got '32C3'", "Did you mean '32c3'?"]),
+        ("resnet18/0", ["got '/0'", "where divisors are whole, from 1 to 1000000"]),
+        ("99999999c3", ["got '99999999c3', where numbers are whole, from 1 to 1000000"]),
+        ("0c3", ["got '0c3', where numbers are whole"]),
+        ("32c", ["no such file", "mlp_small, or a network such as 32c3-mp2-fc32 or vgg11/8"]),
+        ("c3", ["no such file", "mlp_small, or a network such as 32c3-mp2-fc32 or vgg11/8"]),
+        ("mlp-small", ["no such file, and got 'mlp'", "Did you mean 'mlp_small'?"]),
         ("mlp_smal", ["no shipped space of that name", "Did you mean 'mlp_small'"]),
         ("nothing.yaml", ["no such file"]),
         ("4c3-fc8 --rows 64", ["--rows: got 64 for '4c3-fc8'", "an image such as 28x28x1"]),
@@ -135,7 +151,7 @@ def test_new_writes_spaces_of_convolutional_networks(nas: Nas, folder: Path) -> 
         "shift: {low: 0, high: 0.2}",
         "flip: [none, both]",
         "loss: logistic",
-        "batch_size: [16, 0]",
+        "batch_size: [16, full]",
         "steps: 100",
     ]
     assert "right" in nas.right("space", "check", "net.yaml").out
@@ -161,6 +177,19 @@ def test_an_unknown_family_is_wrong_usage(nas: Nas, folder: Path) -> None:
     assert nas("space", "new", "net.yaml", "--network", "rnn", "--depth", "2").code == 2
 
 
+def test_the_compiled_engine_is_refused_before_a_search_of_convolutions(
+    nas: Nas, folder: Path
+) -> None:
+    line = nas.wrong(*"search --space cnn_small --data digits --engine compiled".split())
+    assert line == "--engine: got compiled for network: cnn; expected auto or keras"
+    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]  # and no study
+
+
+def test_options_named_in_spaces_are_options_of_the_search() -> None:
+    words = {"config", "space", *HEADER_KEYS}
+    assert {*SEARCH_OPTIONS} == inspect.signature(search).parameters.keys() - words
+
+
 def test_digits_are_images_for_convolutions(nas: Nas, folder: Path) -> None:
     """From a space to a trained network, as `nas search` and `nas screen` read the data too."""
     (folder / "net.yaml").write_text(
@@ -173,5 +202,7 @@ def test_digits_are_images_for_convolutions(nas: Nas, folder: Path) -> None:
     assert spec["architecture"]["convolutions"] == ["2c3", "mp2"]
     assert told["trial_record"]["params"] == {"blocks": 1}
     assert len(told["trial_record"]["curves"]["val_loss"]) == 2
+    out = nas.right(*"train --space net.yaml --set blocks=2 --set momentum=0.9".split()).out
+    assert "Without effect: momentum has a meaning with optimizer sgd or rmsprop only." in out
     line = nas.wrong(*"train --space net.yaml --data iris --study other".split())
     assert "network: cnn" in line
