@@ -27,26 +27,28 @@ def networks(quick: bool) -> Sequence[Network]:
         "batch_size": 100,
         "steps": 20 if quick else 5000,
     }
+    linear = {
+        **{key: deep[key] for key in ("optimizer", "learning_rate", "batch_size", "steps")},
+        "depth": 0,
+        "output_initializer": "normal(1)",
+    }
     he = {
         "initializer": "he_normal",
         "bias_initializer": "zeros",
         "output_initializer": "glorot_uniform",
     }
     rows: dict[str, dict[str, Any]] = {
-        NO_HIDDEN: {
-            **{key: deep[key] for key in ("optimizer", "learning_rate", "batch_size", "steps")},
-            "depth": 0,
-            "output_initializer": "normal(1)",
-        },
+        NO_HIDDEN: linear,
+        NO_HIDDEN + ", rate 0.01": {**linear, "learning_rate": 0.01},
         ONE_HIDDEN: {**deep, "layers": "fc20" if quick else "fc500"},
         "deep, as published": deep,
-        "He's initializer": {**deep, **he},
+        HE: {**deep, **he},
         "learning rate 0.001": {**deep, "learning_rate": 1e-3},
         "learning rate 0.01": {**deep, "learning_rate": 1e-2},
         "Adam": {**deep, "optimizer": "adam"},
         "Adam, rate 0.001": {**deep, "optimizer": "adam", "learning_rate": 1e-3},
-        "He's initializer, rate 0.1": {**deep, **he, "learning_rate": 0.1},
-        "He's initializer, Adam, rate 0.001": {
+        HE + ", rate 0.1": {**deep, **he, "learning_rate": 0.1},
+        HE + ", Adam, rate 0.001": {
             **deep, **he, "optimizer": "adam", "learning_rate": 1e-3,
         },
     }  # fmt: skip
@@ -98,7 +100,8 @@ find? With `--tensorboard DIR` the search below writes its graph and curves for 
 """,
     data=DataOptions("mnist", scaling="unit"),
     networks=networks,
-    n_seeds=2,
+    n_seeds=4,
     tell=tell,
+    options=" --tensorboard runs",
     caption="Test accuracy of each network; diamonds are published",
 )

@@ -1,4 +1,4 @@
-"""What a published study is, and what is told of it once it was repeated."""
+"""What a published study is, what came of it, and what is told of that."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,12 @@ class Told:
     Attributes:
         text: Markdown: the tables, and what they say.
         figure: Its picture.
+        after_search: Markdown on what the search found.
     """
 
     text: str
     figure: go.Figure
+    after_search: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Study:
         tell: From the trained networks and the search to text and picture.
         family: Family of the networks.
         caption: Of the picture.
+        options: Of `nas search`, that the page's command has besides the recipe.
     """
 
     title: str
@@ -46,3 +49,27 @@ class Study:
     tell: Callable[[Sequence[Trained], StudyRecord], Told]
     family: str = "mlp"
     caption: str = ""
+    options: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a page is written from, kept beside it in `results.pkl`; the search has its database.
+
+    Attributes:
+        trained: The published networks and the variations of them.
+        rows: How many rows there were, in words.
+        n_seeds: Seeds of each network.
+        minutes: That the networks took, and the search.
+        day: When.
+        machine: On which machine.
+        quick: Whether it was a quick run.
+    """
+
+    trained: tuple[Trained, ...]
+    rows: str
+    n_seeds: int
+    minutes: tuple[float, float]
+    day: str
+    machine: str
+    quick: bool

@@ -100,7 +100,7 @@ depth hurt, and what mends it?
 """,
     data=DataOptions("mnist", scaling="unit"),
     networks=networks,
-    n_seeds=3,
+    n_seeds=5,
     tell=tell,
     caption="Test accuracy of each network; diamonds are published",
 )
