@@ -44,6 +44,7 @@ SHORTEST = "items such as 32c3, 64r3, mp2, ap2, gap, gmp and fc32 with hyphens b
 EXPECTED = SHORTEST + "one of " + ", ".join(NAMED) + "; /8 behind it divides filters and units"
 
 _ITEM = re.compile(r"(?:(\d+)([cr])(\d+)(?:s(\d+))?|(mp|ap)(\d+)|(gap|gmp)|fc(\d+))")
+LARGEST_DIVISOR = 512  # with which a well-known network is still told as such
 LARGEST_SIZE = 10**6  # filters, units or pixels
 _BOUNDS = f"whole, from 1 to {LARGEST_SIZE}"
 
@@ -89,7 +90,7 @@ def parse_layers(text: str) -> tuple[Item, ...]:
     items = [_parse_item(part, text) for part in _expand(body).split("-")]
     if divisor > 1:
         items = [
-            replace(item, size=max(1, round(item.size / divisor))) if item.size else item
+            replace(item, size=_divided(item.size, divisor)) if item.size else item
             for item in items
         ]
     kinds = [item.kind for item in items]
@@ -132,6 +133,32 @@ def _expand(body: str) -> str:
             stages += [first, *[f"{filters}r3"] * (count - 1)]
         return "-".join(["64c3", *stages, "gap"])
     return body
+
+
+@lru_cache(maxsize=1024)
+def well_known_name(texts: tuple[str, ...]) -> str:
+    """The well-known network that has these items, such as `vgg11/8`; empty if there is none."""
+    items = tuple(_parse_item(text, text) for text in texts)
+    for name in NAMED:
+        whole = parse_layers(name)
+        if _without_sizes(whole) != _without_sizes(items):
+            continue
+        divisors = range(1, LARGEST_DIVISOR + 1)
+        near = [n for n in divisors if _divided(whole[0].size, n) == items[0].size]
+        # Of those that give the same network, the roundest one.
+        for divisor in sorted(near, key=lambda n: (n & (n - 1) > 0, n % 5 > 0, n)):
+            text = name if divisor == 1 else f"{name}/{divisor}"
+            if parse_layers(text) == items:
+                return text
+    return ""
+
+
+def _without_sizes(items: Sequence[Item]) -> list[Item]:
+    return [replace(item, size=0) for item in items]
+
+
+def _divided(size: int, divisor: int) -> int:
+    return max(1, round(size / divisor))
 
 
 def is_normalized_by_design(text: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from nas.layers import Layer, build_layers
+from nas.layers import Layer, build_layers, well_known_name
 
 Task = Literal["binary", "multiclass", "regression"]
 Loss = Literal["cross_entropy", "logistic", "squared", "absolute", "huber"]
@@ -95,9 +95,9 @@ class Architecture:
         """The layers in a few words, such as `3 x 64 relu` or `32c3-mp2-fc32 relu`."""
         units = self.units
         if self.convolutions:
-            items = [*self.convolutions, *[f"fc{n}" for n in units]]
+            items = (*self.convolutions, *(f"fc{n}" for n in units))
             shown = "-".join(items if len(items) <= 12 else [*items[:6], "...", *items[-5:]])
-            return f"{shown} {self.activation}"
+            return f"{well_known_name(items) or shown} {self.activation}"
         if not units:
             return "linear"
         if len(set(units)) == 1:
@@ -164,6 +164,11 @@ class Training:
     rotation: float = 0.0
     zoom: float = 0.0
     flip: str = "none"
+
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed at random."""
+        return self.flip != "none" or max(self.shift, self.rotation, self.zoom) > 0.0
 
     def rows_per_step(self, n_rows: int) -> int:
         """Rows of every step but an epoch's last, with so many training rows."""

@@ -16,6 +16,7 @@ from nas.layers import (
     convolution_blocks,
     is_normalized_by_design,
     parse_layers,
+    well_known_name,
 )
 
 
@@ -300,3 +301,16 @@ def test_each_block_halves_the_resolution(
     assert sum(item.kind == "c" for item in items) == blocks * convolutions
     layers = build_layers((side, side, 1), tuple(map(str, items)), (), 2, False)
     assert layers[-3].output_shape[0] == math.ceil(side / 2**blocks)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("divisor", ["", "/2", "/3", "/8", "/10", "/32"])
+def test_a_well_known_network_is_known_by_its_items(name: str, divisor: str) -> None:
+    text = name + divisor
+    assert well_known_name(tuple(map(str, parse_layers(text)))) == text
+
+
+def test_any_other_network_has_no_name() -> None:
+    items = [str(item) for item in parse_layers("vgg11/8")]
+    for other in (items[:-1], [*items[:-1], "fc513"], ["16c3", *items[1:]], ["8c3"], ["gap"]):
+        assert well_known_name(tuple(other)) == ""

@@ -178,6 +178,24 @@ def test_what_has_no_weights_does_not_count():
             {"units": (8,), "convolutions": ("4c3", "mp2") * 6},
             "4c3-mp2-4c3-mp2-4c3-mp2-...-4c3-mp2-4c3-mp2-fc8 relu, adam 0.001",
         ),
+        (
+            {
+                "units": (),
+                "convolutions": (
+                    "8c3",
+                    "8r3",
+                    "8r3",
+                    "16r3s2",
+                    "16r3",
+                    "32r3s2",
+                    "32r3",
+                    "64r3s2",
+                    "64r3",
+                    "gap",
+                ),
+            },
+            "resnet18/8 relu, adam 0.001",
+        ),
     ],
 )
 def test_description(changes, text):

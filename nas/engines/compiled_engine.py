@@ -49,6 +49,8 @@ def unsupported(spec: TrialSpec) -> str:
     units = spec.architecture.units
     if spec.architecture.convolutions:
         return "it has convolutions"
+    if spec.training.augments:
+        return "its images are changed at random"
     if len(units) > MAX_DEPTH:
         return f"{len(units)} hidden layers take too long to compile"
     if units and max(units) > MAX_WIDTH:

@@ -29,10 +29,12 @@ def build_model(spec: TrialSpec) -> keras.Model:
     )
     inputs = keras.Input((spec.problem.n_inputs,), name="features")
     x = inputs
-    if network.convolutions:
+    if network.convolutions or training.augments:
         x = layers.Reshape(spec.problem.image_shape, name="image")(x)
         for augment in _augmentations(training):
             x = augment(x)
+        if not network.convolutions:
+            x = layers.Reshape((spec.problem.n_inputs,), name="pixels")(x)
     start = x
     outputs: list[Any] = []
     n_hidden = 0

@@ -377,6 +377,17 @@ def test_augmentation_acts_in_training_only(word: str) -> None:
     np.testing.assert_allclose(inside(np.full((40, 64), 7.0), training=True), 7.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize("word", AUGMENTATIONS)
+def test_augmentation_reaches_dense_layers_too(word: str) -> None:
+    model = build_model(make_cnn("fc16", **{word: AUGMENTATIONS[word]}))
+    x = as_rows(images()).astype(np.float32)
+    np.testing.assert_array_equal(model(x, training=False), model(x, training=False))
+    assert not np.array_equal(model(x, training=True), model(x, training=False))
+    plain = build_model(make_cnn("fc16"))
+    plain.set_weights(model.get_weights())
+    np.testing.assert_allclose(model(x, training=False), plain(x), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("flip", "mode"), [("vertical", "vertical"), ("both", "horizontal_and_vertical")]
 )
