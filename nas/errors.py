@@ -38,8 +38,13 @@ def did_you_mean(word: object, allowed: Iterable[str]) -> str:
     return f"Did you mean '{near[0]}'?" if near else ""
 
 
+OUT_OF_MEMORY = "there is not enough memory"
+
+
 def first_line(error: BaseException, limit: int = 300) -> str:
     """An exception in one line, for the reason that is stored with a failed trial."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return OUT_OF_MEMORY  # TensorFlow's own words for it are long, and no help
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     name = type(error).__name__
     return f"{name}: {text}"[:limit] if text else name

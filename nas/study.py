@@ -7,7 +7,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from nas.errors import NasError
+from nas.errors import OUT_OF_MEMORY, NasError
 from nas.metrics import standard_error
 from nas.spec import Curves, Examination, TrialSpec
 from nas.storage import open_optuna_study, open_storage, storage_errors
@@ -136,10 +136,13 @@ class StudyRecord:
             outcomes = [trial.outcome for trial in self.counted]
             counts = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes)))
             reason = next((t.reason for t in self.trials if t.outcome == "failed"), "")
+            fix = "Search with more trials, more time, or a larger --max-params."
+            if reason:  # which more trials do not change
+                fix = "Give a smaller --max-params." if reason == OUT_OF_MEMORY else ""
             raise NasError(
                 self.name,
                 f"no complete trial ({counts or 'no trials'})" + (f": {reason}" if reason else ""),
-                fix="Search with more trials, more time, or a larger --max-params.",
+                fix=fix,
             )
         sign = 1.0 if self.direction == "maximize" else -1.0
         return max(self.complete, key=lambda trial: sign * (trial.value or 0.0))

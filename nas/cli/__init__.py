@@ -22,7 +22,7 @@ from nas.cli import (
     study,
 )
 from nas.cli.search import INTERRUPTED
-from nas.errors import NasError
+from nas.errors import OUT_OF_MEMORY, NasError
 
 app = typer.Typer(
     name="nas",
@@ -83,6 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except typer.Abort:
         print("nas: nothing done", file=sys.stderr)
+        code = 1
+    except MemoryError:
+        print(
+            f"nas: {OUT_OF_MEMORY}. Use --workers 1, fewer rows with --max-rows, or smaller images "
+            "with --image-size.",
+            file=sys.stderr,
+        )
         code = 1
     except BrokenPipeError:  # the reader, such as 'head', has seen enough
         sys.stderr.close()

@@ -1,7 +1,10 @@
 """Folders of images: one for each class to learn from, any to predict for."""
 
+import math
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +19,37 @@ from nas.errors import NasError, did_you_mean, first_line
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")  # others may run programs, as EPS does
 KINDS = ", ".join(SUFFIXES[:-1]) + " or " + SUFFIXES[-1]
+BYTES_OF_A_NUMBER = 5  # one as it is read, four as it is learned from
 SYSTEM_FILES = ("thumbs.db", "desktop.ini")  # hidden by Windows, as those with a dot elsewhere
 
 
-def dataset_of_folder(folder: Path, options: DataOptions) -> Dataset:
+def list_folder(folder: Path, options: DataOptions) -> Dataset:
+    """The images of a folder by their paths, which `read_pixels` puts pixels in the place of."""
     size = options.image_size
     if size is not None and size < 1:
         raise NasError("--image-size", f"got {size}", "a number of pixels, at least 1")
     parts = _parts(folder)
     paths = [path for part in parts for images in part.values() for path in images]
     labels = [label for part in parts for label, images in part.items() for _ in images]
-    pixels = read_images(paths, None if size is None else (size, size))
     codes, task, classes = encode_target(np.array(labels), options.task, str(folder))
     n_train = sum(map(len, parts[0].values()))
     return Dataset(
         name=folder.resolve().name,
-        features=pixels,
+        features=np.array(paths, dtype=object),
         y=codes,
-        schema=Schema((), pixels.shape[1:]),
+        schema=Schema((), ()),
         task=task,
         classes=classes,
         test_rows=np.arange(n_train, len(paths)) if len(parts) == 2 else None,
     )
+
+
+def read_pixels(listed: Dataset, options: DataOptions) -> Dataset:
+    """The data set with its images."""
+    size = options.image_size
+    assert not isinstance(listed.features, Mapping)
+    pixels = read_images(list(listed.features), None if size is None else (size, size))
+    return replace(listed, features=pixels, schema=Schema((), pixels.shape[1:]))
 
 
 def image_paths(folder: Path) -> list[Path]:
@@ -68,11 +80,14 @@ def read_images(
         Shape (n_images, height, width), or with three channels (n_images, height, width, 3).
 
     Raises:
-        NasError: When a file is no image, or their sizes differ.
+        NasError: When a file is no image, their sizes differ, or there is no memory for them.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of metadata that nothing here reads
+        if size is not None:
+            _check_memory(paths, (*size, channels or 3))
         shape = _read_image(paths[0], size, channels).shape
+        _check_memory(paths, shape)
         images = np.empty((len(paths), *shape), np.uint8)
         for row, path in enumerate(paths):
             pixels = _read_image(path, size, channels)
@@ -88,6 +103,23 @@ def read_images(
                 images = np.repeat(images[..., None], 3, axis=-1)
             images[row] = pixels if pixels.ndim == images.ndim - 1 else pixels[..., None]
     return images
+
+
+def _check_memory(paths: Sequence[Path], shape: tuple[int, ...]) -> None:
+    """Refuses what the system would end the program for, without a word."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return
+    needed = BYTES_OF_A_NUMBER * len(paths) * math.prod(shape)
+    if needed > memory:
+        raise NasError(
+            os.path.commonpath([path.parent for path in paths]),
+            f"{len(paths):,} image{'s' * (len(paths) > 1)} of {shape[0]:,} x {shape[1]:,} pixels "
+            f"take {needed / 1e9:,.0f} GB",
+            f"what fits into {memory / 1e9:,.0f} GB of memory",
+            "Give a smaller --image-size, or fewer images with --max-rows.",
+        )
 
 
 def _parts(folder: Path) -> list[dict[str, list[Path]]]:

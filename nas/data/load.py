@@ -15,7 +15,7 @@ from nas.data.arrays import (
 )
 from nas.data.checks import check_array
 from nas.data.dataset import Dataset, Features, Scaling, Schema
-from nas.data.images import dataset_of_folder, image_paths, read_images
+from nas.data.images import image_paths, list_folder, read_images, read_pixels
 from nas.data.options import DataOptions
 from nas.data.tables import dataset_of_table, read_table, table_features
 from nas.data.variants import add_label_noise, keep_classes, sample_rows
@@ -43,7 +43,8 @@ def load_dataset(options: DataOptions) -> Dataset:
     # With --task binary, two classes are left of what is read only.
     all_classes = options.classes and options.task == "binary"
     dataset = _read_dataset(replace(options, task="multiclass") if all_classes else options)
-    if options.images and not dataset.schema.image_shape:
+    is_folder = _is_folder(options.source)
+    if options.images and not is_folder and not dataset.schema.image_shape:
         raise NasError(
             options.source,
             f"rows of {dataset.schema.describe()} features",
@@ -57,6 +58,8 @@ def load_dataset(options: DataOptions) -> Dataset:
         dataset = sample_rows(dataset, options.max_rows)
     if options.label_noise:
         dataset = add_label_noise(dataset, options.label_noise)
+    if is_folder:  # now that it is known which of its images are wanted
+        dataset = read_pixels(dataset, options)
     return replace(dataset, scaling=options.scaling)
 
 
@@ -89,7 +92,7 @@ def _read_dataset(options: DataOptions) -> Dataset:
         if value:
             raise NasError(option, f"got {value!r} for {source}", "a CSV or Parquet file with it")
     if is_folder:
-        return dataset_of_folder(path, options)
+        return list_folder(path, options)
     if suffix == ".npz":
         return dataset_of_arrays(read_npz(path), options)
     if source in SKLEARN_DATA:

@@ -250,6 +250,8 @@ def _answer(connection: Connection) -> None:
             answer: tuple[Any, Exception | None] = (function(*arguments), None)
         except NasError as error:
             answer = (None, error)
+        except MemoryError:
+            answer = (None, MemoryError())
         except Exception as error:  # of any class, which the other side may not be able to read
             answer = (None, RuntimeError(first_line(error)))
         connection.send(answer)

@@ -242,6 +242,15 @@ def test_reading_leaves_another_programs_database_alone(nas, folder: Path) -> No
     assert (folder / "other.db").read_bytes() == before
 
 
+def test_too_little_memory_is_told(nas, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object) -> None:
+        raise MemoryError("Unable to allocate 24.1 GiB for an array")
+
+    monkeypatch.setattr("nas.data.load_dataset", read)
+    line = nas.wrong(*search())
+    assert "there is not enough memory" in line and "--max-rows" in line
+
+
 def test_no_complete_trial_names_the_ways_out(nas, folder: Path) -> None:
     line = nas.wrong(*search("--max-params", 3, "--study", "small"))
     assert "no complete trial" in line and "--max-params" in line

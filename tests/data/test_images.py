@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sources import fails, load
 
-from nas.data import Schema, SplitOptions, image_names, load_features, split_dataset
+from nas.data import Schema, SplitOptions, image_names, images, load_features, split_dataset
 
 DIGITS = load_digits()
 PIXELS = (DIGITS.images * 15).astype(np.uint8)  # of 0 to 15 there, of 0 to 240 here
@@ -451,3 +451,32 @@ def test_mistakes_with_images_to_predict_for(tmp_path):
     (tmp_path / "1.txt").unlink()
     put_digits(tmp_path)
     fails(lambda: load_features(str(tmp_path), GREY), "0.png", "an image beside folders")
+
+
+# Memory
+
+
+def test_only_the_images_that_are_wanted_are_read(tmp_path, monkeypatch):
+    put_digits(tmp_path, (0, 1, 2), n=10)
+    whole = load(tmp_path, classes=("digit 0", "digit 2"), max_rows=6)
+    read, reading = [], images._read_image
+
+    def noting(path, *more):
+        read.append(path)
+        return reading(path, *more)
+
+    monkeypatch.setattr(images, "_read_image", noting)
+    dataset = load(tmp_path, classes=("digit 0", "digit 2"), max_rows=6)
+    assert len(set(read)) == 6
+    assert np.bincount(dataset.y).tolist() == [3, 3]
+    np.testing.assert_array_equal(dataset.features, whole.features)
+    for pixels, path in zip(dataset.features, sorted(set(read)), strict=True):
+        np.testing.assert_array_equal(pixels, np.asarray(Image.open(path)))
+
+
+def test_images_that_memory_cannot_hold_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    put_digits(tmp_path)
+    received, fix = "10 images of 200,000 x 200,000 pixels take 6,000 GB", "--max-rows"
+    fails(lambda: load(tmp_path, image_size=200_000), tmp_path, received, "GB of memory", fix)
+    monkeypatch.setattr(images.os, "sysconf", lambda _: 50)  # pages, and bytes of each
+    fails(lambda: load(tmp_path), tmp_path, "10 images of 8 x 8 pixels", "fits into", fix)

@@ -135,6 +135,8 @@ def test_auto_compiles_what_it_can_and_says_why_not() -> None:
     engine, reason = selection.choose(make_spec("multiclass", units=(4,) * 17))
     assert engine.name == "keras"
     assert "17 hidden layers" in reason
+    moved = make_spec("multiclass", shift=0.1)  # dense layers of a convolutional space
+    assert selection.choose(moved)[0].name == "keras"
     assert selection.choose(SPECS[0])[0] is selection.choose(SPECS[1])[0]
 
 
