@@ -85,7 +85,8 @@ def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[optuna.Stud
 def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
     old = study.user_attrs
     differences = []
-    if old["space"] != settings["space"]:
+    # What is the same may once have been written otherwise.
+    if parse_space(old["space"]) != parse_space(settings["space"]):
         differences.append("space (" + _space_difference(old["space"], settings["space"]) + ")")
     if old["data_hash"] != settings["data_hash"]:
         differences.append(f"data set ({_data_difference(old['data'], settings['data'])})")

@@ -192,13 +192,13 @@ def test_max_params_below_every_network_ends_with_a_reason(tmp_path: Path) -> No
 def test_a_trial_that_raises_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
     def scores(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
         if len(spec.architecture.units) == 3 and epoch == 2:
-            raise MemoryError("out of memory\nsecond line")
+            raise RuntimeError("no such op\nsecond line")
         return smooth(spec, fold, seed, epoch)
 
     study, steps = search_fake(tmp_path, FakeEngine(scores), n_trials=30, pruner="none")
     failed = [t for t in study_record(study).trials if t.outcome == "failed"]
     assert failed and steps[-1].failed == len(failed) and steps[-1].done == 30
-    assert {t.reason for t in failed} == {"MemoryError: out of memory"}
+    assert {t.reason for t in failed} == {"RuntimeError: no such op"}
     assert all(len(t.spec.architecture.units) == 3 for t in failed)
 
 
@@ -299,6 +299,15 @@ def test_a_study_from_before_an_option_goes_on_with_its_default(tmp_path: Path) 
     assert open_fake_study(tmp_path).user_attrs["data"] == older
     with pytest.raises(NasError, match="scaling standard, now none"):
         open_fake_study(tmp_path, scaling="none")
+
+
+def test_a_space_that_was_once_written_otherwise_goes_on(tmp_path: Path) -> None:
+    space = SearchSpace({**SPACE.parameters, "batch_size": 0})
+    study = open_fake_study(tmp_path, space)
+    older = study.user_attrs["space"].replace("full", "0")
+    assert older != study.user_attrs["space"]
+    study.set_user_attr("space", older)
+    open_fake_study(tmp_path, space)
 
 
 def test_a_study_of_some_classes_goes_on_with_them(tmp_path: Path) -> None:
