@@ -145,7 +145,7 @@ def screen(
             from nas.engines.workers import WorkerPool
 
             pool = WorkerPool(n_workers)
-            encoded = pool.call(encode_data, dataset, split)
+            encoded = pool.call(encode_data, dataset, split, pool.rows_folder)
             pool.load(encoded, the_metric, "auto")
         else:
             start_tensorflow()
@@ -178,6 +178,7 @@ def screen(
     few = screening.n_trained < FEW and not tells
     words = {
         "space": space,
+        "n": n if few and n != 500 else None,  # a search has no such option
         "data": data,
         "target": target,
         "task": task,

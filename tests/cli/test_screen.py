@@ -35,6 +35,14 @@ def test_as_a_table(nas, folder: Path) -> None:
     assert max(map(len, text.split("\n\n")[1].splitlines()[:7])) <= 80
 
 
+def test_a_larger_sample_is_of_as_many_networks(
+    nas, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.analysis.screening.Score.is_worth_something", False)
+    text = nas.right(*SMALL, "--sample", 8, "--workers", 1).out
+    assert "Next    nas screen --space tiny.yaml --n 20 --folds 2 --sample 40" in text
+
+
 @pytest.mark.slow
 def test_two_processes_within_a_time(folder: Path) -> None:
     done = subprocess.run(
