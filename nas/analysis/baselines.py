@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
+from nas.analysis.wording import counted
 from nas.data import Dataset, Fold, Split, Statistics, fit_statistics, take_rows
 from nas.engines.processes import default_workers
 from nas.metrics import Metric, bootstrap_interval, standard_error
@@ -169,7 +170,7 @@ def _score_part(
         total = len(part.train)
         n_rows = min(total, model.max_rows, model.max_cells // x_train.shape[1])
         if n_rows < (min(total, MIN_ROWS) if model.sampled else total):
-            note = f"left out, too slow for {total:,} rows of {x_train.shape[1]:,} columns"
+            note = f"left out, too slow for {total:,} rows of {counted(x_train.shape[1], 'column')}"
             scores[name] = _Score(None, None, 0.0, note)
             continue
         chosen = np.arange(total)

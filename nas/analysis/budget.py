@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.analysis.levels import MIN_TRIALS
+from nas.analysis.wording import counted
 from nas.study import StudyRecord, TrialRecord
 
 
@@ -91,7 +92,7 @@ def _gap(record: StudyRecord, best: TrialRecord) -> tuple[float | None, tuple[fl
 def _advice(record: StudyRecord, scores: Sequence[float], best: TrialRecord) -> str:
     n = len(scores)
     if n < MIN_TRIALS:
-        return f"{n} trial{'s' if n != 1 else ''} cannot tell; it takes {MIN_TRIALS}."
+        return f"{counted(n, 'trial')} cannot tell; it takes {MIN_TRIALS}."
     half = n // 2
     gain = abs(
         expected_best(scores, n, record.direction) - expected_best(scores, half, record.direction)

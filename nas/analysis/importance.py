@@ -6,6 +6,7 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from nas.analysis.levels import searched_parameters
+from nas.analysis.wording import counted
 from nas.errors import NasError
 from nas.study import study_record
 
@@ -52,7 +53,7 @@ def importance(study: optuna.Study, seed: int = 0) -> Importance:
     if n_complete < MIN_COMPLETE_TRIALS:
         raise NasError(
             record.name,
-            f"{n_complete} complete trials",
+            counted(n_complete, "complete trial"),
             f"at least {MIN_COMPLETE_TRIALS} to tell importance",
             "Run 'nas search' for more trials, or with --pruner none.",
         )
@@ -97,7 +98,9 @@ def ranked_parameters(importance: Importance) -> list[str]:
 
 def rests_on(importance: Importance) -> str:
     """What the shares rest on, in a sentence."""
+    left_out = importance.n_left_out
+    ones = "one is" if left_out == 1 else "ones are"
     return (
-        f"From {importance.n_complete} complete trials; "
-        f"{importance.n_left_out} pruned or failed ones are left out."
+        f"From {counted(importance.n_complete, 'complete trial')}; "
+        f"{left_out} pruned or failed {ones} left out."
     )

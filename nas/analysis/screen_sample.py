@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.screening import MIN_SAMPLE, Trained, Untrained
+from nas.analysis.wording import counted
 from nas.data import FoldData
 from nas.engines.base import lane_seed
 from nas.engines.pool import Pool, Report
@@ -82,7 +83,7 @@ def draw_networks(space: SearchSpace, problem: Problem, n: int, seed: int) -> li
     if len(drawn) < MIN_SAMPLE:
         raise NasError(
             space.name,
-            f"the space holds {len(drawn)} network{'s' * (len(drawn) != 1)}",
+            f"the space holds {counted(len(drawn), 'network')}",
             f"at least {MIN_SAMPLE}, to compare scores by",
             "Give more parameters a range or choices.",
         )
@@ -138,7 +139,7 @@ def run_sampling(
         reason = f": {state.failures[0]}" if state.failures else ""
         raise NasError(
             "--sample",
-            f"{len(state.trained)} networks could be trained{reason}",
+            f"{counted(len(state.trained), 'network')} could be trained{reason}",
             f"at least {MIN_SAMPLE}",
         )
 

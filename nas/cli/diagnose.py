@@ -248,11 +248,13 @@ def _as_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
 
 def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
     """The learning curves and the layers of a trial."""
+    from nas.analysis.wording import counted
+
     known = [value for value in trial.fold_values if math.isfinite(value)]
     mean = sum(known) / len(known) if known else None
     say(
         f"trial {trial.number}, {trial.outcome}: {record.metric} {score(mean, trial.stderr)} over "
-        f"{len(trial.fold_values)} folds, {score(trial.train_value)} on training rows",
+        f"{counted(len(trial.fold_values), 'fold')}, {score(trial.train_value)} on training rows",
         "Trial",
     )
     if trial.curves is not None:

@@ -70,6 +70,11 @@ def test_a_network_of_the_space_is_a_trial_like_any_other(nas) -> None:
     assert nas.right("study", "show", "tiny", "--json").json()["outcomes"]["complete"] == before + 1
 
 
+def test_a_single_split_is_one_fold(nas, folder: Path) -> None:
+    arguments = "train --space tiny.yaml --folds 1 --study once".split()
+    assert " over 1 fold, " in nas.right(*arguments, *given("depth=1", "width=8")).out
+
+
 def test_trains_without_a_study(nas, folder: Path) -> None:
     out = nas.right(
         *"train --space tiny.yaml --folds 2 --study fresh".split(), *given("depth=1", "width=8")
