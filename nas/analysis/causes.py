@@ -225,8 +225,8 @@ def _lagging_averages(s: _Signs, _found: frozenset[str]) -> Found:
     return (
         "lagging_averages",
         0.92,
-        f"with the statistics of training rows it scores {s.exam.val_value:.3f} on new ones, with "
-        f"its moving averages, by which it predicts, {s.exam.moving_value:.3f}",
+        f"on new rows the network scores {s.exam.moving_value:.3f} with its moving averages, by "
+        f"which it predicts, and {s.exam.val_value:.3f} with the statistics of training rows",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
+from nas.analysis.levels import hidden_layers
 from nas.analysis.reproduction import data_options
 from nas.analysis.wording import counted
 from nas.errors import NasError
@@ -218,7 +219,7 @@ def _shallower(spec: TrialSpec) -> str:
     kept, n_hidden, half = [], 0, max(1, len(spec.hidden) // 2)
     for item in _items(spec):
         before = n_hidden
-        n_hidden += {"c": 1, "r": 2, "fc": 1}.get(item.kind, 0)
+        n_hidden += hidden_layers(item)
         if n_hidden <= half or item.kind in ("gap", "gmp"):
             kept.append(item)
         elif before < half:  # of a residual block the first layer

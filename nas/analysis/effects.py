@@ -17,6 +17,8 @@ from nas.analysis.levels import (
 )
 from nas.analysis.settling import settling_command
 from nas.analysis.surrogate import Surrogate, fit_surrogate
+from nas.analysis.wording import counted
+from nas.space import shown_value
 from nas.study import StudyRecord
 
 IMPORTANT = 0.1  # share of the surrogate's importance from which another parameter can mislead
@@ -118,14 +120,18 @@ def parameter_effect(
 def _rests_on(record: StudyRecord, groups: Sequence[Group]) -> str:
     n_complete = sum(len(group.complete) for group in groups)
     n_pruned = sum(len(group.pruned) for group in groups)
-    text = f"Rests on {n_complete} complete trials."
+    trials = counted(n_complete, "complete trial")
+    text = f"Rests on {trials}."
     without = len(record.complete) - n_complete
     if without:
-        text = f"Rests on the {n_complete} complete trials that have it; {without} have not."
+        have, have_not = ("has" if n == 1 else "have" for n in (n_complete, without))
+        text = f"Rests on the {trials} that {have} it; {without} {have_not} not."
     if n_pruned:
+        ones = (
+            "one has no final score and is" if n_pruned == 1 else "ones have no final score and are"
+        )
         text += (
-            f" {n_pruned} pruned ones have no final score and are only counted:"
-            " the estimates are of networks that survived."
+            f" {n_pruned} pruned {ones} only counted: the estimates are of networks that survived."
         )
     return text
 
@@ -133,7 +139,8 @@ def _rests_on(record: StudyRecord, groups: Sequence[Group]) -> str:
 def _doubt(groups: Sequence[Group], parameter: str, surrogate: Surrogate | None) -> str:
     n_complete = sum(len(group.complete) for group in groups)
     if n_complete < MIN_TRIALS:
-        return f"{_trials(n_complete)} for all values together; it takes {MIN_TRIALS} to estimate."
+        trials = counted(n_complete, "complete trial")
+        return f"{trials} for all values together; it takes {MIN_TRIALS} to estimate."
     reasons = []
     few = [group for group in groups if len(group.complete) < MIN_LEVEL_TRIALS]
     if few:
@@ -147,10 +154,6 @@ def _doubt(groups: Sequence[Group], parameter: str, surrogate: Surrogate | None)
             for reason in _clumps(group, groups, parameter, surrogate)
         ]
     return " ".join(reasons)
-
-
-def _trials(count: int) -> str:
-    return f"{count} complete trial{'s' if count != 1 else ''}"
 
 
 def _clumps(
@@ -168,7 +171,7 @@ def _clumps(
         theirs = [trial.params[name] for trial in others if name in trial.params]
         if len(mine) < MIN_LEVEL_TRIALS or len(theirs) < MIN_LEVEL_TRIALS:
             continue
-        for words, holds in _settings(theirs):
+        for words, holds in _settings(name, theirs):
             here = sum(map(holds, mine)) / len(mine)
             there = sum(map(holds, theirs)) / len(theirs)
             if here >= CLUMPED and there < 0.5:
@@ -178,11 +181,11 @@ def _clumps(
                 )
 
 
-def _settings(values: Sequence[Any]) -> Iterator[tuple[str, Callable[[Any], bool]]]:
+def _settings(name: str, values: Sequence[Any]) -> Iterator[tuple[str, Callable[[Any], bool]]]:
     """The thirds of numbers, or each category."""
-    if any(isinstance(value, str | bool) for value in values):
+    if any(isinstance(shown_value(name, value), str | bool) for value in values):
         for value in dict.fromkeys(values):
-            yield show_value(value), partial(is_value, value=value)
+            yield show_value(name, value), partial(is_value, value=value)
         return
     first, second = np.quantile(values, [1 / 3, 2 / 3])
     yield f"up to {first:.3g}", lambda v: bool(v <= first)

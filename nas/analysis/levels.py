@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from nas.errors import NasError, did_you_mean
-from nas.space import Choice, Constant, Range, SearchSpace, parse_space
+from nas.layers import Item
+from nas.space import Choice, Constant, Range, SearchSpace, parse_space, shown_value
 from nas.space.vocabulary import WORDS
 from nas.study import StudyRecord, TrialRecord
 
@@ -60,7 +61,8 @@ def group_trials(record: StudyRecord, parameter: str) -> tuple[Group, ...]:
             "one of " + ", ".join(names) if names else "a study that searched something",
             did_you_mean(parameter, names),
         )
-    entry = space_of(record).parameters[word_of(parameter)]
+    key = word_of(parameter)
+    domain = space_of(record).parameters[key].domain
     return tuple(
         Group(
             label,
@@ -72,15 +74,16 @@ def group_trials(record: StudyRecord, parameter: str) -> tuple[Group, ...]:
                 if t.outcome in ("pruned", "diverged") and holds(t.params[parameter])
             ),
         )
-        for label, value, holds in _levels(entry.domain, WORDS[word_of(parameter)].kind == "int")
+        for label, value, holds in _levels(domain, key)
     )
 
 
 def _levels(
-    domain: Constant | Choice | Range, is_int: bool
+    domain: Constant | Choice | Range, key: str
 ) -> Iterator[tuple[str, Any, Callable[[Any], bool]]]:
-    """Label, value and membership of each level."""
+    """Label, value and membership of each level of a word."""
     if isinstance(domain, Range):
+        is_int = WORDS[key].kind == "int"
         step = domain.step or (1 if is_int else None)
         if step and (domain.high - domain.low) / step < MAX_LEVELS:
             count = int((domain.high - domain.low) / step + 1e-9) + 1
@@ -91,7 +94,7 @@ def _levels(
         yield from _bins(domain, is_int)
         return
     for value in domain.values if isinstance(domain, Choice) else (domain.value,):
-        yield show_value(value), value, partial(is_value, value=value)
+        yield show_value(key, value), value, partial(is_value, value=value)
 
 
 def _bins(domain: Range, is_int: bool) -> Iterator[tuple[str, Any, Callable[[Any], bool]]]:
@@ -130,16 +133,25 @@ def scaled(value: float, domain: Range) -> float:
     return math.log(value) if domain.log else float(value)
 
 
-def show_value(value: Any) -> str:
+def show_value(parameter: str, value: Any) -> str:
     """A value in words, which `nas space new` understands."""
+    value = shown_value(word_of(parameter), value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def depth_word(record: StudyRecord) -> str:
-    """The word for depth in a study's space: `depth`, or `blocks` with convolutions."""
-    return "blocks" if space_of(record).network == "cnn" else "depth"
+    """The word for depth in a study's space: `depth`, `blocks`, or `layers` of whole networks."""
+    space = space_of(record)
+    if "layers" in space.parameters:
+        return "layers"
+    return "blocks" if space.network == "cnn" else "depth"
+
+
+def hidden_layers(item: Item) -> int:
+    """How many hidden layers an item of the compact notation stands for."""
+    return {"c": 1, "r": 2, "fc": 1}.get(item.kind, 0)
 
 
 def word_of(parameter: str) -> str:

@@ -47,7 +47,9 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
     name = f"{record.name}-{parameter}"
     file = shlex.quote(f"{name}.yaml")
     words = [f"--network {space.network}"] * (space.network != "mlp")
-    words += [f"--{key.replace('_', '-')} {shlex.quote(_option(e))}" for key, e in entries.items()]
+    words += [
+        f"--{key.replace('_', '-')} {shlex.quote(_option(key, e))}" for key, e in entries.items()
+    ]
     new = f"nas space new {file} {' '.join(words)}"
     search = f"nas search --space {file} --sampler grid --pruner none"
     search += f" --trials {min(trials, MAX_GRID)}"
@@ -138,13 +140,13 @@ def _grid_size(
     return counts.total(), min(counts.values())
 
 
-def _option(entry: Parameter) -> str:
+def _option(key: str, entry: Parameter) -> str:
     """An entry as a value of `nas space new`."""
     match entry.domain:
         case Constant(value):
-            text = show_value(value)
+            text = show_value(key, value)
         case Choice(values):
-            text = ",".join(map(show_value, values))
+            text = ",".join(show_value(key, value) for value in values)
         case Range(low, high, log, step):
             text = f"{low:.6g}:{high:.6g}" + ":log" * log
             text += f":step={step:.6g}" if step is not None else ""

@@ -21,3 +21,5 @@ def test_depth_is_blocks_where_there_are_convolutions(record: StudyRecord) -> No
     assert depth_word(record) == "depth"
     settings = {**record.settings, "space": "network: cnn\nblocks: {low: 1, high: 3}"}
     assert depth_word(replace(record, settings=settings)) == "blocks"
+    settings = {**record.settings, "space": "network: cnn\nlayers: [vgg11/32, vgg19/32]"}
+    assert depth_word(replace(record, settings=settings)) == "layers"

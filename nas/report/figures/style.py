@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from nas.errors import NasError, first_line
-from nas.space import Range, parse_space
+from nas.space import Range, parse_space, shown_value
 from nas.study import StudyRecord, TrialRecord
 
 # Okabe and Ito's colours: told apart by all readers, on white and on black.
@@ -98,9 +98,15 @@ def rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
-def show_value(value: Any) -> str:
+def has_words(parameter: str, values: Iterable[Any]) -> bool:
+    """Whether a parameter has values that are no numbers, or have a name for one."""
+    return any(isinstance(shown_value(parameter, value), str | bool) for value in values)
+
+
+def show_value(parameter: str, value: Any) -> str:
     """A category, as spaces have it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    shown = shown_value(parameter, value)
+    return str(shown).lower() if isinstance(shown, bool) else str(shown)
 
 
 def save_figure(figure: go.Figure, path: Path) -> None:

@@ -16,6 +16,7 @@ from nas.report.figures.style import (
     TEMPLATE,
     VERMILLION,
     focus,
+    has_words,
     last_score,
     log_ticks,
     rounded,
@@ -164,7 +165,7 @@ def slice_figure(record: StudyRecord, parameter: str) -> go.Figure:
     """Score of the complete trials by one parameter; triangles stand for scores beyond the edge."""
     trials = [trial for trial in record.complete if parameter in trial.params]
     values = [trial.params[parameter] for trial in trials]
-    words = any(isinstance(value, str | bool) for value in values)
+    words = has_words(parameter, values)
     best = record.best()
     edges = focus(trial.value for trial in record.complete)
     low, high = edges or (-math.inf, math.inf)
@@ -191,7 +192,7 @@ def slice_figure(record: StudyRecord, parameter: str) -> go.Figure:
             mode="markers",
             marker=marker,
             x=[
-                show_value(trial.params[parameter]) if words else trial.params[parameter]
+                show_value(parameter, trial.params[parameter]) if words else trial.params[parameter]
                 for trial in chosen
             ],
             y=[
@@ -210,7 +211,8 @@ def slice_figure(record: StudyRecord, parameter: str) -> go.Figure:
         height=260,
     )
     if words:
-        figure.update_xaxes(categoryorder="category ascending")
+        ordered = [show_value(parameter, value) for value in sorted(set(values), key=_order)]
+        figure.update_xaxes(categoryorder="array", categoryarray=ordered)
     elif scale(record, parameter) == "log":
         figure.update_xaxes(**log_ticks(values))
     return figure
@@ -271,9 +273,10 @@ class _Axis:
     @classmethod
     def of(cls, record: StudyRecord, name: str) -> "_Axis":
         values = sorted({t.params[name] for t in record.complete if name in t.params}, key=_order)
-        if any(isinstance(value, str | bool) for value in values):
-            heights = {show_value(v): k / max(1, len(values) - 1) for k, v in enumerate(values)}
-            return cls(name, heights, lambda value: heights[show_value(value)])
+        if has_words(name, values):
+            steps = max(1, len(values) - 1)
+            heights = {show_value(name, value): k / steps for k, value in enumerate(values)}
+            return cls(name, heights, lambda value: heights[show_value(name, value)])
         scaled = math.log if scale(record, name) == "log" else float
         low, high = scaled(values[0]), scaled(values[-1])
 
