@@ -4,7 +4,9 @@ import shlex
 from dataclasses import asdict
 from typing import Any
 
+from nas import DEFAULT_STORAGE
 from nas.data import DataOptions
+from nas.storage import sqlite_path
 from nas.study import StudyRecord
 
 
@@ -41,6 +43,16 @@ def search_options(record: StudyRecord) -> list[str]:
     names = ("sampler", "startup_trials", "pruner", "max_params")
     words = _words({name.replace("_", "-"): kept.get(name) for name in names})
     return words + ["--allow-duplicates"] * bool(kept.get("allow_duplicates"))
+
+
+def with_storage(command: str, storage: str) -> str:
+    """A command with its study database, which it would otherwise look for in the default place.
+
+    That of a server is left out: its URL may hold a password.
+    """
+    if storage == DEFAULT_STORAGE or sqlite_path(storage) is None:
+        return command
+    return f"{command} --storage {shlex.quote(storage)}"
 
 
 def wrap_command(command: str, width: int) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from nas import DEFAULT_STORAGE
 from nas.cli.output import (
@@ -39,7 +40,8 @@ def explain(
         list[str] | None,
         typer.Option(
             help="A parameter to explain; may be repeated. "
-            "\\[default: depth (or blocks) where it was searched, else the most important one]",
+            "\\[default: depth (or blocks, or layers) where it was searched, else the most "
+            "important one]",
         ),
     ] = None,
     storage: StorageOption = DEFAULT_STORAGE,
@@ -74,6 +76,7 @@ def explain(
         from nas.analysis.significance import compare_levels, rope_width
         from nas.analysis.surrogate import fit_surrogate
         from nas.analysis.winner import pareto_front, simplest_equal
+        from nas.analysis.wording import counted
         from nas.errors import NasError
         from nas.storage import open_optuna_study, open_storage
         from nas.study import study_record
@@ -120,9 +123,10 @@ def explain(
         )
         return
 
+    trials = counted(len(record.complete), "complete trial")
     say(
-        f"{record.name}: {record.metric}, {record.direction}; {len(record.complete)} complete "
-        f"trials, {_n_pruned(record)} pruned. Best {score(best.value, best.stderr)} "
+        f"{record.name}: {record.metric}, {record.direction}; {trials}, "
+        f"{_n_pruned(record)} pruned. Best {score(best.value, best.stderr)} "
         f"(trial {best.number})."
     )
     if not effects:
@@ -211,7 +215,7 @@ def _show_effect(effect: "Effect", record: "StudyRecord", storage: str) -> None:
         effect.parameter, "estimate", "95 % interval", "best", "trials", "pruned", right=right
     )
     table.add_column("")
-    for column in table.columns:
+    for column in table.columns[1:]:
         column.no_wrap = True
     ends = [end for level in effect.levels if level.interval for end in level.interval]
     labels = max(len(effect.parameter), *(len(level.label) for level in effect.levels))
@@ -286,6 +290,7 @@ def _show_comparisons(
     effect: "Effect", comparisons: "tuple[Comparison, ...]", record: "StudyRecord", rope: float
 ) -> None:
     from nas.analysis.significance import describe, rope_width
+    from nas.analysis.wording import counted
 
     _heading("Is the difference real?")
     n_scores = len(record.best().fold_values)
@@ -300,8 +305,8 @@ def _show_comparisons(
     trials = {level.label: level.n_complete for level in effect.levels}
     say(
         f"The best network of each value against the best at {best}, which had "
-        f"{trials[best]} complete trial{'s' * (trials[best] != 1)}; paired over the {n_scores} "
-        "scores of the folds:"
+        f"{counted(trials[best], 'complete trial')}; paired over the {n_scores} scores of the "
+        "folds:"
     )
     table = plain_table(
         effect.parameter,
@@ -311,6 +316,8 @@ def _show_comparisons(
         "verdict",
         right=("trials", "p (Holm)"),
     )
+    for column in table.columns[1:4]:
+        column.no_wrap = True
     for comparison in shown:
         difference, verdict = describe(comparison).split(": ", 1)[1].split(", ", 1)
         table.add_row(
@@ -346,16 +353,20 @@ def _show_simplest(record: "StudyRecord") -> None:
             f"Trial {simplest.number}: {score(simplest.value, simplest.stderr)} with "
             f"{_weights(simplest)} weights; the winner has {_weights(best)}."
         )
-    table = plain_table("weights", "score", "trial", right=("weights", "score", "trial"))
-    table.add_column("network", no_wrap=True, overflow="ellipsis")
+    table = plain_table("weights", "score", "trial", "", right=("weights", "score", "trial"))
+    for column in table.columns:
+        column.no_wrap = True
+    table.add_column("network")
     for trial in pareto_front(record):
-        mark = " (winner)" if trial.number == best.number else ""
-        mark = " (simplest)" if trial.number == simplest.number != best.number else mark
+        mark = "winner" if trial.number == best.number else ""
+        mark = "simplest" if trial.number == simplest.number != best.number else mark
+        network = trial.spec.describe() if trial.spec else ""
         table.add_row(
             _weights(trial),
             score(trial.value),
             str(trial.number),
-            (trial.spec.describe() if trial.spec else "") + mark,
+            mark,
+            Text(network, no_wrap=True, overflow="ellipsis"),
         )
     say("Pareto front: no other trial scores better with as few weights.")
     console.print(table)
@@ -377,9 +388,11 @@ def _show_importance(shares: "Importance | None", reason: str) -> None:
         cells = [by.get(name) for by in shares.shares.values()]
         table.add_row(name, *("–" if cell is None else f"{cell:.0%}" for cell in cells))
     console.print(table)
+    n_best = max(1, shares.n_complete // 10)
+    best = "best" if n_best == 1 else f"best {n_best}"
     say(
         f"{rests_on(shares)} fANOVA: over the whole space, bad networks too. PED-ANOVA: what sets "
-        f"the best {max(1, shares.n_complete // 10)} apart. Neither says which value is better, "
+        f"the {best} apart. Neither says which value is better, "
         "and both see the trials that the sampler chose; a dash is a conditional parameter."
     )
 

@@ -1,7 +1,6 @@
 """What all commands share: options, tables, JSON, and TensorFlow kept quiet."""
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from nas import DEFAULT_STORAGE
 
 # Names come from users: nothing in them is markup.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -67,12 +64,9 @@ def show_command(command: str, storage: str, label: str = "") -> None:
         storage: The study database, which is added where the command would look elsewhere.
         label: As for `say`; without one it is indented.
     """
-    from nas.analysis.reproduction import wrap_command
-    from nas.storage import sqlite_path
+    from nas.analysis.reproduction import with_storage, wrap_command
 
-    # A server's URL may hold a password.
-    if storage != DEFAULT_STORAGE and sqlite_path(storage) is not None:
-        command += f" --storage {shlex.quote(storage)}"
+    command = with_storage(command, storage)
     indent = 8 if label else 2
     if console.is_terminal:
         command = wrap_command(command, console.width - indent)
@@ -119,9 +113,12 @@ def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def show_params(params: dict[str, Any]) -> str:
     """Parameters in one line, numbers with three digits."""
+    from nas.space import shown_value
+
+    shown = {name: shown_value(name, value) for name, value in params.items()}
     return ", ".join(
         f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in params.items()
+        for name, value in shown.items()
     )
 
 

@@ -71,7 +71,7 @@ def report(
             shares = importance(optuna_study)
         except NasError as error:
             shares = f"{error.received}; it takes {error.expected}."
-        result = make_report(record, shares, plain)
+        result = make_report(record, shares, plain, storage)
     if chosen == "md":
         with working("Drawing the pictures"):
             from nas.report.markdown import write_markdown

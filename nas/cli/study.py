@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from nas import DEFAULT_STORAGE
 from nas.cli.output import (
@@ -49,7 +50,7 @@ def best(
         ("weights", f"{winner.n_weights:,}", f"{simplest['n_weights']:,}"),
     ]
     rows.extend(
-        (name, _cell(winner.params.get(name)), _cell(simplest["params"].get(name)))
+        (name, _cell(name, winner.params.get(name)), _cell(name, simplest["params"].get(name)))
         for name in dict.fromkeys([*winner.params, *simplest["params"]])
     )
     for name, left, right in rows:
@@ -62,9 +63,12 @@ def best(
         say("test   not scored yet: 'nas search' and 'nas export' do it, once")
 
 
-def _cell(value: Any) -> str:
+def _cell(parameter: str, value: Any) -> str:
+    from nas.space import shown_value
+
     if value is None:
         return "–"
+    value = shown_value(parameter, value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -86,7 +90,10 @@ def trials(
         table = plain_table(
             "trial", "outcome", "score", "train", "weights", right=("trial", "score", "weights")
         )
-        table.add_column("network", no_wrap=True, overflow="ellipsis", ratio=1)
+        # Only the last column may lose its end on a narrow terminal.
+        for column in table.columns:
+            column.no_wrap = True
+        table.add_column("network")
         for trial in record.trials:
             outcome: str = trial.outcome
             if outcome != "complete" and trial.epoch_values:
@@ -97,11 +104,8 @@ def trials(
                 score(trial.value, trial.stderr),
                 score(trial.train_value),
                 f"{trial.n_weights:,}" if trial.n_weights is not None else "–",
-                _network_or_reason(trial),
+                Text(_network_or_reason(trial), no_wrap=True, overflow="ellipsis"),
             )
-        # Only the last column may lose its end on a narrow terminal.
-        for column in table.columns[:-1]:
-            column.min_width = max(len(str(cell)) for cell in (column.header, *column.cells))
         console.print(table)
 
 
@@ -198,10 +202,12 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a study and its trials. A saved model stays."""
+    from nas.analysis.wording import counted
     from nas.study import delete_study, load_study
 
     record = load_study(study, storage)
     if not yes:
-        typer.confirm(f"Delete study '{study}' with {len(record.trials)} trials?", abort=True)
+        trials = counted(len(record.trials), "trial")
+        typer.confirm(f"Delete study '{study}' with {trials}?", abort=True)
     delete_study(study, storage)
     say(f"Deleted study '{study}'.")

@@ -3,17 +3,22 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
+from nas import DEFAULT_STORAGE
 from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget, budget
 from nas.analysis.diagnosis import Diagnosis, diagnose_study
-from nas.analysis.effects import parameter_effect
+from nas.analysis.effects import Level, parameter_effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
-from nas.analysis.levels import depth_word, searched_parameters
-from nas.analysis.reproduction import data_options, search_options, wrap_command
+from nas.analysis.levels import depth_word, hidden_layers, searched_parameters
+from nas.analysis.reproduction import data_options, search_options, with_storage, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import simplest_equal
+from nas.analysis.wording import counted
 from nas.errors import NasError
+from nas.layers import parse_layers
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import (
     baselines_figure,
@@ -32,6 +37,7 @@ from nas.report.figures import (
 )
 from nas.report.layers import describe_layers, draw_layers
 from nas.report.summary import show_score, summarize_in_words, tested_winner
+from nas.space import shown_value
 from nas.study import StudyRecord, TrialRecord
 
 MAX_AXES = 8  # of the parallel coordinates, besides the score
@@ -48,6 +54,7 @@ def make_report(
     record: StudyRecord,
     importance: Importance | str,
     baselines: Sequence[Baseline] | str,
+    storage: str = DEFAULT_STORAGE,
 ) -> Report:
     """Analyses a study, section by section; what cannot be told says why in a sentence.
 
@@ -55,6 +62,7 @@ def make_report(
         record: A study with a trial that ended.
         importance: Its parameters' importance, or why there is none.
         baselines: Plain models' scores, or why there are none.
+        storage: The study database, for the commands that it proposes.
 
     Raises:
         NasError: When no trial has ended.
@@ -74,7 +82,7 @@ def make_report(
             (
                 _history(record),
                 _outcomes(record),
-                _section("diagnosis", "Diagnosis", lambda: _diagnosis(record)),
+                _section("diagnosis", "Diagnosis", lambda: _diagnosis(record, storage)),
                 _reproduce(record),
             ),
         )
@@ -92,12 +100,12 @@ def make_report(
         (
             _winner(record),
             _history(record),
-            _section("depth", "What depth does", lambda: _depth(record)),
+            _section("depth", "What depth does", lambda: _depth(record, storage)),
             _section("importance", "What mattered", lambda: _importance(importance, names)),
             _section("parallel", "Parallel coordinates", lambda: _parallel(record, names)),
             _section("slices", "Score by parameter", lambda: _slices(record, names)),
             _section("curves", "Learning curves", lambda: _curves(record)),
-            _section("diagnosis", "Diagnosis", lambda: _diagnosis(record)),
+            _section("diagnosis", "Diagnosis", lambda: _diagnosis(record, storage)),
             _section(
                 "significance", "Which differences are real", lambda: _significance(record, names)
             ),
@@ -140,7 +148,8 @@ def _facts(record: StudyRecord) -> tuple[tuple[str, str], ...]:
             facts.append((show_score(record.metric, tested[0]), "on the test part"))
         if best.n_weights is not None:
             facts.append((f"{best.n_weights:,}", "weights"))
-    facts.append((f"{len(record.counted):,}", f"trials, {outcomes['complete']:,} complete"))
+    number, noun = counted(len(record.counted), "trial").split()
+    facts.append((number, f"{noun}, {outcomes['complete']:,} complete"))
     if seconds:
         facts.append((_duration(seconds), "of training"))
     return tuple(facts)
@@ -181,7 +190,7 @@ def _winner(record: StudyRecord) -> Section:
     ]
     parameters = dict.fromkeys(name for trial in trials for name in trial.params)
     rows += [
-        (name.replace("_", " "), *(_value(trial.params.get(name)) for trial in trials))
+        (name.replace("_", " "), *(_value(name, trial.params.get(name)) for trial in trials))
         for name in parameters
     ]
     heads = ("", "winner") if same else ("", "winner", "simplest as good")
@@ -208,9 +217,10 @@ def _winner(record: StudyRecord) -> Section:
     return Section("winner", "The winner", tuple(blocks))
 
 
-def _value(value: object) -> str:
+def _value(parameter: str, value: Any) -> str:
     if value is None:
         return "–"
+    value = shown_value(parameter, value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -219,7 +229,8 @@ def _value(value: object) -> str:
 def _history(record: StudyRecord) -> Section:
     counts = Counter(trial.outcome for trial in record.counted)
     ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-    caption = f"Rests on {len(record.counted)} trials ({ended}), in the order in which they began. "
+    caption = f"Rests on {counted(len(record.counted), 'trial')} ({ended})"
+    caption += ", in the order in which they began. " if len(record.counted) > 1 else ". "
     if record.complete:
         caption += (
             "A line that is flat for long has found what this space and sampler can find. Far "
@@ -235,20 +246,25 @@ def _outcomes(record: StudyRecord) -> Section:
     rows = [(outcome, reason, str(n)) for (outcome, reason), n in reasons.most_common(MAX_REASONS)]
     blocks: list[Block] = [Table(("outcome", "reason", "trials"), tuple(rows))]
     if len(reasons) > MAX_REASONS:
-        blocks.append(Text(f"And {len(reasons) - MAX_REASONS} other reasons: see 'nas trials'."))
+        others = counted(len(reasons) - MAX_REASONS, "other reason")
+        blocks.append(Text(f"And {others}: see 'nas trials'."))
     return Section("outcomes", "How the trials ended", tuple(blocks))
 
 
-def _depth(record: StudyRecord) -> list[Block]:
+def _depth(record: StudyRecord, storage: str) -> list[Block]:
     parameter = depth_word(record)
     if not any(parameter in trial.params for trial in record.complete):
         return [Text(f"Not told: this study did not search {parameter}.")]
     effect = parameter_effect(record, parameter)
+    caption = effect.rests_on
+    if parameter == "layers":
+        effect = replace(effect, levels=_by_depth(effect.levels))
+        caption += " Whole networks, the shallowest first; they may differ in more than depth."
     blocks: list[Block] = [
         Picture(
             "depth",
             effect_figure(effect),
-            f"{effect.rests_on} What to see: whether more layers help, and where the intervals "
+            f"{caption} What to see: whether more layers help, and where the intervals "
             "are so wide that nothing can be said.",
             min_width=60 * len(effect.levels) if len(effect.levels) > MAX_NARROW else 0,
         )
@@ -256,8 +272,17 @@ def _depth(record: StudyRecord) -> list[Block]:
     if effect.doubt:
         blocks.append(Text(f"In doubt: {effect.doubt}"))
     if effect.command:
-        blocks += [Text("What would settle it:"), _command(effect.command)]
+        blocks += [Text("What would settle it:"), _command(effect.command, storage)]
     return blocks
+
+
+def _by_depth(levels: Sequence[Level]) -> tuple[Level, ...]:
+    """Whole networks with their hidden layers, those with the fewest first."""
+    depths = {level.label: sum(map(hidden_layers, parse_layers(level.value))) for level in levels}
+    return tuple(
+        replace(level, label=f"{level.label}<br>{counted(depths[level.label], 'hidden layer')}")
+        for level in sorted(levels, key=lambda level: depths[level.label])
+    )
 
 
 def _importance(importance: Importance | str, names: Sequence[str]) -> list[Block]:
@@ -340,7 +365,10 @@ def _curves(record: StudyRecord) -> list[Block]:
     else:
         blocks.append(Text("Losses were not recorded: the study is of an older version of nas."))
     if any(trial.epoch_values for trial in first):
-        others = f"the next {len(first) - 1} as means" if len(first) > 1 else "no other is complete"
+        n_others = len(first) - 1
+        others = f"the next {n_others} as means" if n_others else "no other is complete"
+        if n_others == 1:
+            others = "the next one as a mean"
         caption = f"The winner's validation score{band if has_curves(best) else ''}; {others}."
         blocks.append(
             Picture(
@@ -352,32 +380,33 @@ def _curves(record: StudyRecord) -> list[Block]:
     return blocks
 
 
-def _diagnosis(record: StudyRecord) -> list[Block]:
+def _diagnosis(record: StudyRecord, storage: str) -> list[Block]:
     found = diagnose_study(record)
     blocks: list[Block] = [Text(found.summary)]
     if found.counts:
         rows = tuple((title, str(count)) for title, count in found.counts)
         blocks.append(Table(("main cause", "trials"), rows))
     if found.best is not None:
-        blocks += _one_diagnosis(f"The winner, trial {found.best.trial}", found.best)
+        blocks += _one_diagnosis(f"The winner, trial {found.best.trial}", found.best, storage)
     elif record.complete:
         blocks.append(Text("The winner was not examined."))
     for diagnosis in found.worst:
-        blocks += _one_diagnosis(f"Trial {diagnosis.trial}, among the worst", diagnosis)
+        title = f"Trial {diagnosis.trial}, among the worst"
+        blocks += _one_diagnosis(title, diagnosis, storage)
     return blocks
 
 
-def _one_diagnosis(title: str, diagnosis: Diagnosis) -> list[Block]:
+def _one_diagnosis(title: str, diagnosis: Diagnosis, storage: str) -> list[Block]:
     blocks: list[Block] = [Text(f"{title}. {diagnosis.summary}")]
     if diagnosis.causes:
         rows = tuple((cause.title, cause.evidence) for cause in diagnosis.causes)
         blocks.append(Table(("cause", "evidence"), rows))
-        blocks.append(_command(diagnosis.causes[0].experiment))
+        blocks.append(_command(diagnosis.causes[0].experiment, storage))
     return blocks
 
 
-def _command(command: str) -> Code:
-    return Code(wrap_command(command, CODE_WIDTH))
+def _command(command: str, storage: str = DEFAULT_STORAGE) -> Code:
+    return Code(wrap_command(with_storage(command, storage), CODE_WIDTH))
 
 
 def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
@@ -403,8 +432,11 @@ def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
             "open."
         )
         figure = significance_figure(shown, rope, len(best.fold_values))
-        if any("triangle" in str(trace.marker.symbol) for trace in figure.data):
-            caption += " Triangles stand for differences beyond the picture."
+        if figure.layout.xaxis.range is not None:
+            caption += " Intervals that reach an edge of the picture end beyond it"
+            if any("triangle" in str(trace.marker.symbol) for trace in figure.data):
+                caption += ", and triangles stand for differences there"
+            caption += "."
         if unshown:
             pairs = "further pair is" if unshown == 1 else "further pairs are"
             caption += f" {unshown} {pairs} in 'nas explain'."

@@ -5,7 +5,8 @@ import pytest
 from fakes import open_fake_study
 from typer.main import get_command
 
-from nas.analysis.reproduction import data_options, wrap_command
+from nas import DEFAULT_STORAGE
+from nas.analysis.reproduction import data_options, with_storage, wrap_command
 from nas.analysis.study_data import study_data
 from nas.cli import app
 from nas.study import study_record
@@ -33,6 +34,14 @@ def test_it_is_broken_before_options_and_between_commands() -> None:
         "nas search --space 'my depth.yaml' --sampler grid \\",
         "  --pruner none --trials 40",
     ]
+
+
+def test_a_database_in_another_place_is_named_but_not_a_server() -> None:
+    assert with_storage("nas best", "sqlite:///my own.db") == (
+        "nas best --storage 'sqlite:///my own.db'"
+    )
+    for storage in (DEFAULT_STORAGE, "postgresql://ann:secret@host/nas"):
+        assert with_storage("nas best", storage) == "nas best"
 
 
 def test_a_short_command_stays_on_its_line() -> None:

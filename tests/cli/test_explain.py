@@ -151,12 +151,13 @@ def test_all_pruned(nas, tmp_path: Path) -> None:
 def test_one_trial(nas, tmp_path: Path) -> None:
     search_fake(tmp_path, n_trials=1)
     text = explain(nas, tmp_path, "--no-baselines").out
+    assert "; 1 complete trial, 0 pruned." in text
     assert "No parameter differs between the complete trials" in text
     assert "1 trial cannot tell" in text
     assert "at least 5 to tell importance" in text
     asked = explain(nas, tmp_path, "--no-baselines", "--parameter", "depth").out
     assert "1 complete trial for all values together" in asked
-    assert "nothing to compare" in asked
+    assert "Rests on 1 complete trial." in asked and "nothing to compare" in asked
     found = explain(nas, tmp_path, "--no-baselines", "--json").json()
     assert found["effects"] == [] and found["importance"] is None
 
@@ -214,6 +215,37 @@ def test_lines_fit_a_narrow_terminal(nas, tmp_path: Path, monkeypatch: pytest.Mo
     assert [line for line in text.splitlines() if len(line) > 80] == []
     # What is to be copied is still a command of the shell.
     assert re.search(r"--sampler grid .*\\\n? ", text, re.DOTALL)
+
+
+def test_long_networks_leave_the_numbers_whole(
+    nas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.cli import output
+    from nas.space import SearchSpace
+
+    long = "-".join(["128c3"] * 12)
+    space = SearchSpace(
+        {
+            "layers": [f"{long}-{end}" for end in ("mp2", "gap", "ap2")],
+            "learning_rate": [0.01, 0.1],
+        },
+        network="cnn",
+        name="fake",
+    )
+    search_fake(tmp_path, space=space, n_trials=6, pruner="none")
+    for width in (80, 120):
+        monkeypatch.setattr(output.console, "_width", width)
+        text = explain(nas, tmp_path, "--parameter", "layers", "--no-baselines").out
+        tables = [line for line in text.splitlines() if re.match(r" *weights|layers +[et]", line)]
+        assert [" ".join(line.split()) for line in tables] == [
+            "layers estimate 95 % interval best trials pruned",
+            "layers trials difference p (Holm) verdict",
+            "weights score trial network",
+        ]
+        front = text[text.index("weights   score") :].split("\n\n")[0].splitlines()[1:]
+        assert all(re.match(r" *[\d,]{9} +0\.\d{4} +\d .*128c3-128c3", line) for line in front)
+        # The end of the network gives way, and nothing else.
+        assert "  winner  " in front[-1] and front[-1].endswith("…") == (width == 80)
 
 
 def test_it_answers_without_tensorflow(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import search_fake, url_of
+
+from nas.cli.output import show_params
 
 KEYS = (
     "study trial metric direction value stderr fold_values test_value n_weights params spec "
@@ -56,6 +59,23 @@ def test_trials_in_three_forms(nas) -> None:
         assert len(trial["epoch_values"]) == 4
         assert (trial["engine"], trial["engine_reason"]) == ("compiled", "dense network")
         assert trial["spec"]["training"]["epochs"] == 4
+
+
+def test_all_rows_at_once_are_a_full_batch(nas, tmp_path: Path) -> None:
+    from nas.space import SearchSpace
+
+    space = SearchSpace({"batch_size": [0, 32], "depth": [1, 2, 3], "epochs": 9}, name="fake")
+    search_fake(tmp_path, space=space, n_trials=6, pruner="none")
+    at = ("--storage", url_of(tmp_path))
+    explained = nas.right("explain", "--no-baselines", "--parameter", "batch_size", *at).out
+    assert "\nfull " in explained and " --batch-size full,32 " in explained
+    best = nas.right("best", "--json", *at).json()
+    shown = {0: "full", 32: "32"}[best["params"]["batch_size"]]
+    line = next(line for line in nas.right("best", *at).out.splitlines() if "batch_size" in line)
+    assert line.split()[:2] == ["batch_size", shown]
+    assert show_params({"batch_size": 0, "learning_rate": 0.01234}) == (
+        "batch_size=full, learning_rate=0.0123"
+    )
 
 
 def test_study_list_and_show(nas) -> None:

@@ -62,6 +62,16 @@ def test_what_it_tells_to_repeat_repeats(nas, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_searched")
+def test_what_it_proposes_looks_in_the_same_database(nas) -> None:
+    other = "sqlite:///./studies/nas.db"  # the same in other words
+    nas.right(*"report --no-baselines --output other.html --storage".split(), other)
+    text = html.unescape(Path("other.html").read_text(encoding="utf-8")).replace("\\\n", "")
+    trained = [shlex.split(found) for found in re.findall(r"<pre>(nas train .*?)</pre>", text)]
+    assert trained
+    assert all(words[-2:] == ["--storage", other] for words in trained)
+
+
+@pytest.mark.usefixtures("in_searched")
 def test_a_picture_format_or_place_that_is_none(nas, tmp_path: Path) -> None:
     assert "the ending '.pdf'" in wrong(nas, "--output", "report.pdf")
     place = tmp_path / "none" / "r.html"

@@ -120,7 +120,23 @@ def test_differences_have_intervals_and_far_ones_a_triangle(record) -> None:
             assert middle == pytest.approx(row.difference, abs=1e-5)
             assert half == pytest.approx(4.3027 * row.stderr, rel=1e-3)  # t with 2 degrees
     assert "9 against 1" in distant.y and "-0.9" in distant.text
-    assert distant.x[list(distant.y).index("9 against 1")] == pytest.approx(-0.15)
+    place = distant.x[list(distant.y).index("9 against 1")]
+    low, _ = figure.layout.xaxis.range
+    assert low == pytest.approx(-0.15) and low < place < low + 0.02
+
+
+def test_wide_intervals_leave_a_far_difference_beyond_the_picture() -> None:
+    # With two folds an interval is 12.7 standard errors wide on either side.
+    far = Comparison("depth", "3", "1", 0, 2, -0.9, 0.01, 0.0, 0.0, 0.0, 0.0, 1.0)
+    wide = Comparison("depth", "2", "1", 0, 1, -0.05, 0.2, 0.9, 0.9, 0.4, 0.2, 0.4)
+    near = Comparison("depth", "4", "1", 0, 3, -0.05, 0.001, 0.1, 0.1, 0.0, 0.0, 1.0)
+    low, high = figures.significance_figure([near, far], 0.01, 2).layout.xaxis.range
+    assert low == pytest.approx(-0.15) and 0.01 < high < 0.05
+    low, high = figures.significance_figure([near, wide], 0.01, 2).layout.xaxis.range
+    assert (low, high) == (pytest.approx(-0.15), pytest.approx(0.15))
+    assert figures.significance_figure([near], 0.01, 2).layout.xaxis.range is None
+    # Errors in the target's unit have no region, where all of them are 0.
+    assert figures.significance_figure([near, far], 0.0, 2).layout.xaxis.range is None
 
 
 def test_baselines_stand_in_the_order_of_their_scores(record) -> None:

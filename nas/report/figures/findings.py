@@ -18,7 +18,7 @@ EVALUATOR_NAMES = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}
 COLORS = {"fanova": BLUE, "ped_anova": ORANGE}
 MAX_LABEL = 18  # characters of a line beside a figure
 APART = 0.14  # two scores of one model, where a row is 1 high
-FARTHEST = 15  # differences are drawn up to so many times the region of equivalence
+FARTHEST = 15  # the picture ends at so many times the region of equivalence
 
 
 def importance_figure(importance: Importance) -> go.Figure:
@@ -107,6 +107,9 @@ def effect_figure(effect: Effect) -> go.Figure:
 def significance_figure(comparisons: Sequence[Comparison], rope: float, n_folds: int) -> go.Figure:
     """Differences with 95 % intervals, and the region of practical equivalence behind them.
 
+    The picture ends at `FARTHEST` times the region, so that a wide interval, as two folds have it,
+    leaves the region visible; triangles stand for differences beyond.
+
     Args:
         comparisons: What is compared, the first at the top.
         rope: Half the width of the region, in the metric's unit; see `rope_width`.
@@ -116,6 +119,13 @@ def significance_figure(comparisons: Sequence[Comparison], rope: float, n_folds:
     rows = list(comparisons)[::-1]
     edge = FARTHEST * rope if rope else math.inf
     far = [row for row in rows if abs(row.difference) > edge]
+    reach = [
+        row.difference + side * (0.0 if row in far else quantile * row.stderr)
+        for row in rows
+        for side in (-1, 1)
+    ]
+    ends = _cut(min([-rope, *reach]), max([rope, *reach]), edge)
+    inset = 0.02 * (ends[1] - ends[0]) if ends else 0.0
     figure = go.Figure()
     figure.add_vrect(x0=-rope, x1=rope, fillcolor=GREEN, opacity=0.18, line_width=0)
     figure.add_vline(x=0, line={"color": GREY, "width": 1})
@@ -132,7 +142,7 @@ def significance_figure(comparisons: Sequence[Comparison], rope: float, n_folds:
             },
             x=[rounded(row.difference) for row in chosen]
             if width
-            else [sign * edge for sign in signs],
+            else [sign * (edge - inset) for sign in signs],
             y=[_pair(row) for row in chosen],
             error_x={
                 "type": "data",
@@ -152,7 +162,7 @@ def significance_figure(comparisons: Sequence[Comparison], rope: float, n_folds:
     figure.update_layout(
         title="Which differences are real",
         template=TEMPLATE,
-        xaxis={"title": "difference in score"},
+        xaxis={"title": "difference in score", "range": ends},
         yaxis={
             "type": "category",
             "categoryorder": "array",
@@ -162,6 +172,14 @@ def significance_figure(comparisons: Sequence[Comparison], rope: float, n_folds:
         height=130 + (44 if any("<br>" in _pair(row) for row in rows) else 32) * len(rows),
     )
     return figure
+
+
+def _cut(low: float, high: float, edge: float) -> list[float] | None:
+    """The range of an axis that ends at `edge` on either side; None where nothing lies beyond."""
+    if -edge <= low and high <= edge:
+        return None
+    pad = 0.04 * (min(high, edge) - max(low, -edge))
+    return [max(low - pad, -edge), min(high + pad, edge)]
 
 
 def _pair(comparison: Comparison) -> str:
