@@ -72,6 +72,8 @@ class Fault:
         only: Data sets on which it is a fault; all where empty.
         harmless: Whether it makes the network no worse, by definition.
         times: How many more of it are planted, because many do no harm.
+        batch: Whether it is planted into networks with batch normalization alone; None where that
+            does not matter.
     """
 
     cause: str
@@ -80,6 +82,12 @@ class Fault:
     only: tuple[str, ...] = ()
     harmless: bool = False
     times: int = 1
+    batch: bool | None = None
+
+    def fits(self, spec: TrialSpec) -> bool:
+        """Whether it is a fault in this network."""
+        has_batch = spec.architecture.normalization == "batch"
+        return self.batch is None or self.batch == has_batch
 
 
 def changed(spec: TrialSpec, depth: int | None = None, **fields: Any) -> TrialSpec:
@@ -113,22 +121,27 @@ FAULTS = {
     "12 sigmoid layers, small weights": Fault(
         "vanishing_gradients",
         lambda s: changed(s, depth=12, activation="sigmoid", initializer="normal(0.05)"),
+        batch=False,  # which keeps signals and gradients from shrinking and growing
     ),
     "8 layers, large weights": Fault(
         "exploding_gradients",
         lambda s: changed(s, depth=8, activation="relu", initializer="normal(0.7)"),
+        batch=False,
     ),
     "bias of -20": Fault(
         "dead_units",
         lambda s: changed(s, activation="relu", bias_initializer="constant(-20)"),
+        batch=False,  # which takes biases and scales away
     ),
     "tanh, weights of deviation 30": Fault(
         "saturation",
         lambda s: changed(s, activation="tanh", initializer="normal(30)"),
+        batch=False,
     ),
     "batch normalization, momentum 0.9995": Fault(
         "lagging_averages",
-        lambda s: changed(s, normalization="batch", normalization_momentum=0.9995),
+        lambda s: changed(s, normalization_momentum=0.9995),
+        batch=True,
         times=2,
     ),
     "5-unit layers": Fault(
@@ -279,7 +292,8 @@ def collect(n_plants: int, n_healthy: int, names: Sequence[str], seed: int) -> l
                         continue
                     n_sets = len(FAULTS[fault].only or SOURCES)
                     n = -(-n_plants * FAULTS[fault].times // n_sets)
-                    jobs += [(fault, k, FAULTS[fault].plant(drawn[k])) for k in range(n)]
+                    fitting = [k for k, spec in enumerate(drawn) if FAULTS[fault].fits(spec)]
+                    jobs += [(fault, k, FAULTS[fault].plant(drawn[k])) for k in fitting[:n]]
                 results = train_all(pool, [spec for *_, spec in jobs], [k for _, k, _ in jobs])
             finally:
                 pool.close()

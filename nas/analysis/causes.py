@@ -80,6 +80,11 @@ class _Signs:
         return self.learned_little or self.val < self.linear - SHORT
 
     @property
+    def lags(self) -> bool:
+        """Whether moving averages of batch normalization make it predict worse than it could."""
+        return self.exam.val_value - self.exam.moving_value > LAGGING
+
+    @property
     def penalty_ratio(self) -> float:
         """Penalty before training, relative to the loss."""
         return self.exam.penalty_before / max(self.exam.loss_before, 1e-9)
@@ -108,12 +113,12 @@ def find_causes(
         _dead_from_the_start,
         _saturated_from_the_start,
         _learning_rate_too_high,
-        _lagging_averages,
         _narrow,
         _over_regularized,
         _imbalanced,
         _label_noise,
         _undertrained,
+        _lagging_averages,
         _dead,
         _saturated,
         _over_fitting,
@@ -219,17 +224,6 @@ def _learning_rate_too_high(s: _Signs, found: frozenset[str]) -> Found:
     return "learning_rate_too_high", 0.98, text
 
 
-def _lagging_averages(s: _Signs, _found: frozenset[str]) -> Found:
-    if not s.exam.val_value - s.exam.moving_value > LAGGING:
-        return None
-    return (
-        "lagging_averages",
-        0.92,
-        f"on new rows the network scores {s.exam.moving_value:.3f} with its moving averages, by "
-        f"which it predicts, and {s.exam.val_value:.3f} with the statistics of training rows",
-    )
-
-
 def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
     narrowest, n_outputs = _narrowest(s.spec), s.spec.problem.n_outputs
     if narrowest is None or narrowest[0] >= n_outputs - 1 or s.train > FITTED:
@@ -263,7 +257,7 @@ def _narrowest(spec: TrialSpec) -> tuple[int, int] | None:
 
 def _over_regularized(s: _Signs, found: frozenset[str]) -> Found:
     # Large weights have a large penalty, too.
-    if not s.falls_short or found & {"saturation", "exploding_gradients"}:
+    if not (s.falls_short or s.lags) or found & {"saturation", "exploding_gradients"}:
         return None
     norm = statistics.median(s.exam.norm_ratio)
     penalized = s.spec.training.weight_decay > 0 or s.exam.penalty_before > 0
@@ -312,6 +306,20 @@ def _undertrained(s: _Signs, found: frozenset[str]) -> Found:
         return None
     when = f"the last quarter of {epochs} epochs" if epochs > 1 else "its only epoch"
     return "too_few_epochs", 0.75, f"the loss was still falling, by {falling:.0%} in {when}"
+
+
+def _lagging_averages(s: _Signs, found: frozenset[str]) -> Found:
+    # All of these change the weights so much, or so few times, that no averages could follow.
+    if found & {"learning_rate_too_high", "exploding_gradients", "over_regularized"}:
+        return None
+    if not s.lags:
+        return None
+    return (
+        "lagging_averages",
+        0.88,
+        f"with the statistics of training rows it scores {s.exam.val_value:.3f} on new ones, with "
+        f"its moving averages, by which it predicts, {s.exam.moving_value:.3f}",
+    )
 
 
 def _dead(s: _Signs, found: frozenset[str]) -> Found:
