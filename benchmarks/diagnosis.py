@@ -138,11 +138,11 @@ FAULTS = {
         lambda s: changed(s, activation="tanh", initializer="normal(30)"),
         batch=False,
     ),
-    "batch normalization, momentum 0.9995": Fault(
+    "batch normalization, momentum 0.9999": Fault(
         "lagging_averages",
-        lambda s: changed(s, normalization_momentum=0.9995),
+        lambda s: changed(s, normalization_momentum=0.9999),
         batch=True,
-        times=2,
+        times=4,
     ),
     "5-unit layers": Fault(
         "too_narrow",
