@@ -70,6 +70,9 @@ def read_recipe(file: str) -> Recipe:
     places: dict[str, str] = {}
     space = None
     for key_node, node in root.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            place = f"{name}:{key_node.start_mark.line + 1}"
+            raise NasError(place, "a list or mapping as the name of an option", "a word")
         key = str(key_node.value)
         option = key.replace("-", "_")
         place = f"{name}:{key_node.start_mark.line + 1}: {key}"

@@ -142,6 +142,7 @@ def test_data_lies_here_or_beside_the_recipe(folder: Path) -> None:
         ("seed: 1\ntrials: [1, 2", ["r.yaml:2: not valid YAML"]),
         ("seed: 1\n\ntrails: 3", ["r.yaml:3: trails: unknown option", "Did you mean 'trials'?"]),
         ("config: r.yaml", ["r.yaml:1: config: unknown option"]),
+        ("seed: 1\n? [a, b]\n: 3", ["r.yaml:2: a list or mapping", "expected a word"]),
         ("depth: 3", ["r.yaml:1: depth: unknown option", "goes under 'space:'"]),
         ("max-params: 3\nmax_params: 4", ["r.yaml:2: max_params: given twice"]),
         ("seed:", ["r.yaml:1: seed: no value", "Leave the line out"]),
