@@ -267,13 +267,19 @@ def train_all(
     return results
 
 
-def collect(n_plants: int, n_healthy: int, names: Sequence[str], seed: int) -> list[Run]:
+def collect(
+    n_plants: int, n_healthy: int, names: Sequence[str], causes: Sequence[str], seed: int
+) -> list[Run]:
     runs: list[Run] = []
     for name in names:
         started = time.perf_counter()
         dataset = read(name)
-        faults = [f for f, fault in FAULTS.items() if not fault.only or name in fault.only]
-        for rows in ("all", "few", "shuffled", "imbalanced"):
+        faults = [
+            key
+            for key, fault in FAULTS.items()
+            if fault.cause in causes and (not fault.only or name in fault.only)
+        ]
+        for rows in sorted({"all", *(FAULTS[key].rows for key in faults)}):
             spoilt, fold = spoil_rows(dataset, rows, seed)
             pool = WorkerPool(2)
             try:
@@ -385,6 +391,10 @@ def main() -> None:
     parser.add_argument("--healthy", type=int, default=60, help="networks of each data set")
     parser.add_argument("--seed", type=int, default=2, help="of the networks and rows")
     parser.add_argument("--data", nargs="*", choices=list(SOURCES), default=list(SOURCES))
+    parser.add_argument(
+        "--causes", nargs="*", choices=list(TITLES), default=list(TITLES), metavar="CAUSE",
+        help="plant faults of these alone",
+    )  # fmt: skip
     parser.add_argument("--runs", type=Path, metavar="FILE", help="keep the runs, or read them")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
@@ -402,7 +412,9 @@ def main() -> None:
             for entry in json.loads(kept.read_text(encoding="utf-8"))
         ]
     else:
-        runs = collect(arguments.plants, arguments.healthy, arguments.data, arguments.seed)
+        runs = collect(
+            arguments.plants, arguments.healthy, arguments.data, arguments.causes, arguments.seed
+        )
         if kept is not None:
             entries = [
                 {
