@@ -18,6 +18,7 @@ import numpy as np
 
 from nas.errors import NasError, first_line
 from nas.spec import TrialSpec
+from nas.wording import counted
 
 if TYPE_CHECKING:  # Optuna, which the processes that write do without
     from nas.engines.pool import Pool
@@ -81,8 +82,9 @@ def _description(trial: "TrialRecord", metric: str) -> str:
     if trial.spec is not None:
         lines.append(f"{trial.spec.describe()}; {trial.spec.n_weights:,} weights")
     if trial.value is not None:
+        folds = counted(len(trial.fold_values), "fold")
         error = f" ± {trial.stderr:.4g}" if trial.stderr is not None else ""
-        lines.append(f"{metric} {trial.value:.4g}{error} over {len(trial.fold_values)} folds")
+        lines.append(f"{metric} {trial.value:.4g}{error} over {folds}")
     if trial.seconds is not None:
         lines.append(f"{trial.seconds:.3g} seconds, {trial.engine} engine")
     return "\n\n".join(lines)

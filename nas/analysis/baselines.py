@@ -23,11 +23,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
-from nas.analysis.wording import counted
 from nas.data import Dataset, Fold, Split, Statistics, fit_statistics, take_rows
 from nas.engines.processes import default_workers
 from nas.metrics import Metric, bootstrap_interval, standard_error
 from nas.study import StudyRecord
+from nas.wording import counted
 
 Array = NDArray[Any]
 

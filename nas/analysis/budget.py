@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.analysis.levels import MIN_TRIALS
-from nas.analysis.wording import counted
 from nas.study import StudyRecord, TrialRecord
+from nas.wording import counted
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nas.analysis.wording import counted
 from nas.spec import Curves, Examination, TrialSpec
+from nas.wording import counted
 
 SHORT = 0.05  # of skill below the linear model: worse than chance can explain
 WORTHLESS = 0.1  # of skill: nothing was learned

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.levels import hidden_layers
 from nas.analysis.reproduction import data_options
-from nas.analysis.wording import counted
 from nas.errors import NasError
 from nas.layers import Item, parse_layers
 from nas.spec import TrialSpec
 from nas.study import StudyRecord, TrialRecord
+from nas.wording import counted
 
 FOLLOWING = 0.9  # momentum of batch normalization with few steps
 

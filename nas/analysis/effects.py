@@ -17,9 +17,9 @@ from nas.analysis.levels import (
 )
 from nas.analysis.settling import settling_command
 from nas.analysis.surrogate import Surrogate, fit_surrogate
-from nas.analysis.wording import counted
 from nas.space import shown_value
 from nas.study import StudyRecord
+from nas.wording import counted
 
 IMPORTANT = 0.1  # share of the surrogate's importance from which another parameter can mislead
 CLUMPED = 0.9  # share of a value's trials in one third of another parameter's settings

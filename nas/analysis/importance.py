@@ -6,9 +6,9 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from nas.analysis.levels import searched_parameters
-from nas.analysis.wording import counted
 from nas.errors import NasError
 from nas.study import study_record
+from nas.wording import counted
 
 MIN_COMPLETE_TRIALS = 5
 # fANOVA's time grows with the square of the trials while its trees may be as deep as they like: a

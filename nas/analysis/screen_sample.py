@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.screening import MIN_SAMPLE, Trained, Untrained
-from nas.analysis.wording import counted
 from nas.data import FoldData
 from nas.engines.base import lane_seed
 from nas.engines.pool import Pool, Report
@@ -24,6 +23,7 @@ from nas.errors import NasError
 from nas.search.proposals import derive_seed
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialSpec
+from nas.wording import counted
 
 DRAWS_WITHOUT_A_NEW_NETWORK = 1000
 BATCH_ROWS = 128  # by which networks are scored before training, at most

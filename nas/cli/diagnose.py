@@ -248,7 +248,7 @@ def _as_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
 
 def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
     """The learning curves and the layers of a trial."""
-    from nas.analysis.wording import counted
+    from nas.wording import counted
 
     known = [value for value in trial.fold_values if math.isfinite(value)]
     mean = sum(known) / len(known) if known else None

@@ -76,10 +76,10 @@ def explain(
         from nas.analysis.significance import compare_levels, rope_width
         from nas.analysis.surrogate import fit_surrogate
         from nas.analysis.winner import pareto_front, simplest_equal
-        from nas.analysis.wording import counted
         from nas.errors import NasError
         from nas.storage import open_optuna_study, open_storage
         from nas.study import study_record
+        from nas.wording import counted
 
         optuna_study = open_optuna_study(open_storage(storage), study, storage)
         record = study_record(optuna_study)
@@ -290,7 +290,7 @@ def _show_comparisons(
     effect: "Effect", comparisons: "tuple[Comparison, ...]", record: "StudyRecord", rope: float
 ) -> None:
     from nas.analysis.significance import describe, rope_width
-    from nas.analysis.wording import counted
+    from nas.wording import counted
 
     _heading("Is the difference real?")
     n_scores = len(record.best().fold_values)

@@ -41,6 +41,7 @@ from nas.cli.recipe import ConfigOption, chosen_space
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.wording import counted
 
 if TYPE_CHECKING:
     from nas.data import Dataset, FoldData, Split
@@ -208,7 +209,7 @@ def search(
     parts = describe_folds(folds, repeats)
     say(f"{parts} on {len(split.development):,} rows; {test}", "Split")
     say(
-        f"{the_space.name}, {len(the_space.parameters)} parameters; "
+        f"{the_space.name}, {counted(len(the_space.parameters), 'parameter')}; "
         f"sampler {sampler}, pruner {pruner}; by {the_metric.name}",
         "Search",
     )

@@ -28,6 +28,7 @@ from nas.space import (
 from nas.space.checks import nearest_network
 from nas.space.vocabulary import WORDS, Value, Word, words_of
 from nas.spec import Problem, TrialSpec
+from nas.wording import counted
 
 app = typer.Typer(
     help="Write, check and show search spaces.", no_args_is_help=True, rich_markup_mode="rich"
@@ -216,10 +217,8 @@ def check(space: SpaceArgument) -> None:
     """Check a space; say what is wrong with file, line and key."""
     the_space = load_space(space)
     searched = sum(not isinstance(e.domain, Constant) for e in the_space.parameters.values())
-    say(
-        f"{space}: right. {searched} parameters are searched, "
-        f"{len(the_space.parameters) - searched} are constant."
-    )
+    constant = len(the_space.parameters) - searched
+    say(f"{space}: right. Searched: {counted(searched, 'parameter')}; constant: {constant}.")
 
 
 def _describe(key: str, entry: Parameter) -> str:

@@ -202,8 +202,8 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a study and its trials. A saved model stays."""
-    from nas.analysis.wording import counted
     from nas.study import delete_study, load_study
+    from nas.wording import counted
 
     record = load_study(study, storage)
     if not yes:

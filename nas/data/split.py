@@ -17,6 +17,7 @@ from sklearn.model_selection import (
 
 from nas.data.dataset import Dataset
 from nas.errors import NasError
+from nas.wording import counted
 
 Rows = NDArray[np.int64]
 
@@ -168,7 +169,7 @@ def _check_class_sizes(dataset: Dataset, rows: Rows, needed: int) -> None:
     if counts[rarest] < needed:
         raise NasError(
             dataset.name,
-            f"class '{dataset.classes[rarest]}' has {counts[rarest]} rows",
+            f"class '{dataset.classes[rarest]}' has {counted(int(counts[rarest]), 'row')}",
             f"at least {needed}: one for each fold, and one for the test part",
             "Use fewer --folds, a larger --max-rows, or leave the class out.",
         )

@@ -16,7 +16,6 @@ from nas.analysis.levels import depth_word, hidden_layers, searched_parameters
 from nas.analysis.reproduction import data_options, search_options, with_storage, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import simplest_equal
-from nas.analysis.wording import counted
 from nas.errors import NasError
 from nas.layers import parse_layers
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
@@ -39,6 +38,7 @@ from nas.report.layers import describe_layers, draw_layers
 from nas.report.summary import show_score, summarize_in_words, tested_winner
 from nas.space import shown_value
 from nas.study import StudyRecord, TrialRecord
+from nas.wording import counted
 
 MAX_AXES = 8  # of the parallel coordinates, besides the score
 MAX_SLICES = 12

@@ -226,7 +226,7 @@ def test_the_hash_is_of_the_numbers_alone():
             "class 'b' has 4 rows",
             "at least 5",
         ),
-        (make([0] * 20 + [1]), {"folds": 1}, "mine", "class 'b' has 1 rows", "at least 2"),
+        (make([0] * 20 + [1]), {"folds": 1}, "mine", "class 'b' has 1 row", "at least 2"),
         (
             make([0] * 20 + [1] * 20, test_rows=np.arange(18, 40)),
             {"folds": 3},

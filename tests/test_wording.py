@@ -1,6 +1,6 @@
 """Numbers in sentences."""
 
-from nas.analysis.wording import counted
+from nas.wording import counted
 
 
 def test_one_is_singular_and_everything_else_plural() -> None:
