@@ -139,7 +139,7 @@ FAULTS = {
         batch=False,
     ),
     "batch normalization, momentum 0.9999": Fault(
-        "lagging_averages",
+        "moving_averages",
         lambda s: changed(s, normalization_momentum=0.9999),
         batch=True,
         times=4,

@@ -13,11 +13,13 @@ from plotly.subplots import make_subplots
 from runs import Trained
 from scipy import stats
 
+from nas.cli.output import show_params
 from nas.report.figures.style import COLORWAY, GREY
 from nas.study import StudyRecord
 
 COLUMNS = {
-    "time": "training time, s",
+    "time": "time, s",
+    "epochs": "epochs",
     "train_loss": "training loss",
     "train_value": "training accuracy",
     "test_loss": "test loss",
@@ -43,14 +45,19 @@ def spread(values: Sequence[float] | np.ndarray, digits: int = 4) -> str:
 
 
 def results_table(networks: Sequence[Trained], columns: Sequence[str] = tuple(COLUMNS)) -> str:
-    """A row a network, a column a measure, with the published figures beside them."""
+    """A row a network, a column a measure, with the published figures beside them.
+
+    Time is that of all seeds, which train together, divided by their number.
+    """
     published = [c for c in columns if any(c in n.published for n in networks)]
     header = ["network", *(COLUMNS[c] for c in columns)]
     header += [f"{COLUMNS[c]}, published" for c in published]
     rows = []
     for network in networks:
         cells = [
-            f"{network.seconds:.1f}" if c == "time" else spread(getattr(network, c))
+            f"{network.seconds:.1f}"
+            if c == "time"
+            else spread(getattr(network, c), digits=1 if c == "epochs" else 4)
             for c in columns
         ]
         rows.append([network.name, *cells, *(network.published.get(c, "–") for c in published)])
@@ -66,22 +73,43 @@ def causes_table(networks: Sequence[Trained]) -> str:
     return table(["network", "causes, the strongest evidence first"], rows).replace("---:|", "---|")
 
 
-def real_differences(networks: Sequence[Trained]) -> list[tuple[str, str, float, float]]:
-    """Pairs of networks whose mean test accuracies differ, with difference and p-value.
+def real_differences(
+    networks: Sequence[Trained], measure: str = "test_value"
+) -> list[tuple[str, str, float, float]]:
+    """Pairs of networks whose means of a measure differ, with difference and p-value.
 
     Games and Howell's test (1976) over seeds, which corrects for the number of pairs.
     """
     # Without any spread, as of networks that all predict one class, the test is undefined.
-    kept = [n for n in networks if len(n.test_value) > 1 and n.test_value.std() > 0.0]
+    values = {n.name: getattr(n, measure) for n in networks}
+    kept = [n for n in networks if len(values[n.name]) > 1 and values[n.name].std() > 0.0]
     if len(kept) < 2:
         return []
-    result = stats.tukey_hsd(*[n.test_value for n in kept], equal_var=False)
+    result = stats.tukey_hsd(*[values[n.name] for n in kept], equal_var=False)
     return [
-        (a.name, b.name, float(a.test_value.mean() - b.test_value.mean()), result.pvalue[i, j])
+        (a.name, b.name, float(values[a.name].mean() - values[b.name].mean()), result.pvalue[i, j])
         for i, a in enumerate(kept)
         for j, b in enumerate(kept)
         if i < j and result.pvalue[i, j] < 0.05
     ]
+
+
+def difference(a: Trained, b: Trained, measure: str = "test_value", n_comparisons: int = 1) -> str:
+    """By how much `a` is above `b`, in words, with the 95 % interval and p-value over seeds.
+
+    Welch's test; with several comparisons the p-value is multiplied by their number (Bonferroni).
+    """
+    x, y = getattr(a, measure), getattr(b, measure)
+    by = float(x.mean() - y.mean())
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return "not to be told, since a network diverged"
+    if len(x) < 2 or not x.std() + y.std() > 0.0:
+        return f"{by:+.4f}"
+    test = stats.ttest_ind(x, y, equal_var=False)
+    low, high = test.confidence_interval(0.95)
+    p = min(1.0, n_comparisons * float(test.pvalue))
+    shown = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    return f"{by:+.4f} ({low:+.4f} to {high:+.4f}, {shown})"
 
 
 def interval(values: np.ndarray) -> float:
@@ -123,33 +151,46 @@ def lines_figure(
             low, high = published[title]
             figure.add_hrect(y0=low, y1=high, fillcolor=GREY, opacity=0.15, line_width=0,
                              row=1, col=column, annotation_text="published",
-                             annotation_position="bottom left")  # fmt: skip
+                             annotation_position="top left")  # fmt: skip
         figure.update_xaxes(title=x_title, row=1, col=column)
     return _styled(figure)
 
 
-def bars_figure(
-    networks: Sequence[Trained], published: Mapping[str, float] | None = None
+def points_figure(
+    networks: Sequence[Trained],
+    published: Mapping[str, float] | None = None,
+    start: float = 0.0,
 ) -> go.Figure:
-    """Test accuracies with their 95 % intervals, and published ones as diamonds."""
+    """Test accuracies of all seeds, their means with 95 % intervals, and published ones.
+
+    Args:
+        networks: From top to bottom.
+        published: Published accuracies by network, drawn as diamonds.
+        start: Where the axis begins, which ends at 1.
+    """
     figure = go.Figure()
-    names = [n.name for n in networks]
-    figure.add_bar(
-        x=[float(np.nan_to_num(n.test_value).mean()) for n in networks],
-        y=names,
+    figure.add_scatter(
+        x=[float(value) for n in networks for value in n.test_value],
+        y=[n.name for n in networks for _ in n.test_value],
+        mode="markers", name="each seed",
+        marker={"size": 6, "color": COLORWAY[0], "opacity": 0.4},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[float(n.test_value.mean()) for n in networks],
+        y=[n.name for n in networks],
         error_x={"type": "data", "array": [interval(n.test_value) for n in networks]},
-        orientation="h",
-        name="measured",
-        marker={"color": COLORWAY[0]},
-    )
+        mode="markers", name="mean, 95 % interval",
+        marker={"symbol": "line-ns-open", "size": 14, "line_width": 2, "color": COLORWAY[0]},
+    )  # fmt: skip
     if published:
         figure.add_scatter(
             x=list(published.values()), y=list(published), mode="markers", name="published",
-            marker={"symbol": "diamond", "size": 11, "color": COLORWAY[1]},
+            marker={"symbol": "diamond-open", "size": 13, "line_width": 2, "color": COLORWAY[1]},
         )  # fmt: skip
-    figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(title="test accuracy")
-    return _styled(figure, height=130 + 34 * len(networks))
+    names = [n.name for n in networks]
+    figure.update_yaxes(categoryorder="array", categoryarray=names, range=[len(names) - 0.5, -0.5])
+    figure.update_xaxes(title="test accuracy", range=[start, 1.0])
+    return _styled(figure, height=150 + 30 * len(networks))
 
 
 def _styled(figure: go.Figure, height: int = 380) -> go.Figure:
@@ -172,8 +213,8 @@ def search_text(record: StudyRecord, minutes: float) -> str:
     error = f" ± {best.stderr:.4f}" if best.stderr is not None else ""
     lines = [
         f"{len(record.counted)} trials ({counts}) in {minutes:.1f} minutes. The best, trial "
-        f"{best.number}: `{best.spec.describe()}`, {best.n_weights:,} weights, "
-        f"validation {record.metric} {best.value:.4f}{error}.",
+        f"{best.number}: `{best.spec.describe()}` ({show_params(best.params)}), "
+        f"{best.n_weights:,} weights, validation {record.metric} {best.value:.4f}{error}.",
     ]
     if record.winner.get("test_value") is not None:
         low, high = record.winner["test_interval"]

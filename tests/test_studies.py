@@ -48,6 +48,11 @@ def test_a_quick_run_writes_its_page(name, data_dir, tmp_path):
     assert re.search(r"scored there once: \*\*0\.\d{4}\*\*", page)
     assert (tmp_path / name / "figure.png").read_bytes().startswith(b"\x89PNG")
 
+    (tmp_path / name / "README.md").unlink()
+    again = [sys.executable, STUDIES / "reproduce.py", "--tell", "--output", tmp_path, name]
+    subprocess.run(again, check=True, env={**os.environ, "NAS_DATA_DIR": str(data_dir)})
+    assert (tmp_path / name / "README.md").read_text() == page
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_committed_page_is_a_full_run(name):

@@ -44,7 +44,7 @@ TITLES = {
     "exploding_gradients": "exploding gradients",
     "dead_units": "dead units",
     "saturation": "saturated units",
-    "lagging_averages": "batch normalization that lags",
+    "moving_averages": "moving averages that are off",
     "too_narrow": "a layer is too narrow",
     "over_regularized": "too much regularization",
     "over_fitting": "over-fitting",
@@ -118,7 +118,7 @@ def find_causes(
         _imbalanced,
         _label_noise,
         _undertrained,
-        _lagging_averages,
+        _moving_averages,
         _dead,
         _saturated,
         _over_fitting,
@@ -308,14 +308,14 @@ def _undertrained(s: _Signs, found: frozenset[str]) -> Found:
     return "too_few_epochs", 0.75, f"the loss was still falling, by {falling:.0%} in {when}"
 
 
-def _lagging_averages(s: _Signs, found: frozenset[str]) -> Found:
+def _moving_averages(s: _Signs, found: frozenset[str]) -> Found:
     # All of these change the weights so much, or so few times, that no averages could follow.
     if found & {"learning_rate_too_high", "exploding_gradients", "over_regularized"}:
         return None
     if not s.lags:
         return None
     return (
-        "lagging_averages",
+        "moving_averages",
         0.88,
         f"with the statistics of training rows it scores {s.exam.val_value:.3f} on new ones, with "
         f"its moving averages, by which it predicts, {s.exam.moving_value:.3f}",

@@ -50,7 +50,7 @@ def test_nothing_is_wrong_with_a_healthy_network() -> None:
             {**NOTHING, "saturated_before": (0.0, 0.9), "saturated": (0.0, 0.9)},
             {"activation": "tanh"},
         ),
-        ("lagging_averages", FALLEN, {"moving_value": 0.7}, {"normalization": "batch"}),
+        ("moving_averages", FALLEN, {"moving_value": 0.7}, {"normalization": "batch"}),
         ("too_narrow", FALLEN, {"train_value": 0.6, "val_value": 0.6}, {"width": 5}),
         ("over_regularized", FLAT, {**NOTHING, "penalty_before": 60.0}, {"l2": 1.0}),
         ("over_fitting", FALLEN, {"train_value": 1.0, "val_value": 0.6}, {}),

@@ -149,11 +149,12 @@ def test_training_goes_on_by_what_ended_it(words: dict[str, int], change: str) -
     assert cause.experiment.endswith(f"--set {change}")
 
 
-def test_averages_that_lag_are_to_follow_faster_and_then_longer() -> None:
+def test_averages_that_are_off_are_to_follow_faster() -> None:
     lagging = {"moving_value": 0.5}
     assert experiment(spec_of(normalization="batch"), **lagging) == "normalization_momentum=0.9"
     fast = {"normalization": "batch", "normalization_momentum": 0.9, "epochs": 20}
     assert experiment(spec_of(**fast), **lagging) == "epochs=100"
+    assert experiment(spec_of(**fast, dropout=0.5), **lagging) == "dropout=0"
 
 
 def test_experiments_with_convolutions_name_their_layers() -> None:
