@@ -49,7 +49,6 @@ class Trained:
         test_loss, test_value: The same on the test rows, without penalties.
         seconds: Training time of one; all seeds train together.
         epochs: Epochs run.
-        causes: What is wrong with the first one, in the order of evidence, with the evidence.
         spec: The network.
         result: Everything else.
     """
@@ -62,9 +61,16 @@ class Trained:
     test_value: np.ndarray
     seconds: float
     epochs: np.ndarray
-    causes: tuple[tuple[str, str], ...]
     spec: TrialSpec
     result: TrialResult
+
+    @property
+    def causes(self) -> tuple[tuple[str, str], ...]:
+        """What is wrong with the first one, in the order of evidence, with the evidence."""
+        if self.result.examination is None:
+            return ()
+        found = find_causes(self.spec, self.result.curves, self.result.examination)
+        return tuple((TITLES[name], evidence) for name, _, evidence in found)
 
 
 @dataclass(frozen=True)
@@ -130,10 +136,6 @@ def _train(pool: WorkerPool, specs: Sequence[TrialSpec]) -> list[TrialResult]:
 
 
 def _summarize(network: Network, spec: TrialSpec, result: TrialResult) -> Trained:
-    causes: tuple[tuple[str, str], ...] = ()
-    if result.examination is not None:
-        found = find_causes(spec, result.curves, result.examination)
-        causes = tuple((TITLES[name], evidence) for name, _, evidence in found)
     last = [(epochs - 1, seed) for seed, epochs in enumerate(result.epochs)]
     return Trained(
         name=network.name,
@@ -144,7 +146,6 @@ def _summarize(network: Network, spec: TrialSpec, result: TrialResult) -> Traine
         test_value=np.array(result.fold_values),
         seconds=result.seconds / len(last),
         epochs=np.array(result.epochs),
-        causes=causes,
         spec=spec,
         result=result,
     )

@@ -28,7 +28,7 @@ def networks(quick: bool) -> Sequence[Network]:
         "learning_rate": 0.001,
         "dropout": 0.5,
         "batch_size": 32,
-        "epochs": 1 if quick else 20,
+        "epochs": 1 if quick else 12,
     }
     rows: dict[str, dict[str, Any]] = {
         "shallow": {"layers": "4c3-mp2-fc8" if quick else SHALLOW},
@@ -70,8 +70,9 @@ def tell(trained: Sequence[Trained], record: StudyRecord) -> Told:
         "All test labels are right.",
         "Differences in test accuracy, with 95 % intervals over seeds (Welch's test, p-values "
         "times 2 for as many comparisons):\n\n" + "\n".join(differences),
-        f"The larger class has {share:.3f} of the test rows. Networks that came no farther than "
-        "0.02 from it: " + _stuck(trained, share) + ".",
+        _verdict(by_name, share),
+        f"The larger class has {share:.3f} of the test rows. Networks that predict one class, or "
+        "come no farther than 0.02 from that: " + _stuck(trained, share) + ".",
         "### What `nas diagnose` says, and why",
         causes_table(trained),
         "How far signals and gradients get in the first seed's network, and what batch "
@@ -94,27 +95,45 @@ def tell(trained: Sequence[Trained], record: StudyRecord) -> Told:
     return Told("\n\n".join(text), points_figure(trained, start=0.4), after)
 
 
-def _stuck(trained: Sequence[Trained], share: float) -> str:
-    counts = [(n.name, int((np.abs(n.test_value - share) < 0.02).sum())) for n in trained]
-    return (
-        ", ".join(
-            f"{count} of {len(trained[0].test_value)} {name}" for name, count in counts if count
-        )
-        or "none"
+def _verdict(by_name: Mapping[str, Trained], share: float) -> str:
+    """What came out as published and what otherwise, with the likely reason."""
+    mean = {name: float(by_name[name].test_value.mean()) for name in ("shallow", *VGG)}
+    order = "as published" if mean["shallow"] == max(mean.values()) else "other than published"
+    text = (
+        f"The order of the means is {order}: shallow {mean['shallow']:.3f}, "
+        + ", ".join(f"{name} {mean[name]:.3f}" for name in VGG)
+        + "."
     )
+    if min(mean[name] for name in VGG) > share + 0.1:
+        text += (
+            " The level is not: most VGGs learn. The likely reason is the task, since digits of "
+            "28 x 28 pixels are easier than photographs: most networks here surpass what the "
+            "published one reached, 66 %, in spite of the wrong labels."
+        )
+    return text
+
+
+def _stuck(trained: Sequence[Trained], share: float) -> str:
+    def count(network: Trained) -> int:
+        better = np.maximum(network.test_value, 1.0 - network.test_value)
+        return int((np.abs(better - share) < 0.02).sum())
+
+    counts = [(count(network), network) for network in trained]
+    shown = [f"{n} of {len(network.test_value)} {network.name}" for n, network in counts if n]
+    return "; ".join(shown) or "none"
 
 
 def _reasons(by_name: Mapping[str, Trained]) -> list[str]:
     """What the measures say of depth, normalization and residual connections."""
     right = 1.0 - NOISE
     learned = [
-        f"{name} {network.train_value.mean():.2f}"
+        f"{name} ({network.train_value.mean():.2f})"
         for name, network in by_name.items()
         if network.train_value.mean() > right + 0.05
     ]
     lines = [
         f"Above {right:.1f} on training rows nothing but wrong labels can be learned. "
-        + (f"There are {', '.join(learned)}; the " if learned else "None comes there. The ")
+        + (f"Above it are {'; '.join(learned)}; the " if learned else "None comes there. The ")
         + f"shallow network has {by_name['shallow'].train_value.mean():.2f}."
     ]
     vgg = by_name["VGG-11"]
@@ -162,7 +181,7 @@ filters. What does depth do, without and with normalization and residual connect
 """,
     data=DataOptions("mnist", images=True, classes=DIGITS, max_rows=ROWS, label_noise=NOISE),
     networks=networks,
-    n_seeds=4,
+    n_seeds=6,
     tell=tell,
     family="cnn",
     caption="Test accuracy of each network",
