@@ -81,8 +81,8 @@ def tell(trained: Sequence[Trained], record: StudyRecord) -> Told:
 
     slow = by_name[HE]
     unnamed = (
-        " `nas diagnose` finds nothing wrong there: the kernels move in each epoch, and none of "
-        "its rules asks whether they would have moved on."
+        " Of the former `nas diagnose` finds nothing wrong: its kernels move in each epoch, and "
+        "no rule asks whether they would have moved on."
         if not slow.causes
         else ""
     )
@@ -93,7 +93,7 @@ def tell(trained: Sequence[Trained], record: StudyRecord) -> Told:
         "shallow one, 60 %, no details are published: with the same initial weights, rate and "
         f"steps {100 * mean[NO_HIDDEN]:.1f} % come out without a hidden "
         f"layer, {100 * mean[ONE_HIDDEN]:.1f} % with one of 500 units, and "
-        f"{100 * mean[NO_HIDDEN_FASTER]:.1f} % without one and with rate 0.01. Sixty lie between: "
+        f"{100 * mean[NO_HIDDEN_FASTER]:.1f} % without one and with rate 0.01. The published 60 % lie between: "
         "a larger rate, smaller initial weights or more steps lead there.",
         "What one change at a time brings to the deep network, as differences in test accuracy "
         "with 95 % intervals over seeds (Welch's test, p-values times "
