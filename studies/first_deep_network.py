@@ -93,8 +93,8 @@ def tell(trained: Sequence[Trained], record: StudyRecord) -> Told:
         "shallow one, 60 %, no details are published: with the same initial weights, rate and "
         f"steps {100 * mean[NO_HIDDEN]:.1f} % come out without a hidden "
         f"layer, {100 * mean[ONE_HIDDEN]:.1f} % with one of 500 units, and "
-        f"{100 * mean[NO_HIDDEN_FASTER]:.1f} % without one and with rate 0.01. The published 60 % lie between: "
-        "a larger rate, smaller initial weights or more steps lead there.",
+        f"{100 * mean[NO_HIDDEN_FASTER]:.1f} % without one and with rate 0.01. The published "
+        "60 % lie between: a larger rate, smaller initial weights or more steps lead there.",
         "What one change at a time brings to the deep network, as differences in test accuracy "
         "with 95 % intervals over seeds (Welch's test, p-values times "
         f"{N_CHANGES} for as many comparisons):",
