@@ -190,7 +190,8 @@ def points_figure(
     names = [n.name for n in networks]
     figure.update_yaxes(categoryorder="array", categoryarray=names, range=[len(names) - 0.5, -0.5])
     figure.update_xaxes(title="test accuracy", range=[start, 1.0])
-    return _styled(figure, height=150 + 30 * len(networks))
+    # Without titles above it, the picture needs no room there.
+    return _styled(figure, height=120 + 30 * len(networks)).update_layout(margin_t=20)
 
 
 def _styled(figure: go.Figure, height: int = 380) -> go.Figure:
