@@ -89,8 +89,8 @@ def tell(trained: Sequence[Trained], record: StudyRecord) -> Told:
         "each squared weight. Not divided it is 0.5, and each step of rate 2 multiplies the "
         "weights by 1 - 2 x 2 x 0.5 = -1.\n"
         "- The rules also blame the rate of 0.1 in batches of 10 for 5 units, and not for 300: "
-        "they see how far the first epoch moves the kernels, relative to their norm. No row tests a "
-        "smaller rate there.",
+        "they see how far the first epoch moves the kernels, relative to their norm. No row tests "
+        "a smaller rate there.",
         "### What the answers claim",
         f"With 250 to 350 sigmoid units and rate 0.1, answers promise a training accuracy of at "
         f"least 98 %. Here 300 units reach {float(fitted.train_value.mean()):.4f} in "
