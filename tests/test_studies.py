@@ -10,7 +10,7 @@ import pytest
 
 STUDIES = Path(__file__).parents[1] / "studies"
 NAMES = sorted(path.stem for path in STUDIES.glob("*.yaml"))
-QUICK = ("stuck_at_eleven_percent",)  # the others go to `make test-all`
+QUICK = ("depth_1_to_10",)  # the others go to `make test-all`
 
 
 def test_there_are_five():
