@@ -1,6 +1,7 @@
 """Commands to run: the options with which a study was made, and long ones on several lines."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,23 +9,27 @@ from nas import DEFAULT_STORAGE
 from nas.data import DataOptions
 from nas.storage import sqlite_path
 from nas.study import StudyRecord
+from nas.wording import join_names
 
 
 def data_options(record: StudyRecord) -> list[str]:
     """Options for the data, folds, metric and seed of a study, as words of a command line."""
     saved, split = record.settings["data"], record.settings["split"]
     data = {**asdict(DataOptions(saved["source"])), **saved}  # an older study lacks newer options
-    return _words(
+    return option_words(
         {
             "data": data["source"],
             "target": data["target"],
             "task": data["task"],
             "groups": data["groups"],
-            "drop": ",".join(data["drop"]),
-            "categorical": ",".join(data["categorical"]),
+            "drop": join_names(data["drop"]),
+            "categorical": join_names(data["categorical"]),
+            "header": data["header"],
+            "missing": join_names(data["missing"]),
+            "positive": data["positive"],
             "scaling": data["scaling"] if data["scaling"] != "standard" else None,
             "image-size": data["image_size"],
-            "classes": ",".join(data["classes"]),
+            "classes": join_names(data["classes"]),
             "max-rows": data["max_rows"],
             "label-noise": data["label_noise"] or None,
             "metric": record.metric,
@@ -41,7 +46,7 @@ def search_options(record: StudyRecord) -> list[str]:
     """Options for sampler, pruner and the rest; none for a study that does not keep them."""
     kept = record.settings.get("search", {})
     names = ("sampler", "startup_trials", "pruner", "max_params")
-    words = _words({name.replace("_", "-"): kept.get(name) for name in names})
+    words = option_words({name.replace("_", "-"): kept.get(name) for name in names})
     return words + ["--allow-duplicates"] * bool(kept.get("allow_duplicates"))
 
 
@@ -82,6 +87,16 @@ def wrap_command(command: str, width: int) -> str:
     return "\n".join(line + end for line, end in zip(wrapped, [*ends, ""], strict=True))
 
 
-def _words(options: dict[str, Any]) -> list[str]:
-    given = {name: value for name, value in options.items() if value not in (None, "")}
-    return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """Options and their values as words of a command line; None and "" are left out."""
+    words: list[str] = []
+    for name, value in options.items():
+        if value is False:
+            words.append(f"--no-{name}")
+        elif value is True:
+            words.append(f"--{name}")
+        elif value not in (None, ""):
+            # A value such as -1 would be read as another option.
+            dash = str(value).startswith("-")
+            words += [f"--{name}={value}"] if dash else [f"--{name}", str(value)]
+    return words

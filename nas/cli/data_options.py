@@ -1,10 +1,19 @@
 """The options that say which data to read, and how; the same for all commands that have them."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nas.cli.output import say
+from nas.errors import NasError
 from nas.spec import Task
+from nas.wording import split_names
+
+if TYPE_CHECKING:
+    from nas.data import DataOptions, Dataset
+    from nas.space import SearchSpace
+
+LISTS = ("drop", "categorical", "missing", "classes")  # options that take several names
 
 SourceOption = Annotated[
     str | None,
@@ -15,7 +24,32 @@ SourceOption = Annotated[
         "\\[default: what the space names]",
     ),
 ]
-TargetOption = Annotated[str | None, typer.Option("--target", help="Target column of a table.")]
+TargetOption = Annotated[
+    str | None,
+    typer.Option("--target", help="Target column of a table; -1 is the last one."),
+]
+HeaderOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first line of a CSV file names the columns; without, they are called "
+        "1, 2, 3 ... \\[default: looks at the file]",
+    ),
+]
+MissingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--missing",
+        help="More words that stand for a missing value, separated by commas, such as unknown,-9.",
+    ),
+]
+PositiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--positive",
+        help="The class that f1 is about, of two. \\[default: the rarer one]",
+    ),
+]
 TaskOption = Annotated[
     Task | None,
     typer.Option("--task", help="What is predicted. \\[default: inferred from the target]"),
@@ -30,15 +64,13 @@ CategoricalOption = Annotated[
 GroupsOption = Annotated[
     str | None, typer.Option("--groups", help="Column whose equal values stay in one fold.")
 ]
-ScalingOption = Annotated[
-    # As `nas.data.Scaling`, which takes long to import.
-    Literal["standard", "unit", "symmetric", "none"],
-    typer.Option(
-        "--scaling",
-        help="How numbers are scaled: to mean 0 and deviation 1, to [0, 1], to [-1, 1], "
-        "or not at all.",
-    ),
-]
+# As `nas.data.Scaling`, which takes long to import.
+ScalingName = Literal["standard", "unit", "symmetric", "none"]
+SCALING = typer.Option(
+    "--scaling",
+    help="How numbers are scaled: to mean 0 and deviation 1, to [0, 1], to [-1, 1], or not at all.",
+)
+ScalingOption = Annotated[ScalingName, SCALING]
 ImageSizeOption = Annotated[
     int | None,
     typer.Option(
@@ -63,17 +95,47 @@ MaxRowsOption = Annotated[
         "\\[default: all]",
     ),
 ]
-LabelNoiseOption = Annotated[
-    float,
-    typer.Option(
-        "--label-noise",
-        min=0.0,
-        max=1.0,
-        help="Share of the rows that get a wrong label, to see what that does.",
-    ),
-]
+LABEL_NOISE = typer.Option(
+    "--label-noise",
+    min=0.0,
+    max=1.0,
+    help="Share of the rows that get a wrong label, to see what that does.",
+)
+LabelNoiseOption = Annotated[float, LABEL_NOISE]
 
 
-def names_of(text: str | None) -> tuple[str, ...]:
-    """The names in a text that has commas between them."""
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+def reading(space: "SearchSpace", data: str | None, **given: Any) -> "DataOptions":
+    """How a command reads its data.
+
+    Args:
+        space: The search space, whose data and target count where `data` is None.
+        data: What `--data` says.
+        given: The other options by the names that `DataOptions` has for them, several names with
+            commas between them; None is the default.
+
+    Raises:
+        NasError: When neither the command nor the space names any data.
+    """
+    from nas.data import DataOptions
+
+    source = data or space.data
+    if source is None:
+        raise NasError(
+            "--space", f"{space.name} names no data", fix="Add --data, such as --data digits."
+        )
+    if data is None and given.get("target") is None:
+        given["target"] = space.target
+    values = {name: value for name, value in given.items() if value is not None}
+    for name in LISTS:
+        if name in values:
+            values[name] = split_names(values[name])
+    return DataOptions(source, images=space.network == "cnn", **values)
+
+
+def show_data(dataset: "Dataset") -> None:
+    """Prints what was read: a line for the data, for each column left out, and for each note."""
+    say(dataset.describe(), "Data")
+    for column, reason in (dataset.dropped or {}).items():
+        say(f"column '{column}' is left out: {reason}", " ")
+    for note in dataset.notes:
+        say(note, " ")

@@ -7,6 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas import DEFAULT_STORAGE
+from nas.cli.data_options import (
+    LABEL_NOISE,
+    LISTS,
+    SCALING,
+    CategoricalOption,
+    ClassesOption,
+    DropOption,
+    GroupsOption,
+    HeaderOption,
+    ImageSizeOption,
+    MaxRowsOption,
+    MissingOption,
+    PositiveOption,
+    ScalingName,
+    TargetOption,
+    TaskOption,
+    reading,
+    show_data,
+)
 from nas.cli.output import (
     JsonOption,
     StorageOption,
@@ -22,6 +41,7 @@ from nas.cli.output import (
 )
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.wording import join_names, split_names
 
 if TYPE_CHECKING:
     from nas.analysis.diagnosis import Diagnosis
@@ -58,15 +78,42 @@ def train(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the data lies, as for nas search. \\[default: the study's, or the space's]"
+            help="Data of a new study, as for nas search, or where a study's data lies now. "
+            "\\[default: the study's, or what the space names]"
         ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Target column of a table.")] = None,
+    target: TargetOption = None,
+    task: TaskOption = None,
+    drop: DropOption = None,
+    categorical: CategoricalOption = None,
+    header: HeaderOption = None,
+    missing: MissingOption = None,
+    scaling: Annotated[ScalingName | None, SCALING] = None,
+    image_size: ImageSizeOption = None,
+    classes: ClassesOption = None,
+    max_rows: MaxRowsOption = None,
+    label_noise: Annotated[float | None, LABEL_NOISE] = None,
     metric: Annotated[
         str | None, typer.Option(help="What a new study is scored by. \\[default: by the task]")
     ] = None,
+    positive: PositiveOption = None,
     folds: Annotated[
         int | None, typer.Option(min=1, help="Folds of a new study. \\[default: 5]")
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="Times that its folds are drawn anew. \\[default: 1]"),
+    ] = None,
+    groups: GroupsOption = None,
+    val_size: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=0.9, help="Share that validates, with --folds 1. \\[default: 0.2]"
+        ),
+    ] = None,
+    test_size: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=0.9, help="Share set aside; 0 is none. \\[default: 0.2]"),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a new study. \\[default: 0]")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
@@ -76,7 +123,7 @@ def train(
     """Train one given network on the study's folds, record it there, and diagnose it.
 
     A network that the study's space holds counts as one of its trials; any other is recorded
-    beside them.
+    beside them. Where there is no such study, it is made; the options of data and folds are for it.
     """
     from nas.space import (
         changed_spec,
@@ -92,31 +139,51 @@ def train(
     name = study or the_space.name
     with working("Reading the data"):
         from nas.analysis.study_data import study_data
-        from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+        from nas.data import SplitOptions, load_dataset, split_dataset
         from nas.metrics import METRICS, get_metric
         from nas.search import live_study, open_study, study_settings, train_given
         from nas.storage import open_storage, study_names
         from nas.study import load_study
 
+        read = {
+            "target": target,
+            "task": task,
+            "groups": groups,
+            "drop": drop,
+            "categorical": categorical,
+            "header": header,
+            "missing": missing,
+            "positive": positive,
+            "scaling": scaling,
+            "image_size": image_size,
+            "classes": classes,
+            "max_rows": max_rows,
+            "label_noise": label_noise,
+        }
+        divided: dict[str, Any] = {
+            "folds": folds,
+            "repeats": repeats,
+            "val_size": val_size,
+            "test_size": test_size,
+            "seed": seed,
+        }
         database = open_storage(storage, create=True)
-        if name in study_names(database):
+        is_new = name not in study_names(database)
+        if not is_new:
             record = load_study(name, storage)
-            _check_unchanged(record, target=target, metric=metric, folds=folds, seed=seed)
+            _check_unchanged(record, {**read, **divided, "metric": metric})
             spec = _spec_of(record, like) if like is not None else None
             dataset, split = study_data(record, data)
             the_space, the_metric = parse_space(record.settings["space"]), METRICS[record.metric]
             given_space = load_space(space) if study is None else the_space
             seed = record.settings["split"]["seed"]
         else:
-            spec, seed = None, seed or 0
+            spec = None
             if like is not None:
                 raise NasError("--like", f"there is no study '{name}' yet", "a study with trials")
-            source = data or the_space.data
-            if source is None:
-                raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
-            is_cnn = the_space.network == "cnn"
-            data_options = DataOptions(source, target or the_space.target, images=is_cnn)
-            split_options = SplitOptions(folds=5 if folds is None else folds, seed=seed)
+            data_options = reading(the_space, data, **read)
+            split_options = SplitOptions(**{k: v for k, v in divided.items() if v is not None})
+            seed = split_options.seed
             dataset = load_dataset(data_options)
             the_space.check_problem(dataset.problem(1))
             split = split_dataset(dataset, split_options)
@@ -128,6 +195,8 @@ def train(
                 study_settings(the_space, data_options, dataset, split_options, split, the_metric),
                 the_metric,
             )
+    if is_new and not as_json:
+        show_data(dataset)
     with working("Starting TensorFlow"):
         start_tensorflow()
         from nas.engines.pool import LocalPool
@@ -217,21 +286,22 @@ def diagnose(
         _show(diagnosis, storage)
 
 
-def _check_unchanged(record: "StudyRecord", **given: Any) -> None:
+def _check_unchanged(record: "StudyRecord", given: dict[str, Any]) -> None:
     """Refuses options that an existing study has settled otherwise."""
-    settled = {
-        "target": record.settings["data"]["target"],
-        "metric": record.metric,
-        "folds": record.settings["split"]["folds"],
-        "seed": record.settings["split"]["seed"],
-    }
-    for option, value in given.items():
-        if value is not None and value != settled[option]:
-            raise NasError(
-                f"--{option}",
-                f"got '{value}', but study '{record.name}' has '{settled[option]}'",
-                fix="Leave it out, or give another --study.",
-            )
+    from nas.data import DataOptions
+
+    data = asdict(DataOptions("")) | record.settings["data"]  # an older study lacks newer options
+    settled = {**data, **record.settings["split"], "metric": record.metric}
+    for name, value in given.items():
+        old = settled[name]
+        if value is None or (split_names(value) == tuple(old) if name in LISTS else value == old):
+            continue
+        shown = join_names(old) if name in LISTS else old
+        raise NasError(
+            f"--{name.replace('_', '-')}",
+            f"got '{value}', but study '{record.name}' has '{shown}'",
+            fix="Leave it out, or give another --study.",
+        )
 
 
 def _spec_of(record: "StudyRecord", number: int) -> "TrialSpec":

@@ -15,12 +15,13 @@ import typer
 import yaml
 from typer.core import TyperOption
 
+from nas.cli.data_options import LISTS
 from nas.errors import NasError, did_you_mean
 from nas.space import SearchSpace, load_space, parse_space
 from nas.space.vocabulary import HEADER_KEYS, WORDS
+from nas.wording import join_names
 
 NULL = "tag:yaml.org,2002:null"
-LISTS = ("drop", "categorical", "classes")  # options that take commas, and in a recipe lists
 FILES = ("space", "data", "storage")  # options whose errors name the file rather than the option
 NUMBERS = {int: "a whole number", float: "a number"}
 
@@ -98,11 +99,7 @@ def _text(option: str, node: yaml.Node, place: str) -> str:
     """A value as a command line has it: `no` and `1e-3` mean there what they say."""
     wanted = "a value, or a list of names" if option in LISTS else "a single value"
     if isinstance(node, yaml.SequenceNode) and option in LISTS:
-        names = [_text("", item, place) for item in node.value]
-        for name in names:
-            if "," in name:
-                raise NasError(place, f"got '{name}'", "names without a comma")
-        return ",".join(names)
+        return join_names(_text("", item, place) for item in node.value)
     if not isinstance(node, yaml.ScalarNode):
         found = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
         if option == "space":

@@ -16,20 +16,23 @@ from nas.cli.data_options import (
     ClassesOption,
     DropOption,
     GroupsOption,
+    HeaderOption,
     ImageSizeOption,
     LabelNoiseOption,
     MaxRowsOption,
+    MissingOption,
+    PositiveOption,
     ScalingOption,
     SourceOption,
     TargetOption,
     TaskOption,
-    names_of,
+    reading,
+    show_data,
 )
 from nas.cli.output import JsonOption, console, plain_table, print_json, say, score, working
 from nas.cli.search import describe_folds, encode_data, seconds_of
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
-from nas.errors import NasError
 from nas.space import load_space
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ def screen(
     task: TaskOption = None,
     drop: DropOption = None,
     categorical: CategoricalOption = None,
+    header: HeaderOption = None,
+    missing: MissingOption = None,
     scaling: ScalingOption = "standard",
     image_size: ImageSizeOption = None,
     classes: ClassesOption = None,
@@ -68,6 +73,7 @@ def screen(
             "\\[default: accuracy or r2]"
         ),
     ] = None,
+    positive: PositiveOption = None,
     folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
     groups: GroupsOption = None,
     test_size: Annotated[
@@ -95,39 +101,38 @@ def screen(
     """
     deadline = time.monotonic() + (seconds_of(timeout) or 0.0) - ENDING
     the_space = load_space(space)
-    source = data or the_space.data
-    if source is None:
-        raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
 
     with working("Reading the data"):
         n_workers = default_workers() if workers is None else workers
         if n_workers > 1:  # they import TensorFlow while this process reads the data
             prepare_processes()
 
+        from nas.analysis.reproduction import option_words
         from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.analysis.screening import FEW, judge
-        from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+        from nas.data import SplitOptions, load_dataset, split_dataset
         from nas.metrics import check_metric, get_metric
 
-        if source in ("mnist", "fashion_mnist", "cifar10"):
-            start_tensorflow()
-        the_target = target or (the_space.target if data is None else None)
-        dataset = load_dataset(
-            DataOptions(
-                source,
-                the_target,
-                task,
-                groups,
-                names_of(drop),
-                names_of(categorical),
-                scaling=scaling,
-                images=the_space.network == "cnn",
-                image_size=image_size,
-                classes=names_of(classes),
-                max_rows=max_rows,
-                label_noise=label_noise,
-            )
+        data_options = reading(
+            the_space,
+            data,
+            target=target,
+            task=task,
+            groups=groups,
+            drop=drop,
+            categorical=categorical,
+            header=header,
+            missing=missing,
+            positive=positive,
+            scaling=scaling,
+            image_size=image_size,
+            classes=classes,
+            max_rows=max_rows,
+            label_noise=label_noise,
         )
+        if data_options.source in ("mnist", "fashion_mnist", "cifar10"):
+            start_tensorflow()
+        dataset = load_dataset(data_options)
         the_space.check_problem(dataset.problem(1))
         split = split_dataset(dataset, SplitOptions(folds, test_size=test_size, seed=seed))
         the_metric = get_metric(metric, dataset.task)
@@ -137,7 +142,7 @@ def screen(
         draw_networks(the_space, dataset.problem(1), n, seed)
 
     if not as_json:
-        say(dataset.describe(), "Data")
+        show_data(dataset)
         say(f"{describe_folds(folds, 1)} on {len(split.development):,} rows", "Split")
     with working("Starting TensorFlow"):
         pool: Any
@@ -170,7 +175,7 @@ def screen(
         seed,
     )
     if as_json:
-        print_json({"space": the_space.name, "data": source, **screening.to_dict()})
+        print_json({"space": the_space.name, "data": data_options.source, **screening.to_dict()})
         return
     _show(screening, sampling, all_sizes=sample is not None)
     early = screening.score("one_epoch")
@@ -184,6 +189,9 @@ def screen(
         "task": task,
         "drop": drop,
         "categorical": categorical,
+        "header": header,
+        "missing": missing,
+        "positive": positive,
         "scaling": scaling if scaling != "standard" else None,
         "image-size": image_size,
         "classes": classes,
@@ -197,9 +205,7 @@ def screen(
         "sample": 2 * FEW if few else None,
         "pruner": None if tells or few else "none",
     }
-    command = " ".join(
-        f"--{key} {shlex.quote(str(v))}" for key, v in words.items() if v is not None
-    )
+    command = shlex.join(option_words(words))
     if few:
         say(f"nas screen {command}", "Next")
     else:

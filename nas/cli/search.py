@@ -15,14 +15,18 @@ from nas.cli.data_options import (
     ClassesOption,
     DropOption,
     GroupsOption,
+    HeaderOption,
     ImageSizeOption,
     LabelNoiseOption,
     MaxRowsOption,
+    MissingOption,
+    PositiveOption,
     ScalingOption,
     SourceOption,
     TargetOption,
     TaskOption,
-    names_of,
+    reading,
+    show_data,
 )
 from nas.cli.output import (
     StorageOption,
@@ -61,6 +65,8 @@ def search(
     task: TaskOption = None,
     drop: DropOption = None,
     categorical: CategoricalOption = None,
+    header: HeaderOption = None,
+    missing: MissingOption = None,
     scaling: ScalingOption = "standard",
     image_size: ImageSizeOption = None,
     classes: ClassesOption = None,
@@ -73,6 +79,7 @@ def search(
             "\\[default: accuracy or r2]"
         ),
     ] = None,
+    positive: PositiveOption = None,
     folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Times the folds are drawn anew.")] = 1,
     groups: GroupsOption = None,
@@ -128,9 +135,6 @@ def search(
     the_space = chosen_space(space, config)
     if engine == "compiled" and the_space.network == "cnn":
         raise NasError("--engine", "got compiled for network: cnn", "auto or keras")
-    source = data or the_space.data
-    if source is None:
-        raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
     name = study or the_space.name
     if "/" in name or name.startswith("."):
         raise NasError("--study", f"got '{name}'", "a name without a slash or leading dot")
@@ -141,7 +145,7 @@ def search(
             prepare_processes()
 
         from nas.dashboard import publish
-        from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+        from nas.data import SplitOptions, load_dataset, split_dataset
         from nas.metrics import check_metric, get_metric
         from nas.search import (
             SearchOptions,
@@ -154,8 +158,6 @@ def search(
         from nas.storage import open_storage, storage_errors
         from nas.study import study_record
 
-        if source in ("mnist", "fashion_mnist", "cifar10"):
-            start_tensorflow()
         options = SearchOptions(
             n_trials=trials,
             sampler=sampler,
@@ -167,20 +169,25 @@ def search(
             allow_duplicates=allow_duplicates,
         )
         make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
-        data_options = DataOptions(
-            source,
-            target or (the_space.target if data is None else None),
-            task,
-            groups,
-            names_of(drop),
-            names_of(categorical),
+        data_options = reading(
+            the_space,
+            data,
+            target=target,
+            task=task,
+            groups=groups,
+            drop=drop,
+            categorical=categorical,
+            header=header,
+            missing=missing,
+            positive=positive,
             scaling=scaling,
-            images=the_space.network == "cnn",
             image_size=image_size,
-            classes=names_of(classes),
+            classes=classes,
             max_rows=max_rows,
             label_noise=label_noise,
         )
+        if data_options.source in ("mnist", "fashion_mnist", "cifar10"):
+            start_tensorflow()
         split_options = SplitOptions(folds, repeats, val_size, test_size, seed)
         dataset = load_dataset(data_options)
         the_space.check_problem(dataset.problem(1))
@@ -202,9 +209,7 @@ def search(
 
             runs = open_runs(tensorboard, study_record(optuna_study))
 
-    say(f"{dataset.describe()}", "Data")
-    for column, reason in (dataset.dropped or {}).items():
-        say(f"column '{column}' is left out: {reason}", " ")
+    show_data(dataset)
     test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
     parts = describe_folds(folds, repeats)
     say(f"{parts} on {len(split.development):,} rows; {test}", "Split")

@@ -90,6 +90,7 @@ class Dataset:
         test_rows: Rows of the test part that the data set brings, or None.
         dropped: Columns left out, with the reason.
         scaling: How preprocessing scales the numbers.
+        notes: What the user is to know of how the data was read, a sentence each.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Dataset:
     test_rows: NDArray[np.int64] | None = None
     dropped: Mapping[str, str] | None = None
     scaling: Scaling = "standard"
+    notes: tuple[str, ...] = ()
 
     @property
     def n_rows(self) -> int:

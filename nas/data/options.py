@@ -18,6 +18,9 @@ class DataOptions:
         groups: Column that says which rows belong together.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
+        header: Whether the first line of a CSV file names the columns; None looks at the file.
+        missing: Words that stand for a missing value, beside the usual ones.
+        positive: Label of the class that f1 is about, of two; None is the rarer one.
         scaling: How preprocessing scales the numbers.
         images: Whether rows have to be images; `digits` then has rows of 8 x 8 pixels.
         image_size: Width and height that the images of a folder are given; None leaves them.
@@ -33,6 +36,9 @@ class DataOptions:
     groups: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    header: bool | None = None
+    missing: tuple[str, ...] = ()
+    positive: str | None = None
     scaling: Scaling = "standard"
     images: bool = False
     image_size: int | None = None

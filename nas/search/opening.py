@@ -118,7 +118,10 @@ def _space_difference(old: str, new: str) -> str:
 
 def _data_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     before = {**asdict(DataOptions(old["source"])), **old}  # an older study lacks newer options
-    keys = ("task", "groups", "scaling", "images", "image_size", "max_rows", "label_noise")
+    keys = (
+        *("target", "task", "groups", "header", "positive", "scaling", "images", "image_size"),
+        *("max_rows", "label_noise"),
+    )
     changed = [f"{key} {before[key]}, now {new[key]}" for key in keys if before[key] != new[key]]
     classes, now = (",".join(data["classes"]) or "all" for data in (before, new))
     if classes != now:

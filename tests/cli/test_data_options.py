@@ -7,12 +7,11 @@ import pytest
 from typer.main import get_command
 
 from nas.cli import app, data_options
-from nas.cli.data_options import names_of
 from nas.data import DataOptions, Scaling
 
 SHARED = [
     "data", "target", "task", "drop", "categorical", "groups", "scaling", "image_size", "classes",
-    "max_rows", "label_noise",
+    "max_rows", "label_noise", "header", "missing", "positive",
 ]  # fmt: skip
 CNN = """\
 network: cnn
@@ -42,18 +41,15 @@ def test_every_way_to_read_data_has_an_option() -> None:
 @pytest.mark.parametrize("name", SHARED)
 def test_search_and_screen_have_the_same(name: str) -> None:
     found = []
+    commands = get_command(app).commands
+    (trained,) = [p for p in commands["train"].params if p.name == name]
     for command in ("search", "screen"):
-        (parameter,) = [p for p in get_command(app).commands[command].params if p.name == name]
+        (parameter,) = [p for p in commands[command].params if p.name == name]
         found.append((parameter.opts, parameter.help, parameter.default))
     assert found[0] == found[1]
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [(None, ()), ("", ()), ("a", ("a",)), (" a, b c ,,d", ("a", "b c", "d"))],
-)
-def test_names_with_commas(text: str | None, names: tuple[str, ...]) -> None:
-    assert names_of(text) == names
+    assert trained.opts == found[0][0]
+    assert name == "data" or trained.help.startswith(found[0][1])
+    assert trained.default is None  # what is not given is as the study has it
 
 
 def test_a_search_reads_the_rows_that_the_options_leave(nas, folder: Path) -> None:
@@ -79,6 +75,29 @@ def test_a_screening_reads_the_same_and_passes_them_on(nas, cnn: Path) -> None:
 def test_a_given_convolutional_network_gets_images(nas, cnn: Path) -> None:
     out = nas.right(*"train --space cnn.yaml --folds 2 --set learning_rate=0.01".split()).out
     assert "4c3-mp2" in out and "Result" in out
+
+
+def test_a_given_network_makes_a_study_of_any_data(nas, folder: Path) -> None:
+    """No search has to come before, with whatever the data needs."""
+    rows = [f"{k % 7};{k % 3};{'abc'[k % 3]};{k % 2}" for k in range(90)]
+    text = "\n".join(["size;code;kind, sort;y", *rows])
+    (folder / "table.csv").write_text(text + "\n", encoding="utf-8")
+    reading = ["--data", "table.csv", "--target", "kind, sort", "--task", "multiclass",
+               "--drop", "y", "--categorical", "code", "--scaling", "unit", "--classes", "a,b",
+               "--max-rows", "40", "--label-noise", "0.1"]  # fmt: skip
+    dividing = ["--folds", "2", "--repeats", "2", "--test-size", "0.3", "--seed", "3"]
+    train = ["train", "--space", "tiny.yaml", "--set", "depth=1", "--set", "width=4"]
+    out = nas.right(*train, *reading, *dividing).out
+    assert "table: 40 rows, 1 numeric and 1 categorical features, multiclass (2 classes)" in out
+    settings = nas.right("study", "show", "tiny", "--json").json()
+    assert settings["data"]["drop"] == ["y"] and settings["data"]["classes"] == ["a", "b"]
+    assert settings["split"]["repeats"] == 2 and settings["split"]["test_size"] == 0.3
+    nas.right(*train, *reading, *dividing)  # the same again, in the same study
+    nas.right(*train)
+    line = nas.wrong(*train, "--drop", "code")
+    assert "--drop: got 'code', but study 'tiny' has 'y'" in line
+    assert "--scaling" in nas.wrong(*train, "--scaling", "none")
+    assert "--test-size" in nas.wrong(*train, "--test-size", "0.2")
 
 
 def test_a_study_that_cannot_be_trained_is_not_made(nas, folder: Path) -> None:
