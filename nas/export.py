@@ -2,7 +2,9 @@
 
 import json
 import os
+import warnings
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +27,9 @@ from nas.data import (
     fit_statistics,
     image_names,
     load_features,
+    match_seen,
     n_rows,
+    seen_values,
     take_rows,
 )
 from nas.engines.base import Engine
@@ -33,7 +37,13 @@ from nas.errors import NasError, first_line
 from nas.metrics import METRICS, bootstrap_interval, predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
-from nas.models.preprocessing import build_preprocessor, encode_folds, layer_name, model_inputs
+from nas.models.preprocessing import (
+    build_preprocessor,
+    encode_folds,
+    ignore_input_names,
+    layer_name,
+    model_inputs,
+)
 from nas.spec import TrialSpec
 from nas.study import StudyRecord
 
@@ -115,6 +125,7 @@ def export_winner(
         "task": dataset.task,
         "classes": list(dataset.classes),
         "schema": dataset.schema.to_dict(),
+        "seen": seen_values(dataset, split.development, fit_statistics(dataset, split.development)),
         "data": study.settings["data"],
         "data_hash": study.settings["data_hash"],
         "split": study.settings["split"],
@@ -145,10 +156,13 @@ def _whole_model(
     elif dataset.task == "binary":
         outputs = keras.layers.Activation("sigmoid", name=name("probability"))(outputs)
     else:
+        # 32-bit floats lose differences of Julian dates or Unix seconds, and so do not.
         outputs = keras.layers.Rescaling(
-            statistics.target_scale, statistics.target_mean, name=name("value")
+            statistics.target_scale, statistics.target_mean, dtype="float64", name=name("value")
         )(outputs)
-    return keras.Model(preprocessor.input, outputs, name="nas_winner")
+    with warnings.catch_warnings():
+        ignore_input_names()
+        return keras.Model(preprocessor.input, outputs, name="nas_winner")
 
 
 def _save(model: keras.Model, card: dict[str, Any], path: Path) -> None:
@@ -177,7 +191,9 @@ def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
     if not path.exists():
         raise NasError(str(path), "no such file", "a model saved by 'nas export'")
     try:
-        model = keras.models.load_model(path)
+        with warnings.catch_warnings():
+            ignore_input_names()
+            model = keras.models.load_model(path)
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise NasError(
             str(path), "not a Keras model", "a .keras file saved by 'nas export'"
@@ -201,18 +217,30 @@ def predict(model: keras.Model, features: Features, task: str) -> NDArray[Any]:
     return outputs if task == "multiclass" else outputs[:, 0]
 
 
-def predict_file(model_path: Path, source: str, output: Path) -> int:
+def predict_file(
+    model_path: Path, source: str, output: Path, tell: Callable[[str], object] = lambda line: None
+) -> int:
     """Predicts for each row of a file or image of a folder, and writes a CSV file.
 
     The file has a column `prediction`, and for classes a column of probabilities each; before
     those, for a folder, a column `file`.
+
+    Args:
+        model_path: A model that `export_winner` saved, with its card.
+        source: Rows to predict for.
+        output: The `.csv` file.
+        tell: Is given a line for each column that holds what training never saw.
 
     Returns:
         The number of rows.
     """
     check_output(output, ".csv")
     model, card = load_model(model_path)
-    features = load_features(source, Schema.from_dict(card["schema"]))
+    schema = Schema.from_dict(card["schema"])
+    features = load_features(source, schema)
+    features, lines = match_seen(features, schema, card.get("seen", {}))
+    for line in lines:
+        tell(line)
     prediction = predict(model, features, card["task"])
     table: dict[str, Any]
     if card["task"] == "regression":

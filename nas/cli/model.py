@@ -64,5 +64,5 @@ def predict(
     with working("Starting TensorFlow"):
         start_tensorflow()
         from nas.export import predict_file
-    count = predict_file(model, data, output)
+    count = predict_file(model, data, output, tell=say)
     say(f"Wrote {count:,} predictions to {output}.")

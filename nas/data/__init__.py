@@ -3,6 +3,7 @@
 from nas.data.dataset import Column, Dataset, Features, Scaling, Schema, n_rows, take_rows
 from nas.data.load import image_names, load_dataset, load_features
 from nas.data.options import DataOptions
+from nas.data.seen import match_seen, seen_values
 from nas.data.split import Fold, Split, SplitOptions, split_dataset
 from nas.data.statistics import FoldData, Statistics, fit_statistics
 
@@ -22,7 +23,9 @@ __all__ = [
     "image_names",
     "load_dataset",
     "load_features",
+    "match_seen",
     "n_rows",
+    "seen_values",
     "split_dataset",
     "take_rows",
 ]

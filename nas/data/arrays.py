@@ -18,6 +18,9 @@ from nas.errors import NasError, first_line
 SKLEARN_DATA = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
 
+LEAST_SPREAD = 1 / 200
+SCALE_ROWS = 1000  # rows that are looked at for it
+
 
 def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) -> Dataset:
     source = options.source
@@ -53,8 +56,10 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
         x = x[:, None]
     if x.dtype.kind == "f":
         x = x.astype(np.float64)
-    if x.ndim == 2:
-        check_precision(x, f"{source}: x")
+    scale_per_feature = differ_in_scale(x)
+    if x.dtype.itemsize > 1:  # all others hold whole numbers, small ones
+        has_columns = x.ndim == 2 or scale_per_feature
+        check_precision(x.reshape(-1, x.shape[-1] if has_columns else 1), f"{source}: x")
     return Dataset(
         name=Path(source).stem,
         features=x,
@@ -63,7 +68,24 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
         task=task,
         classes=classes,
         test_rows=np.arange(len(arrays["x_train"]), len(x)) if has_test else None,
+        scale_per_feature=scale_per_feature,
     )
+
+
+def differ_in_scale(x: NDArray[Any]) -> bool:
+    """Whether one scale for all would wipe out an entry of the last axis of rows with several.
+
+    Sequences with a pressure beside a voltage need a scale for each, the pixels of an image one
+    for all. An entry is wiped out if its quartile range is below `LEAST_SPREAD` of the deviation
+    of all numbers. Pixels with 256 levels never are, however they are scaled: a range of one
+    level is at least 1/128 of it. Nearly constant pixels have no range, and do not count.
+    """
+    if x.ndim < 3 or x.dtype.itemsize == 1:
+        return False
+    rows = np.linspace(0, len(x) - 1, min(len(x), SCALE_ROWS)).astype(np.int64)
+    values = x[rows].reshape(-1, x.shape[-1]).astype(np.float64)
+    low, high = np.percentile(values, (25, 75), axis=0, method="lower")
+    return bool(((high > low) & (high - low < LEAST_SPREAD * values.std())).any())
 
 
 def _one_value_a_row(arrays: Mapping[str, NDArray[Any]], part: str, source: str) -> NDArray[Any]:

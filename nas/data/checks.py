@@ -11,7 +11,9 @@ from nas.errors import NasError
 
 # Networks compute with 32-bit floats: a deviation below this share of the values is lost in them.
 LEAST_RELATIVE_DEVIATION = 1e-5
+LEAST_TARGET_DEVIATION = 1e-10  # the same of a target, which is kept in 64-bit floats
 LARGEST_NUMBER = 1e30
+SMALLEST_NUMBER = 1e-30
 
 
 def check_file(path: Path) -> None:
@@ -23,23 +25,64 @@ def check_file(path: Path) -> None:
         raise NasError(str(path), "the file is empty", "a file with data")
 
 
+def check_largest(values: NDArray[Any], where: str) -> None:
+    """Refuses numbers beyond what 32-bit floats hold with a margin for computing."""
+    values = np.asarray(values)
+    if values.dtype.itemsize == 1 or not values.size:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
+        ends = (np.nanmin(values), np.nanmax(values))
+    largest = max(ends, key=lambda end: abs(float(end)))
+    if abs(float(largest)) > LARGEST_NUMBER:
+        raise NasError(where, f"got {largest:g}", f"numbers within ±{LARGEST_NUMBER:g}")
+
+
+def check_target(values: NDArray[np.float64], where: str) -> None:
+    """Refuses regression targets whose differences 64-bit floats cannot tell."""
+    largest = np.abs(values).max()
+    if largest > LARGEST_NUMBER:
+        raise NasError(where, "values beyond 1e30", "smaller numbers", "Divide the target.")
+    if largest < SMALLEST_NUMBER:
+        raise NasError(where, "no value beyond 1e-30", "larger numbers", "Multiply the target.")
+    # The rounding error of a mean grows with the number of rows.
+    least = max(LEAST_TARGET_DEVIATION, len(values) * np.finfo(np.float64).eps) * largest
+    if values.std() < least:
+        raise NasError(
+            where,
+            f"values around {largest:.6g} that differ by {values.std():.2g} only",
+            "differences that 64-bit floats can tell",
+            "Subtract a constant from the target.",
+        )
+
+
 def check_precision(values: NDArray[Any], where: str) -> None:
-    """Refuses numbers whose differences 32-bit floats, which networks take, cannot tell."""
+    """Refuses columns to learn from whose differences 32-bit floats, which networks take, lose."""
     values = np.asarray(values, dtype=np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
         largest = np.nanmax(np.abs(values), axis=0)
         deviation = np.nanstd(values, axis=0)
-    if (largest > LARGEST_NUMBER).any():
-        raise NasError(where, f"got {largest.max():g}", f"numbers below {LARGEST_NUMBER:g}")
+
+    def name(column: int) -> str:
+        return where if values.shape[1] == 1 else f"{where}, column {column + 1}"
+
+    tiny = (largest > 0) & (largest < SMALLEST_NUMBER)
+    if tiny.any():
+        column = int(tiny.argmax())
+        raise NasError(
+            name(column),
+            f"no value beyond {largest[column]:.2g}",
+            f"some of at least {SMALLEST_NUMBER:g}",
+            "Multiply the column, or leave it out.",
+        )
     lost = (deviation > 0) & (deviation < LEAST_RELATIVE_DEVIATION * largest)
     # Differences at the limit of 64 bits are rounding errors of a constant column.
     lost &= deviation > 1e-14 * largest
     if lost.any():
         column = int(lost.argmax())
-        name = where if values.shape[1] == 1 else f"{where}, column {column + 1}"
         raise NasError(
-            name,
+            name(column),
             f"values around {largest[column]:.6g} that differ by {deviation[column]:.2g} only",
             "differences that 32-bit floats can tell",
             "Subtract a constant from the column, or leave it out.",
@@ -51,6 +94,7 @@ def check_array(x: NDArray[Any], key: str, source: str) -> None:
         raise NasError(f"{source}: {key}", f"an array of {x.dtype}", "numbers")
     if x.dtype.kind == "f":
         check_finite(x, f"{source}: {key}")
+    check_largest(x, f"{source}: {key}")
 
 
 def check_finite(values: NDArray[Any], where: str, allow_missing: bool = False) -> None:

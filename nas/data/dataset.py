@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data.checks import check_target
 from nas.errors import NasError
 from nas.spec import Problem, Task
 
@@ -19,7 +20,6 @@ Features = NDArray[Any] | Mapping[str, NDArray[Any]]
 # and maximum to [0, 1] or to [-1, 1], or not at all.
 Scaling = Literal["standard", "unit", "symmetric", "none"]
 
-LARGEST_TARGET = 1e30  # the saved model returns 32-bit floats
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
 
 
@@ -90,6 +90,8 @@ class Dataset:
         test_rows: Rows of the test part that the data set brings, or None.
         dropped: Columns left out, with the reason.
         scaling: How preprocessing scales the numbers.
+        scale_per_feature: Whether each entry of the last axis of rows with several axes has a
+            scale of its own, as the features of a sequence need it, rather than all one.
         notes: What the user is to know of how the data was read, a sentence each.
     """
 
@@ -103,6 +105,7 @@ class Dataset:
     test_rows: NDArray[np.int64] | None = None
     dropped: Mapping[str, str] | None = None
     scaling: Scaling = "standard"
+    scale_per_feature: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -132,6 +135,8 @@ class Dataset:
         digest = hashlib.sha256(repr((self.schema, self.task, self.classes)).encode())
         if self.scaling != "standard":  # with that, hashes are those from before there were others
             digest.update(self.scaling.encode())
+        if self.scale_per_feature:
+            digest.update(b"scale_per_feature")
         columns = (
             [self.features[column.name] for column in self.schema.columns]
             if isinstance(self.features, Mapping)
@@ -211,9 +216,9 @@ def encode_target(
                 "numbers for regression",
                 "Leave --task out, or choose another --target.",
             )
-        if np.abs(target.astype(np.float64)).max() > LARGEST_TARGET:
-            raise NasError(where, "values beyond 1e30", "smaller numbers", "Divide the target.")
-        return target.astype(np.float64), task, ()
+        numbers = target.astype(np.float64)
+        check_target(numbers, where)
+        return numbers, task, ()
     if task == "binary" and len(values) != 2:
         raise NasError(
             where,

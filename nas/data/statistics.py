@@ -1,5 +1,6 @@
 """What preprocessing learns, from the training part of one fold and nothing else."""
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data.dataset import Dataset, Features, Scaling, Schema, take_rows
+from nas.data.dataset import Dataset, Features, Schema, take_rows
 from nas.spec import Task
 
 MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
@@ -21,7 +22,8 @@ class Statistics:
 
     Attributes:
         mean: What is subtracted from each numeric column, or from all pixels of an image, shape
-            (n_numeric,) or (). With scaling `standard` it is their mean, with `unit` the minimum,
+            (n_numeric,) or (), or (n_inputs,) where each feature of a sequence has its own scale.
+            With scaling `standard` it is their mean, with `unit` the minimum,
             with `symmetric` the middle between minimum and maximum, with `none` 0.
         scale: What the rest is divided by: the standard deviation, the range, half the range, or
             1, which it also is where all values are the same; same shape.
@@ -77,7 +79,7 @@ class FoldData:
 def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
     """Learns means, deviations, ranges and categories from the given rows."""
     features = take_rows(dataset.features, rows)
-    mean, scale, fill, missing = _numeric_statistics(features, dataset.schema, dataset.scaling)
+    mean, scale, fill, missing = _numeric_statistics(dataset, features)
     categories: dict[str, tuple[str, ...]] = {}
     if isinstance(features, Mapping):
         for column in dataset.schema.columns:
@@ -95,17 +97,20 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
 
 
 def _numeric_statistics(
-    features: Features, schema: Schema, scaling: Scaling
+    dataset: Dataset, features: Features
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
+    row_shape = dataset.schema.row_shape
     if isinstance(features, Mapping):
-        names = [column.name for column in schema.columns if column.kind == "numeric"]
+        names = [column.name for column in dataset.schema.columns if column.kind == "numeric"]
         if not names:
             return np.zeros(0), np.ones(0), np.zeros(0), ()
         values = np.stack([features[name] for name in names], axis=1)
     else:
         values = features
     # Pixels share one scale: a pixel that is nearly constant must not be blown up.
-    axis = 0 if len(schema.row_shape) == 1 else None
+    axis: Any = 0 if len(row_shape) == 1 else None
+    if dataset.scale_per_feature:
+        axis = tuple(range(len(row_shape)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
         fill = np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
@@ -118,9 +123,13 @@ def _numeric_statistics(
         "unit": (low, high - low),
         "symmetric": ((high + low) / 2, (high - low) / 2),
         "none": (np.zeros_like(fill), np.ones_like(fill)),
-    }[scaling]
+    }[dataset.scaling]
     mean = np.nan_to_num(mean, nan=0.0)
     scale = np.where(_is_constant(fill, deviation, len(values)), 1.0, scale)
+    scale = np.where(scale < np.finfo(np.float32).tiny, 1.0, scale)  # 1 / scale would be infinite
+    if dataset.scale_per_feature:
+        repeats = math.prod(row_shape[:-1])
+        mean, scale, fill = (np.tile(part, repeats) for part in (mean, scale, fill))
     missing: tuple[int, ...] = ()
     if values.ndim == 2 and values.dtype.kind == "f":
         missing = tuple(np.flatnonzero(np.isnan(values).any(axis=0)).tolist())

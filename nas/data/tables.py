@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.data.checks import check_file, check_finite, check_precision
+from nas.data.checks import check_file, check_finite, check_largest, check_precision
 from nas.data.dataset import Column, Dataset, Features, Schema, encode_target
 from nas.data.options import DataOptions
 from nas.errors import NasError, did_you_mean, first_line
@@ -98,17 +98,9 @@ def dataset_of_table(frame: pd.DataFrame, options: DataOptions) -> Dataset:
     if not columns:
         raise NasError(source, "no feature column is left", "at least one beside the target")
     schema = Schema(tuple(columns), (len(columns),))
-    if schema.is_table:
-        for column in columns:
-            if "/" in column.name:
-                raise NasError(
-                    source,
-                    f"the column name '{column.name}' has a slash, which Keras does not allow",
-                    fix="Rename the column, or leave it out with --drop.",
-                )
     return Dataset(
         name=Path(source).stem,
-        features=table_features(frame, schema, source),
+        features=table_features(frame, schema, source, training=True),
         y=y,
         schema=schema,
         task=task,
@@ -206,7 +198,10 @@ def _column_kind(
     return "categorical", ""
 
 
-def table_features(frame: pd.DataFrame, schema: Schema, source: str) -> Features:
+def table_features(
+    frame: pd.DataFrame, schema: Schema, source: str, training: bool = False
+) -> Features:
+    """The columns of the schema; rows to learn from, if `training`, have to differ as well."""
     columns: dict[str, NDArray[Any]] = {}
     for column in schema.columns:
         series = frame[column.name]
@@ -224,7 +219,9 @@ def table_features(frame: pd.DataFrame, schema: Schema, source: str) -> Features
                 "a number",
             )
         check_finite(numbers, f"{source}: {column.name}", allow_missing=True)
-        check_precision(numbers[:, None], f"{source}: {column.name}")
+        check_largest(numbers, f"{source}: {column.name}")
+        if training:
+            check_precision(numbers[:, None], f"{source}: {column.name}")
         columns[column.name] = numbers
     if schema.is_table:
         return columns

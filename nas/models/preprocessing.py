@@ -1,5 +1,6 @@
 """Preprocessing as Keras layers: the same ones encode the folds and go into the saved model."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,65 +39,74 @@ def build_preprocessor(
         n_columns: Width to fill up to with zeros, so that folds that saw different categories
             are equally wide.
     """
-    if schema.is_table:
-        inputs: Any = {
-            column.name: keras.Input(
-                (1,),
-                dtype="string" if column.kind == "categorical" else "float32",
-                name=column.name,
-            )
-            for column in schema.columns
-        }
-        numeric = [inputs[c.name] for c in schema.columns if c.kind == "numeric"]
-        parts = []
-        if numeric:
-            x = (
-                layers.Concatenate(name=layer_name("numbers", schema))(numeric)
-                if len(numeric) > 1
-                else numeric[0]
-            )
-            parts += _scaled(x, schema, statistics)
-        for number, (name, categories) in enumerate(statistics.categories.items(), start=1):
-            lookup = layers.StringLookup(
-                vocabulary=list(categories),
-                oov_token=_unused("[unknown]", categories),
-                name=layer_name(f"lookup_{number}", schema),
-            )
-            # The lookup numbers unknown texts 0, and one-hot encodes -1 as zeros.
-            index = ops.squeeze(lookup(inputs[name]), axis=-1) - 1
-            parts.append(ops.one_hot(index, len(categories)))
-    else:
+    if not schema.is_table:
         inputs = keras.Input(schema.row_shape, name="features")
-        x = (
-            layers.Flatten(name=layer_name("flat", schema))(inputs)
-            if len(schema.row_shape) > 1
-            else inputs
-        )
-        parts = _scaled(x, schema, statistics)
-    encoded = (
-        layers.Concatenate(name=layer_name("encoded", schema))(parts)
-        if len(parts) > 1
-        else parts[0]
+        x = layers.Flatten(name="flat")(inputs) if len(schema.row_shape) > 1 else inputs
+        encoded = _joined(_scaled(x, schema, statistics), schema, statistics, n_columns)
+        return keras.Model(inputs, encoded, name="preprocessing")
+    # Keras names inputs and operations of one model alike, and operations by themselves: a model
+    # within the model has names of its own, whatever the columns are called.
+    inner, columns = [], {}
+    for number, column in enumerate(schema.columns, start=1):
+        dtype = "string" if column.kind == "categorical" else "float32"
+        inner.append(keras.Input((1,), dtype=dtype, name=f"column_{number}"))
+        # An input is called like its key, unless Keras does not allow that.
+        allowed = column.name and "/" not in column.name
+        name = column.name if allowed else layer_name(f"column_{number}", schema)
+        columns[column.name] = keras.Input((1,), dtype=dtype, name=name)
+    encoder = keras.Model(
+        inner,
+        _joined(_table_parts(inner, schema, statistics), schema, statistics, n_columns),
+        name=layer_name("encoder", schema),
     )
-    padding = (n_columns or 0) - statistics.n_columns(schema)
-    if padding > 0:
-        encoded = ops.pad(encoded, [[0, 0], [0, padding]])
-    return keras.Model(inputs, encoded, name="preprocessing")
+    with warnings.catch_warnings():
+        ignore_input_names()
+        return keras.Model(columns, encoder(list(columns.values())), name="preprocessing")
+
+
+def ignore_input_names() -> None:
+    """Silences Keras where a column has a name that a layer cannot have; the key counts."""
+    warnings.filterwarnings("ignore", "When providing `inputs` as a dict", UserWarning)
+
+
+def _table_parts(inputs: Sequence[Any], schema: Schema, statistics: Statistics) -> list[Any]:
+    given = {column.name: x for column, x in zip(schema.columns, inputs, strict=True)}
+    numeric = [given[column.name] for column in schema.columns if column.kind == "numeric"]
+    parts = []
+    if numeric:
+        x = layers.Concatenate(name="numbers")(numeric) if len(numeric) > 1 else numeric[0]
+        parts += _scaled(x, schema, statistics)
+    for number, (name, categories) in enumerate(statistics.categories.items(), start=1):
+        lookup = layers.StringLookup(
+            vocabulary=list(categories),
+            oov_token=_unused("[unknown]", categories),
+            name=f"lookup_{number}",
+        )
+        # The lookup numbers unknown texts 0, and one-hot encodes -1 as zeros.
+        index = ops.squeeze(lookup(given[name]), axis=-1) - 1
+        parts.append(ops.one_hot(index, len(categories)))
+    return parts
 
 
 def _scaled(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
-    scale = layers.Normalization(
-        axis=-1 if statistics.mean.ndim else None,
-        mean=statistics.mean.astype(np.float32),
-        variance=np.square(statistics.scale).astype(np.float32),
-        name=layer_name("standardize", schema),
-    )
+    # 32-bit floats hold 1e-30 and 1e30, but not their squares, which `Normalization` takes.
+    mean = statistics.mean.astype(np.float32)
+    inverse_scale = (1.0 / statistics.scale).astype(np.float32)
     if not schema.columns:
-        return [scale(x)]
+        return [(x - mean) * inverse_scale]
     is_missing = ops.isnan(x)
-    parts = [scale(ops.where(is_missing, statistics.fill.astype(np.float32), x))]
+    filled = ops.where(is_missing, statistics.fill.astype(np.float32), x)
+    parts = [(filled - mean) * inverse_scale]
     parts.extend(ops.cast(is_missing[:, k : k + 1], "float32") for k in statistics.missing)
     return parts
+
+
+def _joined(
+    parts: Sequence[Any], schema: Schema, statistics: Statistics, n_columns: int | None
+) -> Any:
+    encoded = layers.Concatenate(name="encoded")(parts) if len(parts) > 1 else parts[0]
+    padding = (n_columns or 0) - statistics.n_columns(schema)
+    return ops.pad(encoded, [[0, 0], [0, padding]]) if padding > 0 else encoded
 
 
 def layer_name(name: str, schema: Schema) -> str:
