@@ -236,7 +236,7 @@ def _read_image(path: Path, size: tuple[int, int] | None, channels: int | None) 
         raise NasError(
             str(path), f"cannot be read ({first_line(error, 120)})", f"{KINDS} files"
         ) from error
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode.startswith("I") or image.mode == "F" or _is_deep_png(path):
         raise NasError(
             str(path),
             "more than 8 bits a pixel and channel",
@@ -255,3 +255,14 @@ def _read_image(path: Path, size: tuple[int, int] | None, channels: int | None) 
     if channels is None and not is_grey and (pixels == pixels[..., :1]).all():
         return pixels[..., 0]
     return pixels
+
+
+def _is_deep_png(path: Path) -> bool:
+    """Whether it is a PNG file with 16 bits, of which Pillow drops the lower 8 where it has colour.
+
+    Of the other formats none that Pillow reads has more than 8 bits. The header comes first, and
+    says how many after width and height (PNG specification, section 11.2.2).
+    """
+    with path.open("rb") as file:
+        header = file.read(25)
+    return header.startswith(b"\x89PNG") and header[24] > 8

@@ -17,6 +17,7 @@ from nas.data.checks import check_array
 from nas.data.dataset import Dataset, Features, Scaling, Schema
 from nas.data.images import image_paths, list_folder, read_images, read_pixels
 from nas.data.options import DataOptions
+from nas.data.statistics import scaling_notes
 from nas.data.tables import dataset_of_table, read_table, table_features
 from nas.data.variants import add_label_noise, keep_classes, sample_rows
 from nas.errors import NasError, did_you_mean
@@ -60,7 +61,8 @@ def load_dataset(options: DataOptions) -> Dataset:
         dataset = add_label_noise(dataset, options.label_noise)
     if is_folder:  # now that it is known which of its images are wanted
         dataset = read_pixels(dataset, options)
-    return replace(dataset, scaling=options.scaling)
+    dataset = replace(dataset, scaling=options.scaling)
+    return replace(dataset, notes=(*dataset.notes, *scaling_notes(dataset)))
 
 
 def _check_variant(options: DataOptions) -> None:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from nas.data.dataset import Dataset, Features, Schema, take_rows
 from nas.spec import Task
+from nas.wording import counted
 
+UNUSUAL_SIZE = 1e6  # numbers beyond it, or below its inverse, are hard to learn from unscaled
 MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
 
 
@@ -96,17 +98,21 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
     return Statistics(mean, scale, fill, missing, categories, target_mean, target_scale)
 
 
+def numeric_values(features: Features, schema: Schema) -> NDArray[Any] | None:
+    """The numbers, shape (n_rows, n_numeric) or that of the array; None where there are none."""
+    if not isinstance(features, Mapping):
+        return features
+    names = [column.name for column in schema.columns if column.kind == "numeric"]
+    return np.stack([features[name] for name in names], axis=1) if names else None
+
+
 def _numeric_statistics(
     dataset: Dataset, features: Features
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
     row_shape = dataset.schema.row_shape
-    if isinstance(features, Mapping):
-        names = [column.name for column in dataset.schema.columns if column.kind == "numeric"]
-        if not names:
-            return np.zeros(0), np.ones(0), np.zeros(0), ()
-        values = np.stack([features[name] for name in names], axis=1)
-    else:
-        values = features
+    values = numeric_values(features, dataset.schema)
+    if values is None:
+        return np.zeros(0), np.ones(0), np.zeros(0), ()
     # Pixels share one scale: a pixel that is nearly constant must not be blown up.
     axis: Any = 0 if len(row_shape) == 1 else None
     if dataset.scale_per_feature:
@@ -146,3 +152,28 @@ def _is_constant(
     variance = np.nan_to_num(scale, nan=0.0) ** 2
     eps = np.finfo(np.float64).eps
     return np.asarray(variance <= n_rows * eps * variance + (n_rows * mean * eps) ** 2)
+
+
+def scaling_notes(dataset: Dataset) -> tuple[str, ...]:
+    """What the user is to know of how numbers are scaled, a sentence each."""
+    if dataset.scaling != "none":
+        if not dataset.scale_per_feature:
+            return ()
+        n_features = dataset.schema.row_shape[-1]
+        return (
+            f"the {n_features} entries of the last axis differ in scale by orders of magnitude: "
+            "each is scaled by itself, unlike the pixels of images",
+        )
+    values = numeric_values(dataset.features, dataset.schema)
+    if values is None or values.dtype.itemsize == 1:
+        return ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
+        largest = np.nan_to_num(np.nanmax(np.abs(values.reshape(len(values), -1)), axis=0))
+    unusual = (largest > UNUSUAL_SIZE) | ((largest > 0) & (largest < 1 / UNUSUAL_SIZE))
+    if not unusual.any():
+        return ()
+    return (
+        f"{counted(int(unusual.sum()), 'column')} of numbers up to {largest[unusual.argmax()]:.2g} "
+        "without scaling: networks hardly learn from them; leave --scaling none out",
+    )

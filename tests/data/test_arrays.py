@@ -1,6 +1,7 @@
 """Arrays: NumPy archives, the sets of scikit-learn and Keras, and how mistakes are told."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -261,3 +262,84 @@ def test_features_of_arrays(tmp_path):
     path = write_npz(tmp_path, x_test=np.ones((3, 2, 2)), y_test=np.ones(3))
     assert load_features(str(path), Schema((), (2, 2))).shape == (3, 2, 2)
     assert load_features("iris", Schema((), (4,))).shape == (150, 4)
+
+
+# Scales of sequences and of images
+
+
+def sequences():
+    """A pressure beside a voltage, and a target that the voltage tells."""
+    x = np.random.default_rng(0).normal(size=(N, 20, 2)) * [100, 1] + [1e5, 0]
+    return {"x": x, "y": (x[:, :, 1].mean(axis=1) > 0).astype(int)}
+
+
+def test_sequences_with_features_of_other_scale_are_told(tmp_path):
+    dataset = load(write_npz(tmp_path, **sequences()))
+    assert dataset.scale_per_feature
+    (note,) = dataset.notes
+    assert "the 2 entries of the last axis differ in scale" in note
+    plain = replace(dataset, scale_per_feature=False)
+    assert dataset.hash() != plain.hash()  # other numbers reach the networks
+
+
+def test_channels_of_other_scale_are_told(tmp_path):
+    x = np.random.default_rng(0).normal(size=(N, 4, 5, 2)) * [1e-4, 1]
+    dataset = load(write_npz(tmp_path, x=x, y=np.arange(N) % 2))
+    assert dataset.scale_per_feature and len(dataset.notes) == 1
+
+
+def dotted_border(x):
+    dots = np.random.default_rng(0).random((len(x), x.shape[1], x.shape[2] + 4)) > 0.999
+    return np.pad(x, [(0, 0), (0, 0), (2, 2)]) + dots
+
+
+PREPARED = {
+    "as they are": lambda x: x,
+    "0 to 1": lambda x: x / x.max(),
+    "standardized": lambda x: (x - x.mean()) / x.std(),
+    "standardized by image": lambda x: (
+        (x - x.mean(axis=(1, 2), keepdims=True)) / x.std(axis=(1, 2), keepdims=True)
+    ),
+    "standardized by pixel": lambda x: (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-7),
+    "32 bits": lambda x: (x / 255).astype(np.float32),
+    "integers": lambda x: x.astype(np.int32),
+    "with a channel": lambda x: x[..., None],
+    "black and white": lambda x: np.where(x > x.mean(), 255.0, 0.0),
+    "nearly constant border": dotted_border,
+}
+
+
+@pytest.mark.parametrize("prepare", PREPARED.values(), ids=PREPARED)
+def test_images_keep_one_scale(tmp_path, data_dir, prepare):
+    digits = load("digits", images=True)
+    with np.load(data_dir / "mnist.npz") as archive:
+        mnist = archive["x_train"][:500].astype(np.float64)
+    for k, pixels in enumerate((digits.features, mnist)):
+        path = write_npz(tmp_path, f"{k}.npz", x=prepare(pixels), y=np.arange(len(pixels)) % 2)
+        dataset = load(path)
+        assert not dataset.scale_per_feature
+        assert dataset.notes == ()
+
+
+# What 32-bit floats hold
+
+
+@pytest.mark.parametrize("shape", [(N, 2), (N, 4, 2)])
+@pytest.mark.parametrize(
+    "factor, where, received", [(1e31, "x", "got "), (1e-32, "x", "no value beyond ")]
+)
+def test_numbers_that_32_bits_do_not_hold(tmp_path, shape, factor, where, received):
+    x = np.random.default_rng(0).random(shape) * factor
+    path = write_npz(tmp_path, x=x, y=np.arange(N) % 2)
+    fails(lambda: load(path), where, received, "1e")
+
+
+def test_numbers_to_predict_for_that_32_bits_do_not_hold(tmp_path):
+    path = write_npz(tmp_path, x=np.full((3, 2), 1e31))
+    fails(lambda: load_features(str(path), Schema((), (2,))), ": x", "got 1e+31", "1e+30")
+
+
+@pytest.mark.parametrize("factor, shift", [(1e-30, 0), (1e29, 0), (1, 1e4)])
+def test_numbers_that_32_bits_hold(tmp_path, factor, shift):
+    x = (np.random.default_rng(0).random((N, 2)) + shift) * factor
+    assert load(write_npz(tmp_path, x=x * 10, y=np.arange(N) % 2)).n_rows == N

@@ -1,11 +1,15 @@
 """What is inferred from a target, and the identity of a data set."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from sources import N, fails, frame, load, write
 
 from nas.data import DataOptions, Schema, load_dataset
+from nas.data.dataset import encode_target
+from nas.errors import NasError
 
 
 @pytest.mark.parametrize(
@@ -111,3 +115,22 @@ def test_earlier_studies_find_their_data_again():
 def test_a_schema_survives_its_dictionary(data_dir):
     schema = load(data_dir / "adult.csv", target="income").schema
     assert Schema.from_dict(schema.to_dict()) == schema
+
+
+@pytest.mark.parametrize(
+    "target, received",
+    [
+        (1e16 + np.arange(40) % 3 * 2.0, "values around 1e+16 that differ by"),
+        (np.arange(40) * 1e30, "values beyond 1e30"),
+        (np.arange(40) * 1e-33, "no value beyond 1e-30"),
+    ],
+)
+def test_targets_that_64_bits_cannot_tell(target, received):
+    with pytest.raises(NasError, match=re.escape(f"d.csv: y: {received}")):
+        encode_target(target, "regression", "d.csv: y")
+
+
+@pytest.mark.parametrize("start, step", [(2459000.5, 0.2), (1.7e18, 3.6e12), (0, 1e28), (0, 1e-31)])
+def test_targets_that_64_bits_can_tell(start, step):
+    y, task, _ = encode_target(start + step * np.arange(40), None, "y")
+    assert (task, y.std()) == ("regression", pytest.approx(step * np.arange(40).std()))

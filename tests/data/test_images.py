@@ -1,7 +1,9 @@
 """Folders of images: what is read from them, and how mistakes are told."""
 
 import shutil
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -480,3 +482,31 @@ def test_images_that_memory_cannot_hold_are_refused_before_they_are_read(tmp_pat
     fails(lambda: load(tmp_path, image_size=200_000), tmp_path, received, "GB of memory", fix)
     monkeypatch.setattr(images.os, "sysconf", lambda _: 50)  # pages, and bytes of each
     fails(lambda: load(tmp_path), tmp_path, "10 images of 8 x 8 pixels", "fits into", fix)
+
+
+def deep_png(path: Path, values, colour_type: int) -> Path:
+    """Writes a PNG file of 16 bits, shape (height, width, channels), which Pillow cannot."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        rest = kind + data
+        return struct.pack(">I", len(data)) + rest + struct.pack(">I", zlib.crc32(rest))
+
+    height, width = values.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    return path
+
+
+@pytest.mark.parametrize("colour_type, channels", [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_images_with_sixteen_bits_a_channel(tmp_path, colour_type, channels):
+    put_digits(tmp_path)
+    values = np.repeat(PIXELS[0][..., None].astype(np.uint16), channels, axis=2)
+    bad = deep_png(tmp_path / "digit 0" / "2.png", values, colour_type)
+    with Image.open(bad) as file:
+        assert file.size == (8, 8)  # a sound file
+    fails(lambda: load(tmp_path), bad, "more than 8 bits", "8 bits", "an .npz file, which keeps")

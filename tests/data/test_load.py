@@ -75,3 +75,17 @@ def test_features_of_another_shape(tmp_path):
     fails(lambda: load_features("nowhere", Schema((), (4,))), "nowhere", "no data of a known kind")
     other = write_npz(tmp_path, z=np.ones((3, 4)))
     fails(lambda: load_features(str(other), Schema((), (4,))), "data.npz", "holds z", "named x")
+
+
+def test_rows_that_hardly_differ_are_fine_to_predict_for(tmp_path):
+    years, hours = (1.6e9 + step * np.arange(40) for step in (4e6, 60))
+    schema = load(write(tmp_path, frame(t=years)), target="y").schema
+    path = write(tmp_path, frame(t=hours), "new.csv")
+    features = load_features(str(path), schema)
+    assert features[:, 1] == pytest.approx(hours)
+    fails(lambda: load(path, target="y"), "new.csv: t", "that differ by 6.9e+02 only", "32-bit")
+
+
+def test_numbers_beyond_32_bits_are_refused_to_predict_for(tmp_path):
+    path = write(tmp_path, "a,b\n1,2\n1,1e31\n", "new.csv")
+    fails(lambda: load_features(str(path), NUMBERS), "new.csv: b", "got 1e+31", "within ±1e+30")

@@ -18,7 +18,7 @@ from nas.data import (
     fit_statistics,
     load_dataset,
 )
-from nas.data.statistics import MAX_CATEGORIES
+from nas.data.statistics import MAX_CATEGORIES, scaling_notes
 
 NAN = np.nan
 
@@ -315,3 +315,49 @@ def test_classes_are_not_standardized(task):
 )
 def test_number_of_columns(dataset, n_columns):
     assert fit_statistics(dataset, all_rows(dataset)).n_columns(dataset.schema) == n_columns
+
+
+# Units
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-10, 1e10, 1e30])
+@pytest.mark.parametrize("scaling", ["standard", "unit", "symmetric"])
+def test_statistics_follow_the_unit(wine, scaling, factor):
+    usual = fit_statistics(replace(wine, scaling=scaling), all_rows(wine))
+    other = replace(wine, scaling=scaling, features=wine.features * factor)
+    learned = fit_statistics(other, all_rows(wine))
+    assert learned.mean / factor == pytest.approx(usual.mean)
+    assert learned.scale / factor == pytest.approx(usual.scale)
+
+
+@pytest.mark.parametrize("value", [0.1e-30, 0.1, 0.1e30])
+def test_a_constant_column_has_scale_1_in_any_unit(value):
+    learned = fit_statistics(array(np.full((20, 1), value)), np.arange(20))
+    assert learned.scale == [1.0]
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_the_scale_of_a_target_follows_the_unit(factor):
+    dataset = array(np.zeros((3, 1)), np.array([1.0, 5.0, 9.0]) * factor, "regression")
+    learned = fit_statistics(dataset, np.arange(3))
+    assert learned.target_scale / factor == pytest.approx(np.sqrt(32 / 3))
+
+
+def test_features_of_sequences_have_a_scale_each():
+    x = np.arange(24.0).reshape(3, 4, 2) * [1, 1e6]
+    dataset = replace(array(x), scale_per_feature=True)
+    learned = fit_statistics(dataset, np.arange(3))
+    assert learned.mean == pytest.approx(np.tile(x.mean(axis=(0, 1)), 4))
+    assert learned.scale == pytest.approx(np.tile(x.std(axis=(0, 1)), 4))
+    assert learned.n_columns(dataset.schema) == 8
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e7])
+def test_unusual_numbers_without_scaling_are_told(wine, size):
+    assert scaling_notes(replace(wine, scaling="none")) == ()
+    x = wine.features / wine.features.max(axis=0)
+    x[:, 3] *= size
+    changed = replace(wine, features=x)
+    assert scaling_notes(changed) == ()
+    (note,) = scaling_notes(replace(changed, scaling="none"))
+    assert note.startswith(f"1 column of numbers up to {size:.2g} without scaling")

@@ -1,5 +1,6 @@
 """Preprocessing layers against scikit-learn, on real data."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,16 @@ import pytest
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from nas.data import DataOptions, Dataset, Fold, fit_statistics, load_dataset, take_rows
+from nas.analysis.baselines import encode_rows
+from nas.data import DataOptions, Dataset, Fold, Schema, fit_statistics, load_dataset, take_rows
 from nas.models import preprocessing
-from nas.models.preprocessing import build_preprocessor, encode, encode_folds, model_inputs
+from nas.models.preprocessing import (
+    build_preprocessor,
+    encode,
+    encode_folds,
+    ignore_input_names,
+    model_inputs,
+)
 
 N_ROWS = 400
 TRAIN, VAL = np.arange(300), np.arange(300, N_ROWS)
@@ -320,3 +328,124 @@ def assert_renamed_is_encoded(adult: Dataset, column: str) -> None:
     (data,) = encode_folds(renamed, [Fold(TRAIN, VAL)])
     (expected,) = encode_folds(adult, [Fold(TRAIN, VAL)])
     np.testing.assert_array_equal(data.x_val, expected.x_val)
+
+
+# Units
+
+
+def in_unit(dataset: Dataset, factor: Any) -> Dataset:
+    return replace(dataset, features=dataset.features * factor)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "unit", "symmetric"])
+@pytest.mark.parametrize(
+    "factor",
+    [1e-30, 1e-20, 1e-10, 1e10, 1e20, 1e30, np.array([1e-30, 1e-10, 1e10, 1e29])],
+    ids=str,
+)
+def test_numbers_are_encoded_alike_in_any_unit(scaling: Any, factor: Any) -> None:
+    dataset = replace(load_dataset(DataOptions("iris")), scaling=scaling)
+    rows = [Fold(np.arange(100), np.arange(100, 150))]
+    (expected,), (found,) = (encode_folds(d, rows) for d in (dataset, in_unit(dataset, factor)))
+    np.testing.assert_allclose(found.x_train, expected.x_train, atol=1e-5)
+    np.testing.assert_allclose(found.x_val, expected.x_val, atol=1e-5)
+    assert abs(found.x_train).max() <= 5
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e28])
+def test_missing_numbers_and_pixels_are_encoded_alike_in_any_unit(
+    adult: Dataset, digits_images: Dataset, factor: float
+) -> None:
+    texts = names(adult, "categorical")
+    features = {
+        name: values if name in texts else values / 1e5 * factor
+        for name, values in adult.features.items()
+    }
+    for before, after in (
+        (adult, replace(adult, features=features)),
+        (digits_images, in_unit(digits_images, factor)),
+    ):
+        (expected,), (found,) = (encode_folds(d, [Fold(TRAIN, VAL)]) for d in (before, after))
+        np.testing.assert_allclose(found.x_val, expected.x_val, atol=1e-4)
+
+
+def test_training_rows_too_much_alike_for_32_bits_stay_finite() -> None:
+    dataset = load_dataset(DataOptions("iris"))
+    x = dataset.features.copy()
+    x[:100] *= 1e-42
+    (data,) = encode_folds(
+        replace(dataset, features=x), [Fold(np.arange(100), np.arange(100, 150))]
+    )
+    assert np.isfinite(data.x_train).all() and np.isfinite(data.x_val).all()
+
+
+# Names of columns
+
+OPERATIONS = (
+    *("cast", "where", "isnan", "get_item", "subtract", "multiply", "one_hot", "pad", "squeeze"),
+    *("concatenate", "numbers", "lookup_1", "encoder", "preprocessing"),
+)
+WORDS = (
+    *("km/h", "/", "", " ", "Größe ☃", "age", "Age", "a.b:c", "it's", '"', "column_1", "dense_1"),
+    *("features", "nas_winner"),
+)
+
+
+def renamed(dataset: Dataset, words: Any) -> Dataset:
+    columns = dataset.schema.columns
+    assert len(words) >= len(columns)
+    named = {column.name: word for column, word in zip(columns, words, strict=False)}
+    return replace(
+        dataset,
+        features={named[name]: values for name, values in dataset.features.items()},
+        schema=replace(
+            dataset.schema,
+            columns=tuple(replace(column, name=named[column.name]) for column in columns),
+        ),
+    )
+
+
+@pytest.mark.parametrize("words", [OPERATIONS, WORDS], ids=["operations", "words"])
+def test_columns_may_have_any_names(adult: Dataset, words: Any, tmp_path: Path) -> None:
+    dataset = renamed(adult, words)
+    # Folds that saw fewer categories are filled up, with an operation of their own.
+    folds = [Fold(TRAIN, VAL), Fold(TRAIN[50:70], VAL)]
+    expected = encode_folds(adult, folds)
+    for found, fold in zip(encode_folds(dataset, folds), expected, strict=True):
+        np.testing.assert_array_equal(found.x_val, fold.x_val)
+    preprocessor = build_preprocessor(dataset.schema, fit_statistics(dataset, TRAIN))
+    preprocessor.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        ignore_input_names()
+        saved = keras.models.load_model(tmp_path / "model.keras")
+    assert set(saved.input) == set(dataset.features)
+    rows = model_inputs(take_rows(dataset.features, VAL))
+    np.testing.assert_allclose(saved.predict(rows, verbose=0), expected[0].x_val, atol=1e-6)
+
+
+def test_only_unusual_names_make_keras_warn(adult: Dataset, tmp_path: Path) -> None:
+    preprocessor = build_preprocessor(adult.schema, fit_statistics(adult, TRAIN))
+    preprocessor.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keras.models.load_model(tmp_path / "model.keras")
+
+
+# Sequences
+
+
+def test_features_of_a_sequence_have_a_scale_each() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 5, 2)) * [100, 1] + [1e5, 0]
+    dataset = Dataset(
+        "sequences", x, np.arange(60) % 2, Schema((), (5, 2)), "binary", (0, 1),
+        scale_per_feature=True,
+    )  # fmt: skip
+    (data,) = encode_folds(dataset, [Fold(np.arange(40), np.arange(40, 60))])
+    mean, scale = x[:40].mean(axis=(0, 1)), x[:40].std(axis=(0, 1))
+    expected = ((x[40:] - mean) / scale).reshape(20, 10)
+    np.testing.assert_allclose(data.x_val, expected, atol=1e-3)
+    statistics = fit_statistics(dataset, np.arange(40))
+    np.testing.assert_allclose(
+        encode_rows(dataset, statistics, np.arange(40, 60)), expected, atol=1e-6
+    )
