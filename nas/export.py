@@ -156,9 +156,12 @@ def _whole_model(
     elif dataset.task == "binary":
         outputs = keras.layers.Activation("sigmoid", name=name("probability"))(outputs)
     else:
-        # 32-bit floats lose differences of Julian dates or Unix seconds, and so do not.
+        # 32-bit floats cannot tell Julian dates of one day. Keras makes them of Python floats.
         outputs = keras.layers.Rescaling(
-            statistics.target_scale, statistics.target_mean, dtype="float64", name=name("value")
+            statistics.target_scale,
+            np.array([statistics.target_mean]),
+            dtype="float64",
+            name=name("value"),
         )(outputs)
     with warnings.catch_warnings():
         ignore_input_names()

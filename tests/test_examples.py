@@ -2,11 +2,24 @@
 
 import csv
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from saved import save_untrained
+
+from nas.data import DataOptions, load_dataset
+from nas.export import predict_file
+
+# Keras itself raises this one while it saves a model.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras"
+)
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -59,3 +72,71 @@ def test_space_in_python(tmp_path: Path) -> None:
     out = run(tmp_path, sys.executable, EXAMPLES / "space_in_python.py")
     assert "weights" in out
     run(tmp_path, sys.executable, "-m", "nas", "space", "check", "mine.yaml")
+
+
+N = 60
+BASE = {"a": np.arange(N) % 7 / 2, "b": -np.arange(N) % 5, "y": np.arange(N) ** 1.5}
+YES = np.arange(N) % 3 == 0
+TABLES: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "numbers": (".csv", BASE, {}),
+    "gaps": (".csv", BASE | {"a": np.where(YES, np.nan, BASE["a"]), "c": ["?", "u", ""] * 20}, {}),
+    "booleans": (".csv", BASE | {"c": YES}, {}),
+    "codes": (".csv", BASE | {"c": [7, 12] * 30}, {"categorical": ("c",)}),
+    "codes with zeros": (".csv", BASE | {"c": ["007", "012"] * 30}, {"categorical": ("c",)}),
+    "booleans of Parquet": (".parquet", BASE | {"c": YES, "d": ["u", None] * 30}, {}),
+    "gaps of Parquet": (
+        ".parquet",
+        BASE | {"c": pd.array([1, None, 3] * 20, "Int64"), "d": pd.array([True, None] * 30)},
+        {},
+    ),
+    "codes of Parquet": (".parquet", BASE | {"c": [7, 12] * 30}, {"categorical": ("c",)}),
+    "names": (".csv", BASE | {"cast": ["u", "v"] * 30, "where": YES}, {}),
+}
+
+
+def check_load_model(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, table: Path, **options: Any
+) -> None:
+    """The example predicts for a table what `nas predict` does."""
+    dataset = load_dataset(DataOptions(str(table), **options))
+    model, *_ = save_untrained(folder, dataset)
+    predict_file(model, str(table), folder / "out.csv")
+    expected = pd.read_csv(folder / "out.csv")
+    expected = expected.drop(columns="prediction") if len(expected.columns) > 1 else expected
+    monkeypatch.setattr(sys, "argv", ["load_model.py", str(model), str(table)])
+    found = runpy.run_path(str(EXAMPLES / "load_model.py"))["predictions"]
+    np.testing.assert_allclose(found[:, -1], expected.iloc[:, -1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_load_model_predicts_for_any_table(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending, columns, options = TABLES[name]
+    path = tmp_path / f"table{ending}"
+    frame = pd.DataFrame(columns)
+    frame.to_csv(path, index=False) if ending == ".csv" else frame.to_parquet(path)
+    check_load_model(monkeypatch, tmp_path, path, target="y", **options)
+
+
+@pytest.mark.parametrize("separator", [", ", ";", "\t"])
+def test_load_model_predicts_for_any_separator(
+    separator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.csv"
+    rows = [("a", "c", "y"), *((k % 7 / 2, "u,v"[k % 2 * 2], k**1.5) for k in range(N))]
+    path.write_text("\n".join(separator.join(map(str, row)) for row in rows), encoding="utf-8")
+    check_load_model(monkeypatch, tmp_path, path, target="y")
+
+
+@pytest.mark.parametrize(
+    "name, target",
+    [("california_housing", "median_house_value"), ("adult", "income"), ("abalone", "rings")],
+)
+def test_load_model_predicts_for_public_tables(
+    name: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    frame = pd.read_csv(data_dir / f"{name}.csv", dtype=str, nrows=300, keep_default_na=False)
+    frame.iloc[::20, 4] = ""  # the first empty cells lie further down
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    check_load_model(monkeypatch, tmp_path, tmp_path / "table.csv", target=target)

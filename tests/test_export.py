@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from saved import save_untrained
 from scipy.special import expit
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, log_loss, r2_score
@@ -273,7 +275,7 @@ def test_fresh_process_predicts_the_same(
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_test_score_is_that_of_the_saved_model(
+def test_test_score_is_that_of_the_save_untrained(
     name: str, request: pytest.FixtureRequest, read_elsewhere: dict[str, np.ndarray]
 ) -> None:
     study: Study = request.getfixturevalue(name)
@@ -634,3 +636,102 @@ def test_changed_data_is_told(adult: Study, tmp_path: Path, change: str) -> None
     frame.to_csv(tmp_path / "changed.csv", index=False)
     with pytest.raises(NasError, match="not the data that study 'tiny' was searched on"):
         study_data(adult.record, str(tmp_path / "changed.csv"))
+
+
+# Targets and columns of any kind
+
+
+def mixed_table(folder: Path, y: Any, **names: str) -> Dataset:
+    """Forty rows of a number, a text and a target, with other names for the first two."""
+    x = np.random.default_rng(0).normal(size=40)
+    columns = {names.get("number", "x"): x, names.get("text", "sex"): ["f", "m"] * 20, "y": y}
+    pd.DataFrame(columns).to_csv(folder / "data.csv", index=False)
+    return load_dataset(DataOptions(str(folder / "data.csv"), "y", task="regression"))
+
+
+SHAPE = np.random.default_rng(1).normal(size=40)
+TARGETS = {
+    "Julian date": 2459000.5 + 0.2 * SHAPE,
+    "Unix seconds": 1.7e9 + 3600 * SHAPE,
+    "Unix milliseconds": 1.7e12 + 3.6e6 * SHAPE,
+    "Unix nanoseconds": np.round(1.7e18 + 3.6e12 * SHAPE),
+    "large": 1e29 * SHAPE,
+    "small": 1e-30 * SHAPE,
+    "negative": -1e6 + SHAPE,
+    "skewed": np.exp(8 * SHAPE),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_values_are_those_of_the_folds_whatever_the_target(name: str, tmp_path: Path) -> None:
+    dataset = mixed_table(tmp_path, TARGETS[name])
+    path, rows, expected = save_untrained(tmp_path, dataset)
+    predict_file(path, str(tmp_path / "data.csv"), tmp_path / "out.csv")
+    found = pd.read_csv(tmp_path / "out.csv")["prediction"][rows]
+    assert np.abs(found - expected).max() < 1e-5 * dataset.y.std()
+    assert expected.std() > 0.01 * dataset.y.std()
+
+
+@pytest.mark.parametrize(
+    "number, text", [("cast", "where"), ("value", "encoder"), ("km/h", "Größe, in m")]
+)
+def test_saved_model_takes_the_true_names_of_columns(
+    number: str, text: str, tmp_path: Path
+) -> None:
+    dataset = mixed_table(tmp_path, TARGETS["Julian date"], number=number, text=text)
+    path, rows, expected = save_untrained(tmp_path, dataset)
+    with warnings.catch_warnings():
+        if "/" in number:  # Keras warns, though the model takes it
+            warnings.simplefilter("ignore", UserWarning)
+        model = keras.models.load_model(path)
+    table = pd.read_csv(tmp_path / "data.csv").iloc[rows]
+    found = model.predict({name: table[name].to_numpy() for name in (text, number)}, verbose=0)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found[:, 0] - 2459000, expected - 2459000, atol=2e-6)
+    predict_file(path, str(tmp_path / "data.csv"), tmp_path / "out.csv")
+    np.testing.assert_array_equal(
+        pd.read_csv(tmp_path / "out.csv")["prediction"][rows], found[:, 0]
+    )
+
+
+def test_predict_tells_what_training_never_saw(adult: Study, tmp_path: Path) -> None:
+    assert adult.card["seen"]["sex"] == {"categories": ["Male", "Female"], "n_categories": 2}
+    rows = pd.read_csv(adult.options.source, dtype=str, keep_default_na=False).iloc[:4]
+    rows["race"] = ["White", " White ", "Martian", "Venusian"]
+    rows.loc[3, "hours_per_week"] = "12345"
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    lines: list[str] = []
+    predict_file(adult.path, str(tmp_path / "rows.csv"), tmp_path / "out.csv", lines.append)
+    assert len(lines) == 2
+    assert "'race': 2 of 4 rows" in lines[0] and "'Martian' and 'Venusian'" in lines[0]
+    assert "'hours_per_week': 1 of 4 rows" in lines[1] and "12345" in lines[1]
+
+
+def test_predict_takes_other_spellings_of_one_category(tmp_path: Path) -> None:
+    dataset = mixed_table(tmp_path, SHAPE)
+    codes = np.where(dataset.features["sex"] == "f", "1", "2").astype(object)
+    path, *_ = save_untrained(
+        tmp_path, replace(dataset, features={**dataset.features, "sex": codes})
+    )
+    table = pd.read_csv(tmp_path / "data.csv")
+    written, lines = [], []
+    for number, spelling in enumerate((("1", "2"), ("1.0", " 2.00 "))):
+        table["sex"] = list(spelling) * 20
+        table.to_csv(tmp_path / f"{number}.csv", index=False)
+        predict_file(path, str(tmp_path / f"{number}.csv"), tmp_path / "out.csv", lines.append)
+        written.append((tmp_path / "out.csv").read_text())
+    assert written[0] == written[1]
+    assert lines == []
+
+
+def test_model_that_was_saved_earlier_predicts_as_then(tmp_path: Path) -> None:
+    earlier = Path(__file__).parent / "saved_earlier"  # by nas before it had float64 outputs
+    lines: list[str] = []
+    predict_file(
+        earlier / "model.keras", str(earlier / "rows.csv"), tmp_path / "out.csv", lines.append
+    )
+    found, expected = (
+        pd.read_csv(path) for path in (tmp_path / "out.csv", earlier / "predictions.csv")
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert lines == []  # its card does not say what training saw

@@ -43,7 +43,7 @@ def check_target(values: NDArray[np.float64], where: str) -> None:
     largest = np.abs(values).max()
     if largest > LARGEST_NUMBER:
         raise NasError(where, "values beyond 1e30", "smaller numbers", "Divide the target.")
-    if largest < SMALLEST_NUMBER:
+    if largest < SMALLEST_NUMBER or values.std() < np.finfo(np.float32).tiny:
         raise NasError(where, "no value beyond 1e-30", "larger numbers", "Multiply the target.")
     # The rounding error of a mean grows with the number of rows.
     least = max(LEAST_TARGET_DEVIATION, len(values) * np.finfo(np.float64).eps) * largest

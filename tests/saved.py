@@ -1,0 +1,49 @@
+"""Saved models of a test's own, without a search before them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nas
+from nas import export
+from nas.data import (
+    Dataset,
+    Fold,
+    SplitOptions,
+    fit_statistics,
+    seen_values,
+    split_dataset,
+)
+from nas.metrics import predictions_of
+from nas.models.network import build_model, initial_weights
+from nas.models.preprocessing import encode_folds
+from nas.space import SearchSpace
+
+
+def save_untrained(folder: Path, dataset: Dataset) -> tuple[Path, np.ndarray, np.ndarray]:
+    """Saves a winner without training, `winner.keras`, with its card.
+
+    Returns:
+        Its path, the test rows, and the predictions for them as a search scores them.
+    """
+    split = split_dataset(dataset, SplitOptions(folds=2, test_size=0.25))
+    (fold,) = encode_folds(dataset, [Fold(split.development, split.test)])
+    words: dict[str, Any] = {"depth": 1, "width": 4, "activation": "tanh"}
+    spec = SearchSpace(words).sample(None, dataset.problem(fold.x_train.shape[1]))
+    weights = initial_weights(spec, 0)
+    model = export._whole_model(dataset, split, spec, weights)
+    statistics = fit_statistics(dataset, split.development)
+    card = {
+        "nas_version": nas.__version__,
+        "task": dataset.task,
+        "classes": list(dataset.classes),
+        "schema": dataset.schema.to_dict(),
+        "seen": seen_values(dataset, split.development, statistics),
+    }
+    export._save(model, card, folder / "winner.keras")
+    network = build_model(spec)
+    network.set_weights(weights)
+    outputs = np.asarray(network(fold.x_val))
+    values = predictions_of(dataset.task, outputs, fold.target_mean, fold.target_scale)
+    return folder / "winner.keras", split.test, values
