@@ -12,6 +12,7 @@ from nas.data.numbers import parse_cell
 from nas.errors import NasError
 
 SAMPLE_ROWS = 1000
+LARGEST_SHARE_OF_SERIES = 0.1  # of the rows, where a first line in even steps is no row
 SHARE_OF_A_KIND = 0.8  # of the cells of a column of numbers or dates
 # What a cell of the first line says, by weight. A name above numbers is hardly anything else; a
 # text that is not found again may be a rare category.
@@ -79,25 +80,24 @@ def _are_names(cells: Sequence[str], below: pd.DataFrame) -> bool:
     rows = np.array([[_value(cell) for cell in row] for row in below.to_numpy()])
     if np.isnan(numbers).any():
         return False
-    low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
-    years = bool(np.all((numbers % 1 == 0) & (numbers >= 1800) & (numbers <= 2100)))
-    outside = bool(np.mean((numbers < low) | (numbers > high)) > 0.5)
     if len(numbers) == 1:
         return False
-    steps, steps_below = np.diff(numbers), np.diff(rows, axis=1)
-    rising = bool(np.all(steps > 0))
-    if years and outside:
+    low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    years = bool(np.all((numbers % 1 == 0) & (numbers >= 1800) & (numbers <= 2100)))
+    if years and np.mean((numbers < low) | (numbers > high)) > 0.5:
         return len(set(numbers)) == len(numbers)
-    running = rising and bool(np.all(steps == 1)) and numbers[0] in (0, 1)
-    if running and len(numbers) == 2:
-        return any("." in cell for row in below.to_numpy() for cell in row) and not any(
-            "." in cell for cell in cells
-        )
-    even = rising and bool(np.allclose(steps, steps[0], rtol=1e-6))
-    evenly_below = np.mean(np.all(np.isclose(steps_below, steps_below[:, :1], rtol=1e-6), axis=1))
-    if even and evenly_below < 0.05 and (running or len(numbers) >= 4):
-        return True
-    return rising and len(numbers) >= 6 and bool(np.mean(np.all(steps_below > 0, axis=1)) < 0.05)
+    steps, steps_below = np.diff(numbers), np.diff(rows, axis=1)
+    if not np.all(steps > 0):
+        return False
+    rise_below = np.all(steps_below > 0, axis=1)
+    even_below = rise_below & np.all(np.isclose(steps_below, steps_below[:, :1]), axis=1)
+    if np.allclose(steps, steps[0]) and even_below.mean() < LARGEST_SHARE_OF_SERIES:
+        running = steps[0] == 1 and numbers[0] in (0, 1)
+        if len(numbers) >= (3 if running else 4):
+            return True
+        # Two columns: whole numbers above fractions.
+        return running and all("." in cell for row in below.to_numpy() for cell in row)
+    return len(numbers) >= 6 and rise_below.mean() < LARGEST_SHARE_OF_SERIES
 
 
 def _value(text: str) -> float:

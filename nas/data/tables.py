@@ -71,7 +71,8 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         else:
             columns.append(_column(name, kind, frame[name], numbers.get(name), options.missing))
     if not columns:
-        raise NasError(source, "no feature column is left", "at least one beside the target")
+        why = "".join(f"; column '{name}': {reason}" for name, reason in dropped.items())
+        raise NasError(source, f"no feature column is left{why}", "at least one beside the target")
     schema = Schema(
         tuple(columns),
         (len(columns),),
@@ -265,17 +266,14 @@ def _column_kind(
             f"value, or {as_categories}.",
         )
     given = as_text(series[~missing], numbers=False)
-    if len(given) > 20 and given.nunique() == len(given):
-        return "categorical", "every row has another text", ""
-    note = ""
+    almost = ""  # numbers, but not quite
     if mostly_numbers(numbers):
-        note = (
-            f"column '{name}' is categories, as it holds {example_words(series, numbers)} beside "
-            "numbers"
-        )
+        almost = f"it holds {example_words(series, numbers)} beside numbers"
     elif unit := _unit(given):
-        note = f"column '{name}' is categories: numbers with '{unit}', such as '{given.iloc[0]}'"
-    return "categorical", "", note
+        almost = f"its numbers have '{unit}' behind them, such as '{given.iloc[0]}'"
+    if len(given) > 20 and given.nunique() == len(given):
+        return "categorical", "every row has another text" + (almost and f", as {almost}"), ""
+    return "categorical", "", almost and f"column '{name}' is categories, as {almost}"
 
 
 def _unit(given: "pd.Series[Any]") -> str:
