@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shlex
 from collections.abc import Iterable
 
 
@@ -21,3 +22,9 @@ def join_names(names: Iterable[str]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
     return text.getvalue()
+
+
+def option(name: str, *values: str) -> str:
+    """An option with its values as a shell takes it, such as `--drop 'a b,c'` or `--target=-1`."""
+    text = join_names(values) if len(values) > 1 or "," in values[0] else values[0]
+    return f"{name}{'=' if text.startswith('-') else ' '}{shlex.quote(text)}"

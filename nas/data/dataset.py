@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -25,10 +25,22 @@ MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a re
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One feature column."""
+    """One feature column.
+
+    Attributes:
+        name: Its name.
+        kind: What it is for a network.
+        unit: `%` or a currency that its cells are written with; empty for none.
+        largest: The largest absolute value of a column in percent, as a share; 0 of others.
+        numbers: Whether its categories are numbers, of which 1.0 is 1.
+    """
 
     name: str
     kind: Literal["numeric", "categorical"]
+    # How cells are written is not learned from: no part of `==`, nor of `Dataset.hash`.
+    unit: str = field(default="", repr=False, compare=False)
+    largest: float = field(default=0.0, repr=False, compare=False)
+    numbers: bool = field(default=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +50,19 @@ class Schema:
     Attributes:
         columns: The columns of a table; empty for an array without names.
         row_shape: Shape of a row of an array, such as (64,) or (28, 28).
+        marks: The decimal mark of the file, then those between thousands (`.,` for 1,234.5).
+        missing: Words of the user that stand for a missing value.
+        n_unnamed: Columns of a file without a header, which are called 1, 2 ...; 0 with a header.
+        target: The name of the target column in such a file.
     """
 
     columns: tuple[Column, ...]
     row_shape: tuple[int, ...]
+    # How a file is read is not learned from: no part of `==`, nor of `Dataset.hash`.
+    marks: str = field(default=".", repr=False, compare=False)
+    missing: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    n_unnamed: int = field(default=0, repr=False, compare=False)
+    target: str = field(default="", repr=False, compare=False)
 
     @property
     def is_table(self) -> bool:
@@ -70,9 +91,12 @@ class Schema:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Schema":
-        """The inverse of `to_dict`, also after a way through JSON."""
-        columns = tuple(Column(**column) for column in data["columns"])
-        return cls(columns, tuple(data["row_shape"]))
+        """The inverse of `to_dict`, also after a way through JSON, and of earlier versions."""
+        values = dict(data)
+        values["columns"] = tuple(Column(**column) for column in data["columns"])
+        values["row_shape"] = tuple(data["row_shape"])
+        values["missing"] = tuple(data.get("missing", ()))
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -184,6 +208,11 @@ def infer_task(target: NDArray[Any]) -> Task:
     return "binary" if len(values) == 2 else "multiclass"
 
 
+def most_classes(n_rows: int) -> int:
+    """The number of classes that so many rows may have at most."""
+    return max(100, n_rows // 10)
+
+
 def encode_target(
     target: NDArray[Any], task: Task | None, where: str
 ) -> tuple[NDArray[Any], Task, tuple[Any, ...]]:
@@ -208,30 +237,35 @@ def encode_target(
             "at least two classes, or numbers that differ",
         )
     task = task or infer_task(target)
+    # What is proposed has to work: no classes where there are too many, no numbers from text.
+    as_classes = len(values) <= most_classes(len(target))
+    as_numbers = target.dtype.kind in "fiub"
     if task == "regression":
-        if target.dtype.kind not in "fiub":
+        if not as_numbers:
             raise NasError(
                 where,
                 f"the target is text (such as '{target[0]}')",
                 "numbers for regression",
-                "Leave --task out, or choose another --target.",
+                ("Leave --task out, or choose" if as_classes else "Choose") + " another --target.",
             )
         numbers = target.astype(np.float64)
         check_target(numbers, where)
         return numbers, task, ()
     if task == "binary" and len(values) != 2:
+        fits = ["multiclass"] * as_classes + ["regression"] * as_numbers
+        other = f"Use --task {' or '.join(fits)}, or choose" if fits else "Choose"
         raise NasError(
             where,
             f"the target has {len(values)} values",
             "2 for a binary task",
-            "Use --task multiclass or regression, or leave --task out.",
+            f"{other} another --target.",
         )
-    if len(values) > max(100, len(target) // 10):
+    if not as_classes:
         raise NasError(
             where,
             f"the target has {len(values)} different values in {len(target)} rows",
             "classes with several rows each",
-            "Use --task regression, or choose another --target.",
+            ("Use --task regression, or choose" if as_numbers else "Choose") + " another --target.",
         )
     codes = np.searchsorted(values, target).astype(np.int64)
     labels = values.tolist()

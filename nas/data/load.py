@@ -18,7 +18,8 @@ from nas.data.dataset import Dataset, Features, Scaling, Schema
 from nas.data.images import image_paths, list_folder, read_images, read_pixels
 from nas.data.options import DataOptions
 from nas.data.statistics import scaling_notes
-from nas.data.tables import dataset_of_table, read_table, table_features
+from nas.data.table_file import read_table, read_table_by_name, read_table_by_position
+from nas.data.tables import dataset_of_table, features_of_table
 from nas.data.variants import add_label_noise, keep_classes, sample_rows
 from nas.errors import NasError, did_you_mean
 
@@ -84,15 +85,19 @@ def _read_dataset(options: DataOptions) -> Dataset:
             "--image-size", f"got {options.image_size} for {source}", "a folder of images with it"
         )
     if suffix in TABLES:
-        return dataset_of_table(read_table(path), options)
+        return dataset_of_table(read_table(path, options.header), options)
     for option, value in (
         ("--target", options.target),
         ("--groups", options.groups),
         ("--drop", options.drop),
         ("--categorical", options.categorical),
+        ("--missing", options.missing),
     ):
         if value:
             raise NasError(option, f"got {value!r} for {source}", "a CSV or Parquet file with it")
+    if options.header is not None:
+        option = "--header" if options.header else "--no-header"
+        raise NasError(option, f"given for {source}", "a CSV file with it")
     if is_folder:
         return list_folder(path, options)
     if suffix == ".npz":
@@ -143,17 +148,11 @@ def load_features(source: str, schema: Schema) -> Features:
     if path.suffix.lower() in TABLES:
         if not schema.columns:
             raise NasError(source, "a table", f"an .npz array of rows shaped {schema.row_shape}")
-        frame = read_table(path)
-        names = [column.name for column in schema.columns]
-        for name in names:
-            if name not in frame:
-                raise NasError(
-                    source,
-                    f"no column '{name}', which the model needs",
-                    "the columns " + ", ".join(names),
-                    did_you_mean(name, frame.columns),
-                )
-        return table_features(frame, schema, source)
+        if schema.n_unnamed and path.suffix.lower() == ".csv":
+            table = read_table_by_position(path, schema.n_unnamed, schema.target)
+        else:
+            table = read_table_by_name(path, [column.name for column in schema.columns])
+        return features_of_table(table, schema, source)
     if path.suffix.lower() == ".npz":
         arrays = open_npz(path)
         key = next((k for k in ("x", "x_test") if k in arrays), None)

@@ -1,5 +1,8 @@
-"""Tables: CSV and Parquet files, and the types of their columns."""
+"""Tables as data sets: what each column is, and what is told of how it was read."""
 
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,222 +10,383 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.data.checks import check_file, check_finite, check_largest, check_precision
-from nas.data.dataset import Column, Dataset, Features, Schema, encode_target
+from nas.data.cells import MISSING_TARGET, are_missing, as_text, is_text
+from nas.data.checks import check_finite, check_precision
+from nas.data.dataset import Column, Dataset, Features, Schema, take_rows
+from nas.data.dates import are_dates, is_date
+from nas.data.header import is_row_number
+from nas.data.numbers import Numbers, read_numbers
 from nas.data.options import DataOptions
-from nas.errors import NasError, did_you_mean, first_line
+from nas.data.table_file import Table
+from nas.data.targets import read_target
+from nas.data.words import example_words, few_words, mostly_numbers, word_fixes
+from nas.errors import NasError, did_you_mean
+from nas.wording import counted, option
 
-MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
-# A column with a smaller share of text than this is taken for numbers with mistakes in it.
-TEXT_SHARE_OF_A_TYPO = 0.1
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    check_file(path)
-    try:
-        is_csv = path.suffix.lower() == ".csv"
-        frame = _read_csv(path) if is_csv else pd.read_parquet(path)
-    except pd.errors.EmptyDataError as error:
-        raise NasError(str(path), "the file is empty", "a header line and rows") from error
-    except (ValueError, OSError) as error:
-        raise NasError(
-            str(path), f"cannot be read as a table ({first_line(error, 120)})", "CSV or Parquet"
-        ) from error
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index()  # Parquet files may keep columns as an index
-    frame.columns = frame.columns.map(str)
-    if not len(frame):
-        raise NasError(str(path), "a header without rows", "at least one row")
-    return frame
+MOST_NAMED = 5  # columns in one note
+ODD_CELLS = (list, tuple, dict, set, bytes, np.ndarray)
+UNIT = re.compile(r"[-+]?[0-9][0-9.,]*\s?(?P<unit>[^0-9\s][^0-9]*)")
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    # As text, so that '?' stays itself in a column of categories and codes keep their zeros.
-    def read(separator: str) -> pd.DataFrame:
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, skipinitialspace=True, sep=separator
-        )
+@dataclass(frozen=True)
+class _Chosen:
+    """The columns that the options name."""
 
-    with path.open(encoding="utf-8", errors="replace") as file:
-        header = file.readline()
-    # The separator of the header; text in the rows may hold any of them.
-    frame = read(max((",", ";", "\t"), key=header.count))
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise NasError(
-            str(path),
-            "cannot be read as a table (the rows have more fields than the header)",
-            "a name for each column",
-        )
-    return frame
+    target: str
+    groups: str | None
+    drop: tuple[str, ...]
+    categorical: tuple[str, ...]
 
 
-def dataset_of_table(frame: pd.DataFrame, options: DataOptions) -> Dataset:
-    source = options.source
-    names = list(frame.columns)
-    if options.target is None:
-        raise NasError(
-            source,
-            "no target column was named",
-            "one of " + ", ".join(names),
-            f"Add --target, such as --target {names[-1]}.",
-        )
-    wanted = {
-        "--target": [options.target],
-        "--groups": [options.groups] if options.groups else [],
-        "--drop": list(options.drop),
-        "--categorical": list(options.categorical),
-    }
-    for option, given in wanted.items():
-        for name in given:
-            if name not in names:
-                raise NasError(
-                    source,
-                    f"no column '{name}' for {option}",
-                    "one of " + ", ".join(names),
-                    did_you_mean(name, names),
-                )
-    y, task, classes = encode_target(
-        _target_column(frame[options.target], source), options.task, f"{source}: {options.target}"
+def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
+    """The data set that the options make of a table.
+
+    Raises:
+        NasError: When an option names no column, or nothing can be learned from one of them.
+    """
+    source, frame = options.source, table.frame
+    chosen = _choose(table, options)
+    _check_target_is_no_date(frame[chosen.target], options.task, source)
+    numbers, marks = _numbers(
+        frame.drop(columns=[*chosen.drop]),
+        [name for name in (*chosen.categorical, chosen.groups) if name != chosen.target],
+        options.missing,
+        table,
+        source,
     )
-    left_out = {options.target, options.groups, *options.drop}
-    columns = []
-    dropped = {}
-    for name in names:
-        if name in left_out:
-            continue
-        kind, reason = _column_kind(frame[name], name, source, name in options.categorical)
+    has_target, y, task, classes, notes = read_target(
+        frame[chosen.target], numbers[chosen.target], options.task, options.missing, source
+    )
+    columns, dropped = [], {}
+    left_out = {chosen.target, chosen.groups, *chosen.drop}
+    for name in (name for name in frame.columns if name not in left_out):
+        kind, reason, note = _column_kind(
+            frame[name], numbers.get(name), name in chosen.categorical, options.missing, source
+        )
+        if name in table.unnamed and name not in chosen.categorical and not reason:
+            reason = _reason_without_name(frame[name], source)
+        notes += [note] if note else []
         if reason:
             dropped[name] = reason
         else:
-            columns.append(Column(name, kind))
+            columns.append(_column(name, kind, frame[name], numbers.get(name), options.missing))
     if not columns:
-        raise NasError(source, "no feature column is left", "at least one beside the target")
-    schema = Schema(tuple(columns), (len(columns),))
+        why = "".join(f"; column '{name}': {reason}" for name, reason in dropped.items())
+        raise NasError(source, f"no feature column is left{why}", "at least one beside the target")
+    schema = Schema(
+        tuple(columns),
+        (len(columns),),
+        marks=marks,
+        missing=options.missing,
+        n_unnamed=0 if table.has_header else len(frame.columns),
+        target="" if table.has_header else chosen.target,
+    )
+    for column in columns if schema.is_table else ():
+        if "/" in column.name:
+            raise NasError(
+                source,
+                f"the column name '{column.name}' has a slash, which Keras does not allow",
+                fix="Rename the column, or leave it out with --drop.",
+            )
+    features = _features(frame, numbers, schema, source, training=True)
+    groups = None
+    if chosen.groups is not None:
+        _check_cells(frame[chosen.groups], f"{source}: {chosen.groups}")
+        groups, note = _group_codes(frame[chosen.groups][has_target], options.missing)
+        notes += [note] if note else []
+    read = [chosen.target, *(c.name for c in columns if c.kind == "numeric")]
+    used = {name: numbers[name] for name in read if name in numbers}
     return Dataset(
         name=Path(source).stem,
-        features=table_features(frame, schema, source, training=True),
+        features=take_rows(features, np.flatnonzero(has_target)),
         y=y,
         schema=schema,
         task=task,
         classes=classes,
-        groups=_group_codes(frame, options.groups),
+        groups=groups,
         dropped=dropped,
+        notes=(*table.notes, *_spelling_notes(used), *notes),
     )
 
 
-def _group_codes(frame: pd.DataFrame, column: str | None) -> NDArray[Any] | None:
-    return None if column is None else np.asarray(pd.factorize(frame[column])[0])
+def features_of_table(table: Table, schema: Schema, source: str) -> Features:
+    """The columns of the schema, from rows to predict for.
+
+    Raises:
+        NasError: When a column is missing, holds text where the schema has numbers, or is written
+            in another unit.
+    """
+    names = [column.name for column in schema.columns]
+    for name in names:
+        if name not in table.frame:
+            raise NasError(
+                source,
+                f"no column '{name}', which the model needs",
+                "the columns " + ", ".join(names),
+                did_you_mean(name, table.frame.columns) or table.hint,
+            )
+    categorical = [column.name for column in schema.columns if column.kind == "categorical"]
+    # The other columns count too: they may show which decimal mark the file has.
+    numbers, _ = _numbers(
+        table.frame, categorical, schema.missing, table, source, schema.marks, needed=names
+    )
+    return _features(table.frame, numbers, schema, source, training=False)
 
 
-def _missing(series: "pd.Series[Any]") -> NDArray[np.bool_]:
-    missing = series.isna()
-    if not pd.api.types.is_numeric_dtype(series):
-        missing |= series.astype(str).str.strip().str.casefold().isin(MISSING)
-    return np.asarray(missing, dtype=bool)
-
-
-def _numbers(series: "pd.Series[Any]") -> NDArray[np.float64]:
-    """The column as numbers; NaN where it is missing or is not a number."""
-    if pd.api.types.is_bool_dtype(series):
-        return np.asarray(series.astype(float))
-    return np.asarray(pd.to_numeric(series, errors="coerce"), dtype=np.float64)
-
-
-def _is_date(series: "pd.Series[Any]") -> bool:
-    kinds = ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time")
-    return pd.api.types.infer_dtype(series, skipna=True) in kinds
-
-
-def _target_column(series: "pd.Series[Any]", source: str) -> NDArray[Any]:
-    if _is_date(series):
-        raise NasError(f"{source}: {series.name}", f"got dates ({series.dtype})", "numbers or text")
-    if pd.api.types.is_bool_dtype(series):
-        return np.asarray(series, dtype=bool)
-    missing = _missing(series)
-    given = series[~missing]
-    is_text = not len(given) or bool(np.isnan(_numbers(given)).any())
-    if is_text:  # there 'none' or 'NA' may be the name of a class
-        missing = np.asarray(series.isna() | (series.astype(str).str.strip() == ""), dtype=bool)
-    if missing.any():
+def _choose(table: Table, options: DataOptions) -> _Chosen:
+    names = [str(name) for name in table.frame.columns]
+    if options.target is None:
         raise NasError(
-            f"{source}: {series.name}",
-            f"the target is missing in {missing.sum()} rows, first in row {missing.argmax() + 1}",
-            "a target in every row",
-            "Remove those rows.",
+            options.source,
+            "no target column was named",
+            "one of " + ", ".join(names),
+            f"{table.hint} Add --target, such as {option('--target', names[-1])}.".strip(),
         )
-    if is_text:
-        return np.asarray(series.astype(str).str.strip(), dtype=object).astype(str)
-    numbers = _numbers(series)
-    check_finite(numbers, f"{source}: {series.name}")
-    return numbers
+
+    def column(name: str, of: str) -> str:
+        if name in names:
+            return name
+        if re.fullmatch("-[1-9][0-9]*", name) and int(name[1:]) <= len(names):
+            return names[int(name)]
+        raise NasError(
+            options.source,
+            f"no column '{name}' for {of}",
+            "one of " + ", ".join(names),
+            f"{did_you_mean(name, names)} {table.hint}".strip(),
+        )
+
+    return _Chosen(
+        column(options.target, "--target"),
+        column(options.groups, "--groups") if options.groups else None,
+        tuple(column(name, "--drop") for name in options.drop),
+        tuple(column(name, "--categorical") for name in options.categorical),
+    )
+
+
+def _check_target_is_no_date(series: "pd.Series[Any]", task: Any, source: str) -> None:
+    where = f"{source}: {series.name}"
+    _check_cells(series, where)
+    if task not in ("binary", "multiclass") and are_dates(series, are_missing(series)):
+        raise NasError(
+            where,
+            f"got dates (such as '{series.dropna().iloc[0]}')",
+            "numbers or text",
+            "Turn them into numbers, such as days since the first.",
+        )
+
+
+def _reason_without_name(series: "pd.Series[Any]", source: str) -> str:
+    """Why a column without a name is left out: it counts the rows, as pandas writes an index."""
+    if is_text(series) and is_row_number(series):
+        return "row numbers without a name"
+    raise NasError(
+        source,
+        f"a column without a name ({series.name})",
+        "a name for each column in the first line",
+        f"Name it, or use {option('--drop', str(series.name))}.",
+    )
+
+
+def _is_odd(series: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_object_dtype(series) and bool(
+        series.map(lambda cell: isinstance(cell, ODD_CELLS)).any()
+    )
+
+
+def _check_cells(series: "pd.Series[Any]", where: str, fix: str = "") -> None:
+    if _is_odd(series):
+        raise NasError(
+            where,
+            "got lists, structures or bytes",
+            "a single number or text in each row",
+            fix,
+        )
+
+
+def _numbers(
+    frame: pd.DataFrame,
+    categorical: Collection[str | None],
+    words: tuple[str, ...],
+    table: Table,
+    source: str,
+    marks: str | None = None,
+    needed: Collection[str] | None = None,
+) -> tuple[dict[str, Numbers], str]:
+    """Each column that may be numbers as such; those that are needed (None: all) without doubt."""
+    found: dict[str, Numbers] = {}
+    texts: dict[str, pd.Series[Any]] = {}
+    missing: dict[str, NDArray[np.bool_]] = {}
+    for name, series in frame.items():
+        name = str(name)
+        if name in categorical or _is_odd(series):
+            continue
+        absent = are_missing(series, words)
+        if are_dates(series, absent):
+            found[name] = Numbers(np.full(len(series), np.nan), ~absent)
+        elif is_text(series):
+            texts[name], missing[name] = series, absent
+        else:
+            values = np.asarray(series.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+            found[name] = Numbers(np.where(absent, np.nan, values), np.zeros(len(series), bool))
+    read, found_marks = read_numbers(texts, missing, source, marks, table.separator, needed)
+    return found | read, found_marks
 
 
 def _column_kind(
-    series: "pd.Series[Any]", name: str, source: str, force_categorical: bool
-) -> tuple[Any, str]:
-    """`numeric` or `categorical`, and the reason where the column is to be left out."""
-    if _is_date(series):
-        raise NasError(
-            f"{source}: {name}",
-            f"got dates ({series.dtype})",
-            "numbers or text",
-            f"Turn them into numbers, or use --drop {name}.",
-        )
-    nested = series.dropna().map(lambda value: isinstance(value, list | dict | np.ndarray))
-    if nested.any():
-        raise NasError(
-            f"{source}: {name}",
-            "got lists or structures",
-            "a single number or text in each row",
-            f"Use --drop {name}.",
-        )
-    missing = _missing(series)
+    series: "pd.Series[Any]",
+    numbers: Numbers | None,
+    force_categorical: bool,
+    words: tuple[str, ...],
+    source: str,
+) -> tuple[Any, str, str]:
+    """`numeric` or `categorical`; the reason where it is to be left out; a note."""
+    name = str(series.name)
+    where = f"{source}: {name}"
+    as_categories = option("--categorical", name)
+    _check_cells(series, where, f"Use {option('--drop', name)}.")
+    missing = are_missing(series, words)
     if missing.all():
-        return "numeric", "no values"
+        return "numeric", "no values", ""
     if force_categorical:
-        return "categorical", ""
-    given = series[~missing]
-    text = np.isnan(_numbers(given))
-    if not text.any():
-        return "numeric", ""
-    if text.mean() < TEXT_SHARE_OF_A_TYPO:
-        row = np.flatnonzero(~missing)[text.argmax()]
+        return "categorical", "", ""
+    if are_dates(series, missing):
+        example = next((c for c in series[~missing].astype(str) if is_date(c)), "")
+        shown = f", such as '{example}'" if example else ""
+        return "numeric", f"dates or times{shown}; {as_categories} keeps them as categories", ""
+    assert numbers is not None
+    if not numbers.is_word.any():
+        return "numeric", "", ""
+    if few_words(series, numbers):
+        row = int(numbers.is_word.argmax())
         raise NasError(
-            f"{source}: {name}, row {row + 1}",
-            f"got '{series.iloc[row]}'",
+            f"{where}, row {row + 1}",
+            f"got {example_words(series, numbers)}",
             "a number, as in the other rows",
-            f"Mend or empty the cell, or use --categorical {name}.",
+            f"Mend the cell, or add {word_fixes(series, numbers, words)} if it means a missing "
+            f"value, or {as_categories}.",
         )
+    given = as_text(series[~missing], numbers=False)
+    almost = ""  # numbers, but not quite
+    if mostly_numbers(numbers):
+        almost = f"it holds {example_words(series, numbers)} beside numbers"
+    elif unit := _unit(given):
+        almost = f"its numbers have '{unit}' behind them, such as '{given.iloc[0]}'"
     if len(given) > 20 and given.nunique() == len(given):
-        return "categorical", "every row has another text"
-    return "categorical", ""
+        return "categorical", "every row has another text" + (almost and f", as {almost}"), ""
+    return "categorical", "", almost and f"column '{name}' is categories, as {almost}"
 
 
-def table_features(
-    frame: pd.DataFrame, schema: Schema, source: str, training: bool = False
+def _unit(given: "pd.Series[Any]") -> str:
+    """The text that follows a number in nearly all cells of a column of many values."""
+    counts = given.value_counts()
+    if len(counts) <= 20:
+        return ""
+    matches = [UNIT.fullmatch(text) for text in counts.index]
+    units = pd.Series([match["unit"].strip() if match else "" for match in matches])
+    shares = counts.groupby(units.to_numpy()).sum() / counts.sum()
+    return str(shares.idxmax()) if shares.max() > 0.9 else ""
+
+
+def _column(
+    name: str, kind: Any, series: "pd.Series[Any]", numbers: Numbers | None, words: tuple[str, ...]
+) -> Column:
+    if kind == "categorical":
+        given = series[~are_missing(series, words)]
+        plain = not is_text(series) or not pd.to_numeric(given, errors="coerce").isna().any()
+        return Column(name, kind, numbers=bool(plain))
+    assert numbers is not None
+    in_percent = numbers.unit == "%"
+    largest = float(np.nanmax(np.abs(numbers.values))) if in_percent else 0.0
+    return Column(name, kind, numbers.unit, largest)
+
+
+def _features(
+    frame: pd.DataFrame,
+    numbers: Mapping[str, Numbers],
+    schema: Schema,
+    source: str,
+    training: bool,
 ) -> Features:
     """The columns of the schema; rows to learn from, if `training`, have to differ as well."""
     columns: dict[str, NDArray[Any]] = {}
     for column in schema.columns:
         series = frame[column.name]
+        where = f"{source}: {column.name}"
+        _check_cells(series, where)
         if column.kind == "categorical":
-            text = series.astype(object).where(~series.isna(), "")
-            columns[column.name] = np.asarray(text.map(str), dtype=object)
+            text = as_text(series, column.numbers)
+            # Of the words for a missing value only those of the user count among categories.
+            absent = are_missing(series, schema.missing, usual=()) & (len(schema.missing) > 0)
+            columns[column.name] = np.asarray(text.mask(absent, ""), dtype=object)
             continue
-        numbers = _numbers(series)
-        bad = np.isnan(numbers) & ~_missing(series)
-        if bad.any():
-            row = int(bad.argmax())
-            raise NasError(
-                f"{source}: {column.name}, row {row + 1}",
-                f"got '{series.iloc[row]}'",
-                "a number",
-            )
-        check_finite(numbers, f"{source}: {column.name}", allow_missing=True)
-        check_largest(numbers, f"{source}: {column.name}")
+        values = _values(series, numbers[column.name], column, where)
+        check_finite(values, where, allow_missing=True)
         if training:
-            check_precision(numbers[:, None], f"{source}: {column.name}")
-        columns[column.name] = numbers
+            check_precision(values[:, None], where)
+        columns[column.name] = values
     if schema.is_table:
         return columns
     return np.stack([columns[column.name] for column in schema.columns], axis=1)
+
+
+def _values(
+    series: "pd.Series[Any]", numbers: Numbers, column: Column, where: str
+) -> NDArray[np.float64]:
+    """The column as numbers in the unit that the schema names."""
+    values = numbers.values
+    if numbers.is_word.any():
+        words = series[numbers.is_word].astype(str).str.strip().str.casefold()
+        if not words.isin(("true", "false")).all():
+            row = int(numbers.is_word.argmax())
+            raise NasError(f"{where}, row {row + 1}", f"got '{series.iloc[row]}'", "a number")
+        values = values.copy()  # truth values, which are numbers in a Parquet file
+        values[numbers.is_word] = (words == "true").to_numpy(np.float64)
+    if numbers.unit and numbers.unit != column.unit:
+        raise NasError(
+            where,
+            f"got '{numbers.example or numbers.unit}'",
+            f"numbers in '{column.unit}', as the model was trained on"
+            if column.unit
+            else "numbers without a unit, as the model was trained on",
+        )
+    if column.unit == "%" and not numbers.unit and not np.isnan(values).all():
+        largest = float(np.nanmax(np.abs(values)))
+        if largest > max(1.0, 2 * column.largest):
+            raise NasError(
+                where,
+                f"got {largest:g} without a percent sign, more than twice the "
+                f"{column.largest:g} that the model was trained on",
+                "shares, or numbers with a percent sign",
+                f"Write {largest:g} percent as {largest:g}% or {largest / 100:g}.",
+            )
+    return values
+
+
+def _group_codes(series: "pd.Series[Any]", words: tuple[str, ...]) -> tuple[NDArray[Any], str]:
+    """The group of each row, and a note where rows without one are groups of their own."""
+    missing = are_missing(series, words, MISSING_TARGET)
+    cells = series.astype(str).str.strip() if is_text(series) else series
+    codes = np.asarray(pd.factorize(cells)[0])
+    if not missing.any():
+        return codes, ""
+    codes[missing] = codes.max(initial=0) + 1 + np.arange(missing.sum())
+    note = f"{counted(int(missing.sum()), 'row')} without a group ('{series.name}'): "
+    return codes, note + "each is a group of its own"
+
+
+def _spelling_notes(read: Mapping[str, Numbers]) -> list[str]:
+    """A sentence for each way in which numbers are written that is not the plain one."""
+    by_spelling: dict[str, list[str]] = {}
+    for name, numbers in read.items():
+        if numbers.spelling:
+            by_spelling.setdefault(numbers.spelling, []).append(name)
+    return [
+        f"{_named(names)} read as numbers: {spelling} (such as '{read[names[0]].example}')"
+        for spelling, names in by_spelling.items()
+    ]
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:MOST_NAMED])
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"column{'s' * (len(names) > 1)} {shown}{more}"

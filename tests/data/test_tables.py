@@ -213,7 +213,7 @@ def test_blank_lines_are_an_empty_file(tmp_path):
 
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "data.csv"
-    path.write_bytes(b"a,y\n\xff\xfe,1\n")
+    path.write_bytes(b"a,y\n\x00\x01\x81,1\n")
     fails(lambda: load(path, target="y"), "data.csv", "cannot be read as a table", "CSV")
 
 
@@ -254,18 +254,37 @@ def test_no_features(tmp_path):
     fails(lambda: load(path, target="y"), "data.csv", "no feature column is left", "at least one")
 
 
-@pytest.mark.parametrize("text", ["", "?", "nan"])
-def test_a_missing_target(tmp_path, text):
+@pytest.mark.parametrize("text", ["", "?", "nan", "#N/A"])
+def test_rows_without_a_target_are_left_out(tmp_path, text):
     values = [text if k in (4, 6) else str(k % 2) for k in range(N)]
-    path = write(tmp_path, frame(y=values))
-    received = "missing in 2 rows, first in row 5"
-    fails(lambda: load(path, target="y"), "data.csv: y", received, "a target in every row")
+    path = write(tmp_path, frame(y=values, who=[f"p{k // 2}" for k in range(N)]))
+    dataset = load(path, target="y", groups="who")
+    kept = [k for k in range(N) if k not in (4, 6)]
+    assert dataset.y.tolist() == [k % 2 for k in kept]
+    assert dataset.features[:, 0].tolist() == [k / 10 for k in kept]
+    assert len(dataset.groups) == len(kept)
+    assert dataset.notes == ("2 rows without a target ('y') are left out, first row 5",)
 
 
-def test_a_missing_target_in_parquet(tmp_path):
+def test_rows_without_a_target_in_parquet(tmp_path):
     values = np.where(np.arange(N) == 4, np.nan, np.arange(N))
-    path = write(tmp_path, frame(y=values), "data.parquet")
-    fails(lambda: load(path, target="y"), "data.parquet: y", "missing in 1 rows, first in row 5")
+    dataset = load(write(tmp_path, frame(y=values), "data.parquet"), target="y")
+    assert dataset.y.tolist() == [k for k in range(N) if k != 4]
+    assert dataset.notes == ("1 row without a target ('y') is left out, first row 5",)
+
+
+def test_no_row_with_a_target(tmp_path):
+    path = write(tmp_path, frame(y="?"))
+    fails(lambda: load(path, target="y"), "data.csv: y", "no row has a target", "in every row")
+
+
+def test_words_for_missing_may_be_classes(tmp_path):
+    path = write(tmp_path, frame(y=[["none", "few", "many", "?"][k % 4] for k in range(N)]))
+    dataset = load(path, target="y")
+    assert dataset.classes == ("few", "many", "none")
+    assert "'none' is a class of 'y'; --missing none leaves its rows out" in dataset.notes
+    dataset = load(path, target="y", missing=("None",))
+    assert (dataset.classes, dataset.n_rows) == (("few", "many"), N // 2)
 
 
 @pytest.mark.parametrize("column", ["a", "y"])
@@ -298,11 +317,11 @@ def test_text_after_missing_values_names_its_own_row(tmp_path):
 
 
 @pytest.mark.parametrize("zone", [None, "UTC"])
-def test_dates(tmp_path, zone):
+def test_dates_of_parquet_are_left_out(tmp_path, zone):
     days = pd.date_range("2020-01-01", periods=N, tz=zone)
-    path = write(tmp_path, frame(day=days), "data.parquet")
-    fails(lambda: load(path, target="y"), ": day", "got dates", "numbers or text", "--drop day")
-    assert load(path, target="y", drop=("day",)).n_rows == N
+    dataset = load(write(tmp_path, frame(day=days), "data.parquet"), target="y")
+    assert dataset.schema.columns == (Column("a", "numeric"),)
+    assert dataset.dropped["day"].startswith("dates or times")
 
 
 def test_dates_as_a_target(tmp_path):

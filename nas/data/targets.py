@@ -1,0 +1,139 @@
+"""The target column of a table: which rows have one, and whether it is numbers or labels."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nas.data.cells import MISSING, MISSING_TARGET, are_missing, as_text, is_text
+from nas.data.checks import check_finite
+from nas.data.dataset import encode_target, infer_task, most_classes
+from nas.data.numbers import Numbers
+from nas.data.words import few_words, word_fixes
+from nas.errors import NasError
+from nas.spec import Task
+from nas.wording import counted, option
+
+LARGEST_EXACT = 2**53  # whole numbers beyond it are not exact as 64-bit floats
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.0*)?")
+
+
+def read_target(
+    series: "pd.Series[Any]",
+    numbers: Numbers,
+    task: Task | None,
+    more_missing: tuple[str, ...],
+    source: str,
+) -> tuple[NDArray[np.bool_], NDArray[Any], Task, tuple[Any, ...], list[str]]:
+    """Which rows have a target, and what `encode_target` makes of those.
+
+    Args:
+        series: The target column.
+        numbers: What it is as numbers, with the usual words for missing ones left out.
+        task: The task, or None to infer it.
+        more_missing: Words of the user for a missing value.
+        source: What an error message begins with.
+
+    Returns:
+        Which rows have a target, shape (n_rows,); class numbers or values of those, the task, the
+        class labels, and notes, a sentence each.
+
+    Raises:
+        NasError: When no row has a target, or it doesn't fit the task.
+    """
+    name = str(series.name)
+    where = f"{source}: {name}"
+    as_numbers = _is_numeric(series, numbers, task, where, more_missing)
+    usual = MISSING if as_numbers else MISSING_TARGET
+    has_target = ~are_missing(series, more_missing, usual)
+    if not has_target.any():
+        raise NasError(where, "no row has a target", "a target in every row")
+    notes = []
+    if not has_target.all():
+        left_out = int((~has_target).sum())
+        notes.append(
+            f"{counted(left_out, 'row')} without a target ('{name}') "
+            + ("is" if left_out == 1 else "are")
+            + f" left out, first row {int((~has_target).argmax()) + 1}"
+        )
+    given = series[has_target]
+    if not as_numbers:
+        target = _labels(given)
+        if is_text(series):
+            notes += _classes_like_missing(target, name)
+        return has_target, *encode_target(target, task, where), notes
+    values = numbers.values[has_target]
+    check_finite(values, where)
+    exact, texts = _texts_of_numbers(given)
+    wanted = task or infer_task(values if exact else np.unique(texts, return_inverse=True)[1])
+    plain = exact and (bool(numbers.spelling) or not is_text(series) or _are_plain(texts))
+    target = values if wanted == "regression" or plain else texts
+    return has_target, *encode_target(target, wanted, where), notes
+
+
+def _is_numeric(
+    series: "pd.Series[Any]",
+    numbers: Numbers,
+    task: Task | None,
+    where: str,
+    more_missing: tuple[str, ...],
+) -> bool:
+    if pd.api.types.is_bool_dtype(series):
+        return False
+    n_numbers = int((~np.isnan(numbers.values)).sum())
+    if not numbers.is_word.any():
+        return n_numbers > 0
+    if task in ("binary", "multiclass") or not few_words(series, numbers):
+        return False
+    row = int(numbers.is_word.argmax())
+    name = where.rsplit(": ", 1)[-1]
+    fixes = word_fixes(series, numbers, more_missing)
+    labels = as_text(series[~are_missing(series, more_missing, MISSING_TARGET)], numbers=False)
+    as_classes = ""
+    if labels.nunique() <= most_classes(len(labels)):
+        as_classes = ", or --task multiclass if they are classes"
+    raise NasError(
+        f"{where}, row {row + 1}",
+        f"got '{series.iloc[row]}'",
+        f"a number, as in {n_numbers:,} other rows",
+        f"Mend the cell, or add {fixes}, which leaves out such rows of '{name}'{as_classes}.",
+    )
+
+
+def _labels(given: "pd.Series[Any]") -> NDArray[Any]:
+    if pd.api.types.is_bool_dtype(given):
+        return np.asarray(given, dtype=bool)
+    return np.asarray(as_text(given, numbers=False), dtype=object).astype(str)
+
+
+def _texts_of_numbers(given: "pd.Series[Any]") -> tuple[bool, NDArray[Any]]:
+    """Whether 64-bit floats hold the numbers, and the numbers as text."""
+    if is_text(given):
+        texts = np.asarray(given.astype(str).str.strip(), dtype=object).astype(str)
+        digits = [re.sub("[^0-9]", "", text) for text in np.unique(texts)]
+        whole = [len(number.lstrip("0")) > 15 for number in digits]
+        is_id = [number.isdecimal() for number in np.unique(texts)]
+        return not any(a and b for a, b in zip(whole, is_id, strict=True)), texts
+    if pd.api.types.is_integer_dtype(given):
+        whole_numbers = [int(number) for number in given]
+        exact = max(map(abs, whole_numbers)) <= LARGEST_EXACT
+        return exact, np.array([str(number) for number in whole_numbers])
+    return True, np.asarray(as_text(given, numbers=False), dtype=object).astype(str)
+
+
+def _are_plain(texts: NDArray[Any]) -> bool:
+    """Whether the texts are numbers as a computer writes them, unlike `007` or `1.10`."""
+    return all(
+        _WHOLE.fullmatch(text) or repr(float(text)) == text for text in np.unique(texts).tolist()
+    )
+
+
+def _classes_like_missing(labels: NDArray[Any], name: str) -> list[str]:
+    """A note on classes called `none` or `NA`, which may be missing values."""
+    found = [text for text in np.unique(labels).tolist() if text.casefold() in MISSING]
+    return [
+        f"'{text}' is a class of '{name}'; {option('--missing', text)} leaves its rows out"
+        for text in found
+    ]

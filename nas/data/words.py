@@ -1,0 +1,51 @@
+"""Words in columns of numbers: mistakes and unusual signs of a missing value."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nas.data.numbers import Numbers
+from nas.wording import option
+
+# A column with a smaller share of words than this is taken for numbers with mistakes in it.
+SHARE_OF_MISTAKES = 0.1
+MOST_WORDS = 3  # that stand for missing values in a column that is mostly numbers
+LEAST_NUMBERS = 20  # a column with more different numbers is more than categories
+
+
+def few_words(series: "pd.Series[Any]", numbers: Numbers) -> bool:
+    """Whether a column is numbers, but for some cells that should not be words."""
+    n_words, n_numbers = int(numbers.is_word.sum()), int((~np.isnan(numbers.values)).sum())
+    if not n_words or not n_numbers:
+        return False
+    if n_words < SHARE_OF_MISTAKES * (n_words + n_numbers):
+        return True
+    return (
+        n_words < n_numbers
+        and len(_words(series, numbers)) <= MOST_WORDS
+        and len(np.unique(numbers.values[~np.isnan(numbers.values)])) > LEAST_NUMBERS
+    )
+
+
+def mostly_numbers(numbers: Numbers) -> bool:
+    """Whether more cells are numbers than words."""
+    return bool((~np.isnan(numbers.values)).sum() > numbers.is_word.sum())
+
+
+def word_fixes(
+    series: "pd.Series[Any]", numbers: Numbers, more_missing: tuple[str, ...] = ()
+) -> str:
+    """The option that makes the words of a column missing values."""
+    return option("--missing", *more_missing, *_words(series, numbers)[:MOST_WORDS])
+
+
+def example_words(series: "pd.Series[Any]", numbers: Numbers) -> str:
+    """Up to three words of the column, in quotes."""
+    words = _words(series, numbers)
+    shown = ", ".join(f"'{word}'" for word in words[:MOST_WORDS])
+    return shown + (" ..." if len(words) > MOST_WORDS else "")
+
+
+def _words(series: "pd.Series[Any]", numbers: Numbers) -> list[str]:
+    return list(dict.fromkeys(series[numbers.is_word].astype(str).str.strip()))
