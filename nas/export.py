@@ -34,7 +34,7 @@ from nas.data import (
 )
 from nas.engines.base import Engine
 from nas.errors import NasError, first_line
-from nas.metrics import METRICS, bootstrap_interval, predicted_classes
+from nas.metrics import METRICS, predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
 from nas.models.preprocessing import (
@@ -44,8 +44,10 @@ from nas.models.preprocessing import (
     layer_name,
     model_inputs,
 )
+from nas.seeds import derive_seed
 from nas.spec import TrialSpec
 from nas.study import StudyRecord
+from nas.uncertainty import score_interval
 
 PREDICT_BATCH = 4096
 
@@ -87,12 +89,12 @@ def export_winner(
     if best.spec is None:
         raise NasError(study.name, f"trial {best.number} has no specification")
     metric = METRICS[study.metric]
-    everything = Fold(split.development, split.test)
-    (data,) = encode_folds(dataset, [everything])
+    # Without the test rows: nothing in the training can see or score them.
+    (data,) = encode_folds(dataset, [Fold(split.development, split.test[:0])])
     # Categories that no fold's training part held may widen the input.
     problem = replace(best.spec.problem, n_inputs=data.x_train.shape[1])
     spec = replace(best.spec, problem=problem)
-    cohort = engine_class([data], metric).start([spec], [seed])
+    cohort = engine_class([data], metric).start([spec], [derive_seed("refit", seed)])
     while cohort.running()[0]:
         cohort.advance()
     result = cohort.finish()[0]
@@ -109,7 +111,8 @@ def export_winner(
         prediction = predict(model, take_rows(dataset.features, split.test), dataset.task)
         y = dataset.y[split.test]
         test_value = metric.score(y, prediction)
-        interval = bootstrap_interval(metric, y, prediction)
+        groups = None if dataset.groups is None else dataset.groups[split.test]
+        interval = score_interval(metric, y, prediction, groups)
     summary = summarize(study)
     card = {
         "nas_version": nas.__version__,

@@ -179,34 +179,3 @@ def check_metric(metric: Metric, parts: Mapping[str, Array], n_classes: int) -> 
             raise NasError(
                 "--metric", f"r2, but {name} has one row", "at least two", "Make it larger."
             )
-
-
-def standard_error(fold_values: tuple[float, ...]) -> float | None:
-    """Standard error of the mean over folds; None with one fold.
-
-    Folds share training rows, so this understates the spread over new data sets
-    (Bengio and Grandvalet 2004, JMLR 5).
-    """
-    if len(fold_values) < 2:
-        return None
-    return float(np.std(fold_values, ddof=1) / np.sqrt(len(fold_values)))
-
-
-def bootstrap_interval(
-    metric: Metric, y: Array, prediction: Array, seed: int = 0, n_resamples: int = 1000
-) -> tuple[float, float] | None:
-    """95 % percentile interval of a score over resampled rows (Efron 1979).
-
-    None where the score is undefined on every resample.
-    """
-    generator = np.random.default_rng(seed)
-    scores = []
-    for _ in range(n_resamples):
-        rows = generator.integers(0, len(y), len(y))
-        if metric.name == "auc" and len(np.unique(y[rows])) < len(np.unique(y)):
-            continue  # undefined without every class
-        scores.append(metric.score(y[rows], prediction[rows]))
-    if not scores:
-        return None
-    low, high = np.percentile(scores, [2.5, 97.5])
-    return float(low), float(high)

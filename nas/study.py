@@ -1,6 +1,7 @@
 """A study as plain data: what a search left in the database, for everything that reads it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,9 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import OUT_OF_MEMORY, NasError
-from nas.metrics import standard_error
 from nas.spec import Curves, Examination, TrialSpec
 from nas.storage import open_optuna_study, open_storage, storage_errors
+from nas.uncertainty import rows_ratio, standard_error
 
 Direction = Literal["maximize", "minimize"]
 
@@ -38,7 +39,7 @@ class TrialRecord:
         number: Optuna's number of the trial.
         outcome: How it ended.
         value: Mean over folds of the last epoch's validation score; None unless complete.
-        stderr: Standard error of `value` over the folds; None with one fold.
+        stderr: Standard error of `value`; see `nas.uncertainty.standard_error`. None with one fold.
         params: What Optuna suggested.
         spec: The whole specification; None when the trial ended before it had one.
         fold_values: Validation score of each fold after its last epoch.
@@ -148,8 +149,13 @@ class StudyRecord:
         return max(self.complete, key=lambda trial: sign * (trial.value or 0.0))
 
 
-def trial_record(trial: FrozenTrial) -> TrialRecord:
-    """One of Optuna's trials as plain data."""
+def trial_record(trial: FrozenTrial, split: Mapping[str, Any]) -> TrialRecord:
+    """One of Optuna's trials as plain data.
+
+    Args:
+        trial: The trial.
+        split: How its study divides the rows, from the study's settings.
+    """
     attributes = trial.user_attrs
     outcome: Outcome = attributes.get("outcome") or (
         "complete" if trial.state == TrialState.COMPLETE else "running"
@@ -165,7 +171,7 @@ def trial_record(trial: FrozenTrial) -> TrialRecord:
         number=trial.number,
         outcome=outcome,
         value=trial.value if outcome == "complete" else None,
-        stderr=standard_error(fold_values) if outcome == "complete" else None,
+        stderr=standard_error(fold_values, rows_ratio(split)) if outcome == "complete" else None,
         params=dict(trial.params),
         spec=TrialSpec.from_dict(spec) if spec else None,
         fold_values=fold_values,
@@ -193,12 +199,13 @@ def study_record(study: optuna.Study) -> StudyRecord:
     if "nas_version" not in attributes:
         raise NasError(study.study_name, "was not made by nas", "a study of 'nas search'")
     trials = study.get_trials(deepcopy=False)
+    split = attributes["split"]
     return StudyRecord(
         name=study.study_name,
         metric=attributes["metric"],
         direction="maximize" if study.direction.name == "MAXIMIZE" else "minimize",
         settings=dict(attributes),
-        trials=tuple(trial_record(t) for t in trials if t.state != TrialState.WAITING),
+        trials=tuple(trial_record(t, split) for t in trials if t.state != TrialState.WAITING),
         winner=attributes.get("winner", {}),
     )
 

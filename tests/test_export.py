@@ -371,6 +371,40 @@ def test_winner_entry_is_the_test(iris: Study) -> None:
     assert entry == {key: iris.card[key] for key in ("trial", "test_value", "test_interval")}
 
 
+def test_the_refit_never_sees_the_test_part(iris: Study, tmp_path: Path) -> None:
+    seen: list[FoldData] = []
+
+    class Watching(Untrained):
+        def __init__(self, folds: Sequence[FoldData], metric: Any) -> None:
+            super().__init__(folds, metric)
+            seen.extend(folds)
+
+    # Test rows that would be recognized in any matrix.
+    features = iris.dataset.features.copy()
+    features[iris.split.test] = 1e9
+    dataset = replace(iris.dataset, features=features)
+    path = tmp_path / "watched.keras"
+    card = export_winner(iris.record, dataset, iris.split, Watching, path, SEED)
+    (fold,) = seen
+    assert len(fold.x_val) == len(fold.y_val) == 0
+    assert len(fold.x_train) == len(iris.split.development)
+    assert np.abs(fold.x_train).max() < 1e3
+    np.testing.assert_array_equal(fold.y_train, dataset.y[iris.split.development])
+    assert card["test_value"] is not None
+
+
+def test_the_interval_of_the_test_is_over_groups_where_there_are_some(
+    iris: Study, tmp_path: Path
+) -> None:
+    cards = [
+        export_winner(iris.record, dataset, iris.split, Untrained, tmp_path / "m.keras", SEED)
+        for dataset in (iris.dataset, replace(iris.dataset, groups=np.zeros(150)))
+    ]
+    assert cards[0]["test_value"] == cards[1]["test_value"]
+    (low, high), (lowest, highest) = (card["test_interval"] for card in cards)
+    assert high - low < 0.5 < highest - lowest  # one group says nothing
+
+
 def test_no_test_part_no_test_score(iris: Study, tmp_path: Path) -> None:
     split = split_dataset(iris.dataset, SplitOptions(folds=2, test_size=0.0))
     path = tmp_path / "all.keras"

@@ -3,18 +3,14 @@
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
 from nas.errors import NasError
 from nas.metrics import (
     METRICS,
-    bootstrap_interval,
     get_metric,
     predicted_classes,
     predictions_of,
-    standard_error,
 )
 
 N = 200
@@ -207,66 +203,3 @@ def test_a_metric_fits_its_tasks_only(name, task):
 def test_an_unknown_metric_gets_the_nearest():
     with pytest.raises(NasError, match=r"got 'acuracy' .* one of .*Did you mean 'accuracy'"):
         get_metric("acuracy", "binary")
-
-
-# Uncertainty
-
-
-def test_standard_error():
-    assert standard_error((0.5,)) is None
-    assert standard_error((0.5, 0.5, 0.5)) == 0.0
-    assert standard_error((1.0, 2.0, 3.0)) == pytest.approx(1 / np.sqrt(3))
-
-
-@given(st.lists(st.floats(-100, 100), min_size=2, max_size=20))
-def test_standard_error_is_scipys(values):
-    from scipy.stats import sem
-
-    assert standard_error(tuple(values)) == pytest.approx(sem(values), abs=1e-12)
-
-
-SOURCES = [(binary, "binary", name) for name in BINARY if name != "balanced_accuracy"]
-SOURCES += [(multiclass, "multiclass", "accuracy"), (multiclass, "multiclass", "auc")]
-SOURCES += [(regression, "regression", name) for name in REGRESSION]
-
-
-@pytest.mark.parametrize("make, task, name", SOURCES)
-def test_the_interval_holds_the_estimate_and_shrinks_with_rows(make, task, name):
-    metric = METRICS[name]
-    widths = []
-    for n in (100, 1600):
-        y, outputs = make(n=n)
-        prediction = predictions_of(task, outputs, 10.0, 5.0)
-        low, high = bootstrap_interval(metric, y, prediction, n_resamples=100)
-        assert low <= metric.score(y, prediction) <= high
-        assert low < high
-        widths.append(high - low)
-    assert widths[1] < 0.5 * widths[0]
-
-
-def test_the_interval_of_a_share_is_the_textbook_one():
-    y = np.zeros(400, np.int64)
-    prediction = np.where(np.arange(400) < 100, 0.9, 0.1)
-    low, high = bootstrap_interval(METRICS["accuracy"], y, prediction)
-    half = 1.96 * np.sqrt(0.75 * 0.25 / 400)
-    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.004)
-
-
-@settings(max_examples=5, deadline=None)
-@given(st.integers(0, 1000))
-def test_the_interval_depends_on_the_seed_alone(seed):
-    y, outputs = regression(n=50)
-    prediction = predictions_of("regression", outputs, 10.0, 5.0)
-    intervals = [
-        bootstrap_interval(METRICS["rmse"], y, prediction, seed=s, n_resamples=50)
-        for s in (seed, seed, seed + 1)
-    ]
-    assert intervals[0] == intervals[1] != intervals[2]
-
-
-@pytest.mark.parametrize("name", BINARY)
-def test_a_rare_class_does_not_disturb_the_interval(name):
-    y = np.array([0] * 30 + [1] * 2)
-    prediction = np.linspace(0.01, 0.99, 32)
-    low, high = bootstrap_interval(METRICS[name], y, prediction, n_resamples=100)
-    assert low <= METRICS[name].score(y, prediction) <= high

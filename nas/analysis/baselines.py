@@ -25,8 +25,10 @@ from threadpoolctl import threadpool_limits
 
 from nas.data import Dataset, Fold, Split, Statistics, fit_statistics, take_rows
 from nas.engines.processes import default_workers
-from nas.metrics import Metric, bootstrap_interval, standard_error
+from nas.metrics import Metric
+from nas.seeds import derive_seed
 from nas.study import StudyRecord
+from nas.uncertainty import score_interval, standard_error
 from nas.wording import counted
 
 Array = NDArray[Any]
@@ -47,9 +49,9 @@ class Baseline:
         name: What it is.
         fold_values: Validation score of each fold of the study.
         value: Their mean; None where the model was left out.
-        stderr: Its standard error; None with one fold.
+        stderr: Its standard error, as that of a trial; None with one fold.
         test_value: Score on the test part after training on all folds together, as the winner.
-        test_interval: 95 % bootstrap interval of it, over rows.
+        test_interval: 95 % interval of it; see `nas.uncertainty.score_interval`.
         seconds: What all that took.
         note: That it saw a part of the training rows, or why it was left out; else empty.
     """
@@ -128,6 +130,7 @@ def run_baselines(dataset: Dataset, split: Split, metric: Metric) -> tuple[Basel
     if len(split.test):
         parts.append(Fold(split.development, split.test))
     n_folds = len(split.folds)
+    test_to_train = sum(len(f.val) for f in split.folds) / sum(len(f.train) for f in split.folds)
 
     def score(number: int) -> dict[str, _Score]:
         # A thread for each part: those of OpenMP wait by spinning, and slow each other down.
@@ -146,7 +149,7 @@ def run_baselines(dataset: Dataset, split: Split, metric: Metric) -> tuple[Basel
                 name=name,
                 fold_values=folds,
                 value=float(np.mean(folds)) if folds else None,
-                stderr=standard_error(folds),
+                stderr=standard_error(folds, test_to_train),
                 test_value=test.value if test else None,
                 test_interval=test.interval if test else None,
                 seconds=round(sum(found.seconds for found in mine), 3),
@@ -157,7 +160,7 @@ def run_baselines(dataset: Dataset, split: Split, metric: Metric) -> tuple[Basel
 
 
 def _score_part(
-    dataset: Dataset, part: Fold, metric: Metric, seed: int, is_test: bool
+    dataset: Dataset, part: Fold, metric: Metric, number: int, is_test: bool
 ) -> dict[str, _Score]:
     """Trains every model on one part's training rows, and scores it on the others."""
     statistics = fit_statistics(dataset, part.train)
@@ -175,7 +178,8 @@ def _score_part(
             continue
         chosen = np.arange(total)
         if n_rows < total:
-            chosen = np.random.default_rng(seed).permutation(total)[:n_rows]
+            generator = np.random.default_rng(derive_seed("baseline rows", number))
+            chosen = generator.permutation(total)[:n_rows]
             note = f"learned from {n_rows:,} of {total:,} rows"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -184,7 +188,8 @@ def _score_part(
         value, interval = metric.score(y_val, prediction), None
         if is_test:
             n_resamples = RESAMPLES.get(metric.name, 1000)
-            interval = bootstrap_interval(metric, y_val, prediction, n_resamples=n_resamples)
+            groups = None if dataset.groups is None else dataset.groups[part.val]
+            interval = score_interval(metric, y_val, prediction, groups, n_resamples)
         scores[name] = _Score(value, interval, time.monotonic() - started, note)
     return scores
 

@@ -7,6 +7,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 
 from nas.analysis.levels import searched_parameters
 from nas.errors import NasError
+from nas.seeds import derive_seed
 from nas.study import study_record
 from nas.wording import counted
 
@@ -71,8 +72,9 @@ def importance(study: optuna.Study, seed: int = 0) -> Importance:
     depth = DEEP if n_complete * len(everywhere) <= MAX_VALUES else SHALLOW
     shares: dict[str, dict[str, float]] = {}
     left_out: dict[str, dict[str, str]] = {}
+    fanova = FanovaImportanceEvaluator(seed=derive_seed("importance", seed), max_depth=depth)
     for name, evaluator, parameters in (
-        ("fanova", FanovaImportanceEvaluator(seed=seed, max_depth=depth), everywhere),
+        ("fanova", fanova, everywhere),
         ("ped_anova", PedAnovaImportanceEvaluator(), searched),
     ):
         found = optuna.importance.get_param_importances(

@@ -20,7 +20,7 @@ from nas.data import FoldData
 from nas.engines.base import lane_seed
 from nas.engines.pool import Pool, Report
 from nas.errors import NasError
-from nas.search.proposals import derive_seed
+from nas.seeds import derive_seed
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialSpec
 from nas.wording import counted
@@ -76,7 +76,7 @@ def draw_networks(space: SearchSpace, problem: Problem, n: int, seed: int) -> li
     drawn: dict[TrialSpec, None] = {}
     draw = since_new = 0
     while len(drawn) < n and since_new < DRAWS_WITHOUT_A_NEW_NETWORK:
-        spec = space.sample(RandomSuggester(derive_seed(seed, draw)), problem)
+        spec = space.sample(RandomSuggester(derive_seed("screened network", seed, draw)), problem)
         since_new = since_new + 1 if spec in drawn else 0
         drawn[spec] = None
         draw += 1
@@ -105,10 +105,11 @@ def run_sampling(
         NasError: When too few networks could be trained.
     """
     state = Sampling()
-    seeds = [derive_seed(options.seed, index) for index in range(len(specs))]
+    seeds = [derive_seed("screened trial", options.seed, index) for index in range(len(specs))]
     n_rows = max(len(fold.y_train) for fold in folds)
-    first, rows = folds[0], np.random.default_rng(options.seed).permutation(len(folds[0].y_train))
-    rows = rows[:BATCH_ROWS]
+    first = folds[0]
+    generator = np.random.default_rng(derive_seed("screened rows", options.seed))
+    rows = generator.permutation(len(first.y_train))[:BATCH_ROWS]
     batch = replace(first, x_train=first.x_train[rows], y_train=first.y_train[rows])
     calls = [
         (specs[k : k + CHUNK], seeds[k : k + CHUNK], batch, len(folds), n_rows)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
+from nas.seeds import derive_seed
 from nas.spec import TrialSpec
 
 MIN_SAMPLE = 8  # networks; fewer have no rank correlation to speak of
@@ -203,7 +204,8 @@ def judge(
     seconds["one_epoch"] = epoch + compilation * n_programs / len(networks)
     time = len(networks) * seconds["one_epoch"]
 
-    rows = np.random.default_rng(seed).integers(0, len(sample), (N_RESAMPLES, len(sample)))
+    generator = np.random.default_rng(derive_seed("screening resamples", seed))
+    rows = generator.integers(0, len(sample), (N_RESAMPLES, len(sample)))
     correlations = {name: _correlations(values, truth) for name, values in cheap.items()}
     resampled = {name: _correlations(values[rows], truth[rows]) for name, values in cheap.items()}
     scores, gains = [], {}

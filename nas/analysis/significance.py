@@ -1,16 +1,15 @@
 """Whether a difference is real: paired over folds, corrected for the training rows they share."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
 from nas.analysis.levels import group_trials
 from nas.study import StudyRecord, TrialRecord
+from nas.uncertainty import rows_ratio, standard_error
 
 DECIDED = 0.9  # probability from which a verdict is said without "perhaps"
 RELATIVE_METRICS = ("log_loss", "rmse", "mae")  # without a scale of their own
@@ -129,13 +128,6 @@ def _percent(probability: float) -> str:
     return f"{100 * probability:.0f} %"
 
 
-def rows_ratio(split: dict[str, Any]) -> float:
-    """Validation rows of a fold for each of its training rows, from the settings of a study."""
-    if split["folds"] == 1:
-        return float(split["val_size"] / (1 - split["val_size"]))
-    return 1.0 / float(split["folds"] - 1)
-
-
 def rope_width(record: StudyRecord, rope: float) -> float:
     """Half the width of the region of practical equivalence, in the metric's unit.
 
@@ -170,7 +162,7 @@ def correlated_t_test(
     differences = np.asarray(a) - np.asarray(b)
     n = len(differences)
     mean = float(differences.mean())
-    stderr = math.sqrt((1 / n + test_to_train) * float(differences.var(ddof=1)))
+    stderr = standard_error(differences, test_to_train) or 0.0
     if stderr < 1e-12:  # the same difference on every fold, up to rounding
         equal = abs(mean) <= rope
         return {

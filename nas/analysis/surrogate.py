@@ -11,6 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from nas.analysis.levels import scaled, space_of, word_of
 from nas.engines.processes import default_workers
+from nas.seeds import derive_seed
 from nas.space import Choice, Constant, Range
 from nas.study import StudyRecord, TrialRecord
 
@@ -80,11 +81,13 @@ def fit_surrogate(record: StudyRecord, seed: int = 0) -> Surrogate:
     empty = Surrogate(columns, {}, ())
     x = empty.encode(record.complete).astype(np.float32)
     y = np.array([trial.value for trial in record.complete])
-    resamples = np.random.default_rng(seed).integers(0, len(y), (N_TREES, len(y)))
+    generator = np.random.default_rng(derive_seed("surrogate resamples", seed))
+    resamples = generator.integers(0, len(y), (N_TREES, len(y)))
 
     def grow(number: int) -> DecisionTreeRegressor:
         rows = resamples[number]
-        return DecisionTreeRegressor(random_state=number).fit(x[rows], y[rows])
+        tree = DecisionTreeRegressor(random_state=derive_seed("surrogate tree", seed, number))
+        return tree.fit(x[rows], y[rows])
 
     with ThreadPoolExecutor(default_workers()) as pool:
         trees = list(pool.map(grow, range(N_TREES)))

@@ -71,6 +71,9 @@ def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
 
     Classes keep their shares in every part; rows of one group stay together.
 
+    Its draws are not from `nas.seeds`: other rows would have another hash, and no stored study
+    could go on.
+
     Raises:
         NasError: When a class or the data set has too few rows for that.
     """

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.data.cells import MISSING_TARGET, are_missing, as_text, is_text
-from nas.data.checks import check_finite, check_precision
+from nas.data.checks import check_finite, check_largest, check_precision
 from nas.data.dataset import Column, Dataset, Features, Schema, take_rows
 from nas.data.dates import are_dates, is_date
 from nas.data.header import is_row_number
@@ -81,13 +81,6 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         n_unnamed=0 if table.has_header else len(frame.columns),
         target="" if table.has_header else chosen.target,
     )
-    for column in columns if schema.is_table else ():
-        if "/" in column.name:
-            raise NasError(
-                source,
-                f"the column name '{column.name}' has a slash, which Keras does not allow",
-                fix="Rename the column, or leave it out with --drop.",
-            )
     features = _features(frame, numbers, schema, source, training=True)
     groups = None
     if chosen.groups is not None:
@@ -321,6 +314,7 @@ def _features(
             continue
         values = _values(series, numbers[column.name], column, where)
         check_finite(values, where, allow_missing=True)
+        check_largest(values, where)
         if training:
             check_precision(values[:, None], where)
         columns[column.name] = values

@@ -11,7 +11,9 @@ from nas.data.dataset import Dataset, take_rows
 from nas.errors import NasError, did_you_mean
 from nas.spec import Task
 
-SEED = 0  # of the data, not of a search: with every --seed the rows and the labels are the same
+# Of the data, not of a search: with every --seed the rows and the labels are the same. Not from
+# `nas.seeds`, because other rows would have another hash, and no stored study could go on.
+SEED = 0
 
 
 def keep_classes(dataset: Dataset, labels: tuple[str, ...], task: Task | None = None) -> Dataset:

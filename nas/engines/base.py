@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from nas.data import FoldData
 from nas.metrics import Metric
+from nas.seeds import derive_seed
 from nas.spec import TrialResult, TrialSpec
 
 
@@ -82,9 +83,10 @@ class Engine(ABC):
 
 def lane_seed(trial_seed: int, fold: int) -> int:
     """The seed of everything random in one lane."""
-    return int(np.random.SeedSequence((trial_seed, fold)).generate_state(1)[0])
+    return derive_seed("lane", trial_seed, fold)
 
 
 def batch_order(seed: int, epoch: int, n_rows: int) -> NDArray[np.int32]:
     """The order in which a lane sees its training rows in an epoch, counted from 0."""
-    return np.random.default_rng((seed, epoch)).permutation(n_rows).astype(np.int32)
+    generator = np.random.default_rng(derive_seed("batch order", seed, epoch))
+    return generator.permutation(n_rows).astype(np.int32)

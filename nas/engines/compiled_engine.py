@@ -35,6 +35,7 @@ from nas.engines.update_rule import RESTING, coefficients, initial_second_moment
 from nas.metrics import Metric
 from nas.models.network import initial_weights
 from nas.models.training import encode_labels
+from nas.seeds import derive_seed
 from nas.spec import TrialResult, TrialSpec
 
 MAX_DEPTH = 16  # hidden layers; a program's compilation takes longer with each
@@ -198,7 +199,7 @@ class _Trial:
             taken = len(of_steps)  # less than there are where the budget of steps ends
             share[:taken, lane] = sizes[:taken] / sizes[:taken].sum()
             rule[:taken, lane] = of_steps
-            seeds[lane] = np.random.SeedSequence((self._seeds[fold], epoch, 2)).generate_state(1)[0]
+            seeds[lane] = derive_seed("dropout", self._seeds[fold], epoch)
         return Epoch(
             x=_lanes(self._engine.x_train, group),
             y=_lanes(self._y, group),

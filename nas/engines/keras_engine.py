@@ -23,6 +23,7 @@ from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.metrics import Metric
 from nas.models.network import build_model, initial_weights
 from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
+from nas.seeds import derive_seed
 from nas.spec import TrialResult, TrialSpec
 
 PREDICT_BATCH = 8192  # rows that are predicted at once
@@ -81,8 +82,10 @@ class _Trial:
         fresh_optimizer = [np.asarray(v) for v in optimizer.variables]
         self._states = []
         for lane in self._seeds:
-            layer_seeds = np.random.SeedSequence((lane, 1)).generate_state(len(generators))
-            random_states = [np.array([s, 0], dtype=np.uint32) for s in layer_seeds]
+            random_states = [
+                np.array([derive_seed("random layer", lane, number), 0], dtype=np.uint32)
+                for number in range(len(generators))
+            ]
             self._states.append([*initial_weights(spec, lane), *random_states, *fresh_optimizer])
         self._loaded: int | None = None
         # The first fold's weights by which the trial is examined.

@@ -159,12 +159,14 @@ class Activation(NamedTuple):
 
         (positive or negative) z + exponential (e - 1 where z < 0) + (level + gate z) s + offset
 
-    For the logistic distribution the tail is `e / (1 + e)`; for the normal one it is the
+    and `at_zero` is the slope of its first two terms at 0, which Keras chooses for each. For the
+    logistic distribution the tail is `e / (1 + e)`; for the normal one it is the
     approximation 7.1.26 of Abramowitz & Stegun (1964), off by less than 1e-7.
     """
 
     positive: float = 0.0
     negative: float = 0.0
+    at_zero: float = 0.0
     exponential: float = 0.0
     level: float = 0.0
     gate: float = 0.0
@@ -185,19 +187,24 @@ _NORMAL_TAIL = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.06140542
 
 ACTIVATIONS = {
     "relu": Activation(positive=1.0),
-    "leaky_relu": Activation(positive=1.0, negative=0.2),
-    "linear": Activation(positive=1.0, negative=1.0),
-    "elu": Activation(positive=1.0, exponential=1.0),
-    "selu": Activation(positive=_SELU_SCALE, exponential=_SELU_SCALE * _SELU_ALPHA),
+    "leaky_relu": Activation(positive=1.0, negative=0.2, at_zero=0.2),
+    "linear": Activation(positive=1.0, negative=1.0, at_zero=1.0),
+    "elu": Activation(positive=1.0, exponential=1.0, at_zero=1.0),
+    "selu": Activation(
+        positive=_SELU_SCALE, exponential=_SELU_SCALE * _SELU_ALPHA, at_zero=_SELU_SCALE
+    ),
     "sigmoid": Activation(level=1.0),
     "tanh": Activation(level=2.0, offset=-1.0, steepness=2.0),
     "silu": Activation(gate=1.0),
     "gelu": Activation(
-        0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.3275911 / math.sqrt(2.0), 0.0,
+        0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.3275911 / math.sqrt(2.0), 0.0,
         *[coefficient / 2.0 for coefficient in _NORMAL_TAIL],
     ),
     "softplus": Activation(),  # has a program of its own
 }  # fmt: skip
+
+
+_FAR = 1e18  # beyond it every tail is 0; its square is finite
 
 
 def _activate(z: Any, c: Activation) -> Any:
@@ -211,20 +218,25 @@ def _activate(z: Any, c: Activation) -> Any:
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def activate(z: Any) -> Any:
         size, below = tf.abs(z), z < 0.0
-        e = tf.exp(-c.steepness * size - c.bell * z * z)
-        t = 1.0 / (1.0 + c.spread * size + c.fold * e)
+        near = tf.minimum(size, _FAR)  # infinity times a coefficient of 0 would be NaN
+        e = tf.exp(-c.steepness * near - c.bell * near * near)
+        t = 1.0 / (1.0 + c.spread * near + c.fold * e)
         tail = c.tail_5
         for coefficient in (c.tail_4, c.tail_3, c.tail_2, c.tail_1):
             tail = coefficient + t * tail
         tail *= t * e
         s = tf.where(below, tail, 1.0 - tail)
-        under = tf.where(below, c.negative * z + c.exponential * (e - 1.0), c.positive * z)
-        output = under + (c.level + c.gate * z) * s + c.offset
+        factor = tf.where(below, c.negative, c.positive)
+        curved = tf.where(below, c.exponential * (e - 1.0), 0.0)
+        gated = c.level + tf.math.multiply_no_nan(z, c.gate)
+        output = tf.math.multiply_no_nan(z, factor) + curved + gated * s + c.offset
 
         def gradient(upstream: Any) -> Any:
             density = c.steepness * s * (1.0 - s) + c.bell * math.sqrt(2.0 / math.pi) * e
             slope = tf.where(below, c.negative + c.exponential * e, c.positive)
-            return upstream * (slope + c.gate * s + (c.level + c.gate * z) * density)
+            # Also just below 0, where Keras's exponential has the value 0.
+            slope = tf.where((z <= 0.0) & (e == 1.0), c.at_zero, slope)
+            return upstream * (slope + c.gate * s + gated * density)
 
         return output, gradient
 
@@ -303,7 +315,10 @@ def forward(
             scale, offset = others[shape.depth + 1 + 2 * i :][:2]
             if shape.normalization == "layer":
                 n = tf.reduce_sum(units)
-                mean = tf.reduce_sum(a * units, axis=2, keepdims=True) / n
+                # From the first unit on, so that equal values have a mean without rounding error:
+                # else its sign would choose the side of a kink.
+                one = tf.stop_gradient(a[:, :, :1])
+                mean = one + tf.reduce_sum((a - one) * units, axis=2, keepdims=True) / n
                 centered = (a - mean) * units
                 variance = tf.reduce_sum(centered**2, axis=2, keepdims=True) / n
             else:
@@ -338,8 +353,7 @@ def _row_losses(loss: str, y: Any, outputs: Any) -> Any:
     if loss == "cross_entropy" and outputs.shape[2] > 1:
         return tf.reduce_sum(-y * tf.nn.log_softmax(outputs), axis=2)
     if loss in ("cross_entropy", "logistic"):
-        # max(o, 0) - o y + log(1 + exp(-|o|)), which is finite for every finite o
-        losses = tf.nn.relu(outputs) - outputs * y + tf.math.log1p(tf.exp(-tf.abs(outputs)))
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=outputs)
         return tf.reduce_sum(losses, axis=2)
     error = tf.abs(outputs - y)[:, :, 0]
     if loss == "absolute":
@@ -457,7 +471,8 @@ def _sum(values: Any) -> Any:
 
 def _clip(gradient: Weights, largest: Any) -> Weights:
     norm = tf.sqrt(_sum(gradient.kernels**2) + _sum(gradient.others**2))
-    factor = (largest / tf.maximum(norm, largest))[:, None]
+    # A norm that overflows makes the factor NaN, as in Keras, and the lane diverges.
+    factor = (largest / tf.maximum(norm, largest) + (norm - norm))[:, None]
     return Weights(factor * gradient.kernels, factor * gradient.others)
 
 

@@ -8,6 +8,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from nas.layers import Layer
+from nas.seeds import derive_seed
 from nas.spec import Training, TrialSpec, parse_initializer
 
 
@@ -137,14 +138,13 @@ def _augmentations(training: Training) -> list[keras.layers.Layer]:
 def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
     """Initial weights for a seed, in the order of `build_model(spec).get_weights()`."""
     with_weights = [layer for layer in spec.layers if layer.kernel]
-    seeds = np.random.SeedSequence(seed).generate_state(len(with_weights))
     weights: list[NDArray[np.float32]] = []
-    for layer, layer_seed in zip(with_weights, seeds, strict=True):
+    for number, layer in enumerate(with_weights):
         kernel, bias = _initializers(spec, layer)
         units = layer.output_shape[-1]
         weights += [
-            _draw(kernel, layer.kernel, int(layer_seed)),
-            _draw(bias, (units,), int(layer_seed) + 1),
+            _draw(kernel, layer.kernel, derive_seed("kernel", seed, number)),
+            _draw(bias, (units,), derive_seed("bias", seed, number)),
         ]
         if layer.is_hidden and spec.architecture.normalization != "none":
             weights += [np.ones(units, np.float32), np.zeros(units, np.float32)]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget
 from nas.analysis.importance import Importance, ranked_parameters
-from nas.analysis.significance import correlated_t_test, rows_ratio
+from nas.analysis.significance import correlated_t_test
 from nas.report.figures import score_name
 from nas.study import StudyRecord, TrialRecord
+from nas.uncertainty import rows_ratio
 
 SURE = 0.95  # probability from which one model is called better than another
 

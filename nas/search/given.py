@@ -11,7 +11,8 @@ from optuna.trial import TrialState
 from nas.engines.pool import Pool
 from nas.errors import NasError
 from nas.search.loop import result_attributes
-from nas.search.proposals import derive_seed, free_index
+from nas.search.proposals import free_index
+from nas.seeds import derive_seed
 from nas.space import SearchSpace, params_of
 from nas.spec import TrialSpec
 from nas.study import Outcome, TrialRecord, set_attributes, trial_record
@@ -64,7 +65,7 @@ def train_given(
     outcome: Outcome = "complete" if params is not None else "given"
     value, epoch = float("nan"), 0
     try:
-        pool.submit(trial.number, spec, derive_seed(seed, index))
+        pool.submit(trial.number, spec, derive_seed("trial", seed, index))
         while True:
             report = pool.wait(0.2)
             if report is None:
@@ -104,4 +105,4 @@ def train_given(
         finished = study.tell(trial, value)
     else:  # as a failure, which samplers ignore
         finished = study.tell(trial, state=TrialState.FAIL)
-    yield Given(epoch, value, trial_record(finished))
+    yield Given(epoch, value, trial_record(finished, study.user_attrs["split"]))

@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from nas import pruning
 from nas.engines.pool import Pool, Report
 from nas.search.options import Progress, SearchOptions
-from nas.search.proposals import Proposer, derive_seed
+from nas.search.proposals import Proposer
+from nas.seeds import derive_seed
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
 from nas.storage import storage_errors
@@ -154,7 +155,7 @@ class _Search:
             return
         trial, spec, index = asked
         self._jobs[trial.number] = _Job(trial, spec)
-        self._pool.submit(trial.number, spec, derive_seed(self._options.seed, index))
+        self._pool.submit(trial.number, spec, derive_seed("trial", self._options.seed, index))
         self._state = replace(
             self._state,
             in_training=len(self._jobs),
@@ -190,7 +191,7 @@ class _Search:
         finished = self._end(job, report.result)
         self._state = _progress(self._study, self._trials(), self._options)
         self._state = replace(self._state, in_training=len(self._jobs))
-        yield replace(self._state, finished=trial_record(finished))
+        yield replace(self._state, finished=trial_record(finished, self._study.user_attrs["split"]))
 
     def _judge(self, job: _Job, report: Report) -> None:
         """Notes the scores of an epoch, and decides whether the trial goes on."""
@@ -277,5 +278,5 @@ def _progress(study: optuna.Study, trials: list[FrozenTrial], options: SearchOpt
         pruned=outcomes["pruned"] + outcomes["diverged"],
         failed=outcomes["failed"],
         rejected=outcomes["duplicate"] + outcomes["too_large"],
-        best=trial_record(best) if best is not None else None,
+        best=trial_record(best, study.user_attrs["split"]) if best is not None else None,
     )

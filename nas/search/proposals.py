@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import NasError
 from nas.search.options import SamplerName, SearchOptions
+from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
 from nas.study import UNCOUNTED, set_attributes
@@ -29,7 +30,9 @@ GRID_POINTS_LOOKED_AT = 100_000
 
 def make_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) -> BaseSampler:
     """A sampler for the one proposal of this index."""
-    own_seed = derive_seed(seed, index)
+    own_seed = derive_seed("proposal", seed, index)
+    # What the sampler leaves to chance must not repeat its own draws.
+    independent = RandomSampler(seed=derive_seed("independent proposal", seed, index))
     match name:
         case "tpe":
             # Grouped, because conditional parameters otherwise fall back to independent ones.
@@ -38,8 +41,8 @@ def make_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) 
             # One sequence for the whole study: its position is kept in the database.
             return QMCSampler(
                 scramble=True,
-                seed=derive_seed(seed),
-                independent_sampler=RandomSampler(seed=own_seed),
+                seed=derive_seed("qmc sequence", seed),
+                independent_sampler=independent,
                 warn_asynchronous_seeding=False,
                 warn_independent_sampling=False,
             )
@@ -47,7 +50,7 @@ def make_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) 
             return CmaEsSampler(
                 n_startup_trials=startup_trials,
                 seed=own_seed,
-                independent_sampler=RandomSampler(seed=own_seed),
+                independent_sampler=independent,
                 warn_independent_sampling=False,
             )
         case "gp":
@@ -60,16 +63,11 @@ def make_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) 
             return GPSampler(
                 n_startup_trials=startup_trials,
                 seed=own_seed,
-                independent_sampler=RandomSampler(seed=own_seed),
+                independent_sampler=independent,
                 warn_independent_sampling=False,
             )
         case "random" | "grid":
             return RandomSampler(seed=own_seed)
-
-
-def derive_seed(*numbers: int) -> int:
-    """A seed from several numbers, so that streams do not overlap."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 class Proposer:
@@ -102,7 +100,9 @@ class Proposer:
         attempt = 0
         while True:
             if not use_sampler:
-                params = self._acceptable_params(seen, derive_seed(options.seed, index, attempt))
+                params = self._acceptable_params(
+                    seen, derive_seed("unseen network", options.seed, index, attempt)
+                )
                 if params is None:
                     return None
                 study.enqueue_trial(params)
@@ -141,7 +141,7 @@ class Proposer:
 
         is_grid = self._options.sampler == "grid"
         for draw in range(DRAWS_FOR_AN_UNSEEN_NETWORK):
-            seed_of_draw = f"{seed} {draw}"
+            seed_of_draw = derive_seed("draw", seed, draw)
             suggester = GridWalk(seed=seed_of_draw) if is_grid else RandomSuggester(seed_of_draw)
             if acceptable(suggester):
                 return suggester.params
@@ -156,7 +156,8 @@ class Proposer:
                 left.append(params)
         if not left:
             return None
-        return left[np.random.default_rng(seed).integers(len(left))]
+        generator = np.random.default_rng(derive_seed("grid point", seed))
+        return left[generator.integers(len(left))]
 
 
 def free_index(trials: list[FrozenTrial]) -> int:

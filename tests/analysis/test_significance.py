@@ -15,13 +15,13 @@ from nas.analysis.significance import (
     describe,
     holm,
     rope_width,
-    rows_ratio,
 )
 from nas.data import SplitOptions
 from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.spec import TrialSpec
 from nas.study import study_record
+from nas.uncertainty import rows_ratio
 
 A = [0.91, 0.93, 0.90, 0.95, 0.92]
 B = [0.90, 0.90, 0.91, 0.92, 0.90]
@@ -74,11 +74,6 @@ def test_holm_as_in_rs_p_adjust() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-def test_rows_of_folds_and_of_single_splits() -> None:
-    assert rows_ratio({"folds": 5}) == 0.25
-    assert rows_ratio({"folds": 1, "val_size": 0.2}) == pytest.approx(0.25)
 
 
 def by_depth(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:

@@ -28,7 +28,9 @@ def test_best_as_json(nas) -> None:
     values = [t["value"] for t in trials if t["outcome"] == "complete"]
     assert best["value"] == max(values)
     assert best["value"] == pytest.approx(np.mean(best["fold_values"]))
-    assert best["stderr"] == pytest.approx(np.std(best["fold_values"], ddof=1) / 3**0.5)
+    assert best["stderr"] == pytest.approx(
+        np.std(best["fold_values"], ddof=1) * (1 / 3 + 1 / 2) ** 0.5
+    )
     assert len(best["fold_values"]) == 3
     low, high = best["test_interval"]
     assert low <= best["test_value"] <= high

@@ -279,6 +279,8 @@ def reference_loss(spec: TrialSpec) -> Any:
             return lambda y, outputs: spec.problem.n_outputs * mean(y, outputs)
         case "absolute", _:
             return keras.losses.MeanAbsoluteError()
+        case "huber", _:
+            return keras.losses.Huber()
         case _, "multiclass":
             return keras.losses.CategoricalCrossentropy(from_logits=True, **smoothing)
         case _, "binary":
@@ -410,6 +412,69 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+# Networks that start from constants: units are 0, or alike, and activations and losses stand at
+# their kinks and ties.
+CONSTANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "relu": ("multiclass", {"activation": "relu", "initializer": "constant(0)"}),
+    "relu_batch": (
+        "binary",
+        {
+            "activation": "relu",
+            "initializer": "constant(0)",
+            "bias_initializer": "constant(0.5)",
+            "normalization": "batch",
+        },
+    ),
+    "leaky_relu_tied_logits": (
+        "multiclass",
+        {
+            **SGD,
+            "activation": "leaky_relu",
+            "initializer": "constant(0)",
+            "bias_initializer": "zeros",
+            "output_initializer": "constant(0.3)",
+        },
+    ),
+    "selu_logit_of_0": (
+        "binary",
+        {**SGD, "activation": "selu", "initializer": "constant(0)", "output_initializer": "same"},
+    ),
+    "elu_logistic_logits_of_0": (
+        "multiclass",
+        {"activation": "elu", "output_initializer": "constant(0)", "loss": "logistic"},
+    ),
+    "softplus_biases": (
+        "binary",
+        {
+            "activation": "softplus",
+            "initializer": "constant(-0.01)",
+            "bias_initializer": "constant(0.5)",
+            "output_initializer": "same",
+        },
+    ),
+    "gelu_residual_huber": (
+        "regression",
+        {
+            **SGD,
+            "units": (6, 6),
+            "activation": "gelu",
+            "residual": True,
+            "initializer": "constant(0.05)",
+            "loss": "huber",
+        },
+    ),
+    "relu_layer_absolute": (
+        "regression",
+        {
+            **SGD,
+            "activation": "relu",
+            "normalization": "layer",
+            "initializer": "constant(0.1)",
+            "loss": "absolute",
+        },
+    ),
+}
+
 CONVOLUTIONS: dict[str, dict[str, Any]] = {
     "poolings_l2": {
         "convolutions": ("4c3", "mp2", "5c3s2", "ap2"),
@@ -423,6 +488,14 @@ CONVOLUTIONS: dict[str, dict[str, Any]] = {
         "convolutions": ("3c3", "5r3s2", "4r3", "gap"),
         "units": (),
         "normalization": "batch",
+    },
+    "equal_maxima_of_constants": {
+        "convolutions": ("3c3", "mp2"),
+        "units": (4,),
+        "activation": "relu",
+        "initializer": "constant(0.05)",
+        "output_initializer": "constant(0.1)",
+        "bias_initializer": "constant(0.01)",
     },
 }
 AUGMENTED = {"shift": 0.2, "rotation": 15.0, "zoom": 0.1, "flip": "horizontal"}
@@ -579,6 +652,30 @@ class EngineContract:
         np.testing.assert_allclose(
             [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
         )
+
+    @pytest.mark.parametrize("case", CONSTANTS)
+    def test_agrees_with_fit_from_constants(self, case: str) -> None:
+        task, changes = CONSTANTS[case]
+        spec = make_spec(task, **changes, epochs=3)
+        fold = without_val(folds_of(task)[0])
+        cohort = self.start([fold], [spec], [11])
+        initial = cohort.weights(0, 0)
+        assert_same_weights(initial, initial_weights(spec, lane_seed(11, 0)), 0.0)
+        trained = train(cohort)
+        weights, losses = keras_fit(spec, fold, lane_seed(11, 0), initial)
+        assert any(np.linalg.norm(a - b) > 1e-3 for a, b in zip(weights, initial, strict=True))
+        assert_same_weights(trained.weights[0][0], weights, 1e-4)
+        np.testing.assert_allclose(
+            [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
+        )
+
+    def test_a_norm_that_overflows_diverges_with_clipping_too(self) -> None:
+        fold = folds_of("regression")[0]
+        huge = replace(fold, x_train=fold.x_train * np.float32(1e22))
+        spec = make_spec("regression", units=(), loss="absolute", clip_norm=1.0, epochs=3)
+        trained = train(self.start([huge], [spec], [1]))
+        weights = trained.weights[0][0]
+        assert np.isnan(weights[0]).all(), "Keras scales such a gradient by NaN"
 
     def test_every_fold_agrees_with_fit(self) -> None:
         spec = make_spec("regression", epochs=4, schedule="cosine", warmup=0.2, momentum=0.6, **SGD)

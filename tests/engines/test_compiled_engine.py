@@ -1,8 +1,10 @@
 """The compiled engine: the contract, and what is its own."""
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,11 +23,11 @@ from contract import (  # noqa: E402
 from nas.engines import compiled_engine, program  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine, program_shape, width_class  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
-from nas.engines.program import compile_epoch  # noqa: E402
+from nas.engines.program import ACTIVATIONS, compile_epoch  # noqa: E402
 from nas.engines.update_rule import coefficients  # noqa: E402
 from nas.metrics import METRICS  # noqa: E402
 from nas.models.training import make_loss  # noqa: E402
-from nas.space.vocabulary import OPTIMIZERS  # noqa: E402
+from nas.space.vocabulary import OPTIMIZERS, WORDS  # noqa: E402
 from nas.spec import TrialSpec  # noqa: E402
 
 
@@ -191,6 +193,77 @@ def test_losses_of_rows_are_keras_own(task: Any, loss: str) -> None:
     for lane in range(2):
         expected = make_loss(spec.problem, spec.training)(y[lane], outputs[lane])
         np.testing.assert_allclose(np.mean(found[lane]), expected, rtol=1e-5)
+
+
+# Zeros, numbers that round away, kinks, and numbers whose squares, exponentials or sums overflow.
+SIZES = (0.0, 1e-30, 1e-10, 1e-4, 0.3, 1.0, 2.0, 9.0, 88.0, 100.0, 1e4, 1e10, 1e20, 1e30, 3e38)
+NUMBERS = np.array([sign * size for size in (*SIZES, np.inf) for sign in (1, -1)], np.float32)
+
+
+def with_slope(function: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return y, tape.gradient(y, x)
+
+
+@pytest.mark.parametrize("name", WORDS["activation"].choices)
+def test_activations_and_their_slopes_are_keras_own(name: str) -> None:
+    coefficients = tf.constant(np.array(ACTIVATIONS[name], np.float32))
+
+    @tf.function(jit_compile=True, autograph=False)
+    def compiled(z: Any) -> Any:
+        if name == "softplus":  # which has a program of its own
+            return with_slope(tf.nn.softplus, z)
+        activation = program.Activation(*tf.unstack(coefficients))
+        return with_slope(lambda z: program._activate(z, activation), z)
+
+    found = compiled(tf.constant(NUMBERS))
+    expected = with_slope(keras.activations.get(name), tf.constant(NUMBERS))
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def rows_of(task: str) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and outputs at every kink, tie and size, (1, n, n_outputs)."""
+    finite = NUMBERS[np.abs(NUMBERS) <= 1e30]  # Keras's own Huber overflows beyond that
+    if task == "multiclass":
+        ties = np.array([*product(finite[::3], (0.0, 1.0, -1e30), (0.0, 1.0, 1e30)), (2, 2, 2)])
+        truths = [*np.eye(3), np.full(3, 1 / 3)]
+    else:
+        kinks = [1.5, -1.5, -3.5]  # where the error from the targets below is exactly 1
+        ties, truths = np.array([*finite, *kinks])[:, None], np.array([[0.0], [1.0], [-2.5]])
+        if task == "binary":
+            truths = np.array([[0.0], [1.0], [0.1]])
+    y = np.repeat(truths, len(ties), axis=0).astype(np.float32)
+    return y[None], np.tile(ties, (len(truths), 1)).astype(np.float32)[None]
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [
+        ("multiclass", "cross_entropy"),
+        ("multiclass", "logistic"),
+        ("binary", "cross_entropy"),
+        ("regression", "squared"),
+        ("regression", "absolute"),
+        ("regression", "huber"),
+    ],
+)
+def test_losses_and_their_slopes_are_keras_own(task: Any, loss: Any) -> None:
+    y, outputs = rows_of(task)
+    spec = make_spec(task, loss=loss)
+    theirs = make_loss(spec.problem, spec.training)
+    theirs.reduction = None
+
+    @tf.function(jit_compile=True, autograph=False)
+    def compiled(outputs: Any) -> Any:
+        return with_slope(lambda o: program._row_losses(spec.loss, y, o), outputs)
+
+    found = compiled(tf.constant(outputs))
+    expected = with_slope(lambda o: theirs(y[0], o), tf.constant(outputs[0]))
+    for mine, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine[0], other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -50,7 +50,9 @@ def test_reaches_the_number_of_trials_and_keeps_all_of_each(tmp_path: Path) -> N
         assert trial.spec is not None and trial.n_weights == trial.spec.n_weights
         assert trial.train_value == pytest.approx(trial.value + 0.01)
         assert (trial.engine, trial.seconds, trial.reason) == ("fake", 0.1, "")
-        assert trial.stderr == pytest.approx(np.std(trial.fold_values, ddof=1) / 3**0.5)
+        assert trial.stderr == pytest.approx(
+            np.std(trial.fold_values, ddof=1) * (1 / 3 + 1 / 2) ** 0.5
+        )
 
 
 def test_the_objective_is_the_last_epoch_not_the_best(tmp_path: Path) -> None:
