@@ -10,12 +10,13 @@ import json
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from nas import owner
 from nas.optuna_tables import (
@@ -32,6 +33,32 @@ from nas.study import UNCOUNTED
 from nas.write_behind import WriteBehind
 
 LOOK_AGAIN = 1.0  # seconds after which a full study is asked whether a place came back
+
+
+# Trials, each with its attributes in as many rows; built once, which takes longer than to run it.
+_WHAT_MAY_BE_NEW = (
+    select(
+        TRIALS.c.trial_id,
+        TRIALS.c.number,
+        TRIALS.c.state,
+        USER_ATTRS.c.key,
+        USER_ATTRS.c.value_json,
+    )
+    .join_from(
+        TRIALS,
+        USER_ATTRS,
+        (USER_ATTRS.c.trial_id == TRIALS.c.trial_id)
+        & USER_ATTRS.c.key.in_(("index", "outcome", "retry_of", "spec")),
+        isouter=True,
+    )
+    .where(
+        TRIALS.c.study_id == bindparam("study"),
+        or_(
+            TRIALS.c.trial_id > bindparam("newest"),
+            TRIALS.c.trial_id.in_(bindparam("unfinished", expanding=True)),
+        ),
+    )
+)
 
 
 class NoPlaceError(Exception):
@@ -96,6 +123,11 @@ class Claims:
     def networks(self) -> dict[str, int]:
         """The networks that are taken, as text (`key_of`), with the number of their trial."""
         return self._networks
+
+    @property
+    def training(self) -> bool:
+        """Whether a trial is in training, here or elsewhere."""
+        return any(trial.state == TrialState.RUNNING for trial in self._trials.values())
 
     def is_full(self, places: int) -> bool:
         """Whether so many trials are done or in training; asks again where it was so a second ago.
@@ -235,20 +267,13 @@ class Claims:
     def _read(self, connection: Connection) -> None:
         """Reads trials that are new, and those that may have changed: the unfinished ones."""
         unfinished = [i for i, trial in self._trials.items() if not trial.state.is_finished()]
-        these = (TRIALS.c.study_id == self._key.study_id) & or_(
-            TRIALS.c.trial_id > self._newest, TRIALS.c.trial_id.in_(unfinished)
-        )
-        columns = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state)
-        rows = connection.execute(select(*columns).where(these)).all()
-        if rows:
-            attributes: dict[int, dict[str, Any]] = {row.trial_id: {} for row in rows}
-            of_interest = USER_ATTRS.c.key.in_(("index", "outcome", "retry_of", "spec"))
-            found = select(USER_ATTRS.c.trial_id, USER_ATTRS.c.key, USER_ATTRS.c.value_json)
-            found = found.join(TRIALS, TRIALS.c.trial_id == USER_ATTRS.c.trial_id)
-            for trial_id, name, text in connection.execute(found.where(these, of_interest)):
-                attributes[trial_id][name] = json.loads(text)
-            for row in rows:
-                self._trials[row.trial_id] = _taken(row.number, row.state, attributes[row.trial_id])
+        these = {"study": self._key.study_id, "newest": self._newest, "unfinished": unfinished}
+        attributes: dict[tuple[int, int, TrialState], dict[str, str]] = {}
+        for trial_id, number, state, name, text in connection.execute(_WHAT_MAY_BE_NEW, these):
+            attributes.setdefault((trial_id, number, state), {})[name] = text
+        if attributes:
+            for (trial_id, number, state), texts in attributes.items():
+                self._trials[trial_id] = _taken(number, state, texts)
             self._newest = max(self._trials)
             self._sum_up()
         self._read_at = time.monotonic()
@@ -266,13 +291,20 @@ class _TwinError(Exception):
         self.number = number
 
 
-def _taken(number: int, state: TrialState, attributes: dict[str, Any]) -> _Taken:
-    index = attributes.get("index", number)
+def _taken(number: int, state: TrialState, attributes: dict[str, str]) -> _Taken:
+    """From the attributes of a trial as JSON."""
+    index = json.loads(attributes.get("index", str(number)))
     if state == TrialState.WAITING:
-        index = attributes.get("retry_of", {}).get("index")
-    spec = attributes.get("spec")
-    key = None if spec is None else key_of(spec)
-    return _Taken(number, state, index, key, attributes.get("outcome") not in UNCOUNTED)
+        index = json.loads(attributes.get("retry_of", "{}")).get("index")
+    key = _key_of_json(attributes["spec"]) if "spec" in attributes else None
+    return _Taken(
+        number, state, index, key, json.loads(attributes.get("outcome", "null")) not in UNCOUNTED
+    )
+
+
+@lru_cache(maxsize=256)  # trials in training are read again and again
+def _key_of_json(spec: str) -> str:
+    return key_of(json.loads(spec))
 
 
 def key_of(spec: TrialSpec | dict[str, Any]) -> str:

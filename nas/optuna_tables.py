@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Engine,
     Select,
     Table,
+    Update,
     delete,
     exists,
     insert,
@@ -112,9 +114,14 @@ def hold_study(connection: Connection, key: StudyKey) -> None:
     Raises:
         NasError: When it was deleted.
     """
-    this = update(STUDIES).where(STUDIES.c.study_id == key.study_id, key.is_there())
-    if connection.execute(this.values(study_name=STUDIES.c.study_name)).rowcount != 1:
+    if connection.execute(_hold_statement(key)).rowcount != 1:
         raise key.gone()
+
+
+@lru_cache  # to build it takes longer than to run it
+def _hold_statement(key: StudyKey) -> Update:
+    this = update(STUDIES).where(STUDIES.c.study_id == key.study_id, key.is_there())
+    return this.values(study_name=STUDIES.c.study_name)
 
 
 def insert_trial(

@@ -1,5 +1,6 @@
 """What a search that was killed or stopped left behind."""
 
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -25,14 +26,18 @@ def sweep(study: optuna.Study, storage: RDBStorage) -> None:
     """Ends the trials of processes that are gone, and queues what was interrupted once more.
 
     In one transaction that holds the study, so that several searches may do it at once.
+
+    Args:
+        study: The study, on a storage that reads what is unfinished each time.
+        storage: Its database.
     """
     with transaction(storage.engine) as connection:
         if not hold(connection, study._study_id):
             return
-        trials = storage.get_all_trials(study._study_id, deepcopy=True)
-        for trial in trials:
+        trials = study.get_trials(deepcopy=False)
+        for place, trial in enumerate(trials):
             if trial.state == TrialState.RUNNING and not is_alive(trial):
-                _end(connection, trial)
+                trials[place] = _end(connection, trial)
         retried = {t.user_attrs["retry_of"]["trial"] for t in trials if "retry_of" in t.user_attrs}
         number = len(trials)
         for trial in trials:
@@ -45,15 +50,17 @@ def sweep(study: optuna.Study, storage: RDBStorage) -> None:
                 number += 1
 
 
-def _end(connection: Connection, trial: FrozenTrial) -> None:
+def _end(connection: Connection, trial: FrozenTrial) -> FrozenTrial:
     twice = "killed" in trial.user_attrs.get("retry_of", {})
     outcome: Outcome = "failed" if twice else "interrupted"
     reason = "the process ended while it trained" + (", for the second time" * twice)
     attributes = {"outcome": outcome, "reason": reason, "killed": True}
     set_attributes(connection, USER_ATTRS, trial._trial_id, attributes, trial.user_attrs)
-    trial.user_attrs |= attributes
     ended = {"state": TrialState.FAIL, "datetime_complete": utc(datetime.now())}
     connection.execute(update(TRIALS).where(TRIALS.c.trial_id == trial._trial_id).values(ended))
+    trial = copy(trial)
+    trial.user_attrs = {**trial.user_attrs, **attributes}
+    return trial
 
 
 def _is_to_be_retried(trial: FrozenTrial) -> bool:

@@ -152,8 +152,11 @@ class _Search:
 
     def _place_came_back(self) -> bool:
         """Whether another search that was killed or stopped left places, in the very end."""
-        sweep(self._study, self._live.database)
         self._claims.refresh()
+        if self._claims.training:
+            name, database = self._study.study_name, self._live.database
+            sweep(optuna.load_study(study_name=name, storage=database), database)
+            self._claims.refresh()
         return not self._claims.is_full(self._options.n_trials)
 
     def _begin(self) -> Iterator[Progress]:
