@@ -36,9 +36,13 @@ def is_alive(trial: FrozenTrial) -> bool:
 
 
 def _start_of(pid: int) -> str:
-    """When a process started, where the system tells; guards against a reused process id."""
+    """When a process started, where the system tells; guards against a reused process id.
+
+    Empty for one that has ended, though whoever started it has not asked yet how: it keeps its id.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return stat.rpartition(")")[2].split()[19]
     except OSError:
         return ""
+    state, *others = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else others[18]
