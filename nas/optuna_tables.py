@@ -46,6 +46,8 @@ HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
 OF_A_STUDY = (STUDY_USER_ATTRS, STUDY_SYSTEM_ATTRS, STUDY_DIRECTIONS)
 OF_A_TRIAL = (PARAMS, USER_ATTRS, SYSTEM_ATTRS, REPORTS, VALUES, HEARTBEATS)
 
+NOT_FOUND_MSG = models.NOT_FOUND_MSG  # of the KeyError that Optuna raises for what was deleted
+
 IDENTITY = "identity"  # the study's attribute that no other study ever has
 
 

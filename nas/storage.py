@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 
 from nas import DEFAULT_STORAGE
 from nas.errors import NasError, did_you_mean, first_line
+from nas.optuna_tables import NOT_FOUND_MSG
 
 LOCK_TIMEOUT = 20.0  # seconds to wait for another process's write
 
@@ -43,6 +44,10 @@ def storage_errors(url: str) -> Iterator[None]:
         raise NasError(
             redacted(url), f"cannot be used ({first_line(cause, 160)})", "a study database", fix
         ) from error
+    except KeyError as error:
+        if error.args != (NOT_FOUND_MSG,):
+            raise
+        raise NasError(redacted(url), "the study was deleted while it was in use") from error
     except ImportError as error:
         cause = error.__context__ if isinstance(error.__context__, ImportError) else error
         raise NasError(

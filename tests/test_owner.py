@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 
 import optuna
@@ -23,20 +25,17 @@ def test_this_process_is_alive() -> None:
 
 
 def test_a_process_that_ended_is_not_alive_even_before_it_was_waited_for() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from nas import owner; print(owner.this_process())"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    theirs = eval(process.stdout.read())  # ends with the process
-    if theirs["start"] == "":
-        pytest.skip("the system does not tell")
-    assert theirs["pid"] == process.pid
-    end = datetime.now() + timedelta(seconds=10)
-    while owner.is_alive(trial_of(theirs)):
-        assert datetime.now() < end
-    process.wait()
+    script = "import json; from nas import owner; print(json.dumps(owner.this_process()))"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        theirs = json.load(process.stdout)
+        assert theirs["pid"] == process.pid
+        if theirs["start"] == "":
+            pytest.skip("the system does not tell")
+        end = time.monotonic() + 10
+        while owner.is_alive(trial_of(theirs)):
+            assert time.monotonic() < end
+        assert process.returncode is None
     assert not owner.is_alive(trial_of(theirs))
 
 

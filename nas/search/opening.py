@@ -93,14 +93,11 @@ def open_study(
             # Those of a deleted study whose id this one was given.
             _drop(storage, trials_of(study._study_id))
         if not described:
-            _identify(study, storage)
             study.set_metric_names([metric.name])
             # The version comes last: with it the description is whole.
             for key in sorted(settings, key=lambda key: key == "nas_version"):
                 study.set_user_attr(key, settings[key])
         _check_same(study, settings)
-        if IDENTITY not in study.user_attrs:  # made by an older nas
-            _identify(study, storage)
         study.set_user_attr("searched_at", datetime.now(UTC).isoformat())
         sweep(study, storage)
     return study
@@ -115,18 +112,21 @@ def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[LiveStudy]:
     """
     with storage_errors(url):
         opened = optuna.load_study(study_name=name, storage=storage)
-        key = StudyKey(opened._study_id, name, opened.user_attrs[IDENTITY])
+        key = StudyKey(opened._study_id, name, _identity(opened._study_id, storage))
         with WriteBehind(storage, key) as live:
             study = optuna.load_study(study_name=name, storage=live)
             yield LiveStudy(study, Claims(study, live, storage, key), storage)
 
 
-def _identify(study: optuna.Study, storage: RDBStorage) -> None:
-    """Gives the study its identity, unless another search has just done so."""
+def _identity(study_id: int, storage: RDBStorage) -> str:
+    """What no other study has; made by the first search."""
     with transaction(storage.engine) as connection:
-        hold(connection, study._study_id)
-        if IDENTITY not in storage.get_study_user_attrs(study._study_id):
-            set_study_attribute(connection, study._study_id, IDENTITY, uuid.uuid4().hex)
+        hold(connection, study_id)
+        attributes = storage.get_study_user_attrs(study_id)
+        if IDENTITY not in attributes:
+            attributes[IDENTITY] = uuid.uuid4().hex
+            set_study_attribute(connection, study_id, IDENTITY, attributes[IDENTITY])
+    return str(attributes[IDENTITY])
 
 
 def _drop(storage: RDBStorage, trial_ids: Select[Any]) -> None:
