@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 
 from nas import DEFAULT_STORAGE
 from nas.errors import NasError, did_you_mean, first_line
+from nas.optuna_tables import NOT_FOUND_MSG
 
 LOCK_TIMEOUT = 20.0  # seconds to wait for another process's write
 
@@ -43,6 +44,10 @@ def storage_errors(url: str) -> Iterator[None]:
         raise NasError(
             redacted(url), f"cannot be used ({first_line(cause, 160)})", "a study database", fix
         ) from error
+    except KeyError as error:
+        if error.args != (NOT_FOUND_MSG,):
+            raise
+        raise NasError(redacted(url), "the study was deleted while it was in use") from error
     except ImportError as error:
         cause = error.__context__ if isinstance(error.__context__, ImportError) else error
         raise NasError(
@@ -92,6 +97,8 @@ def open_storage(url: str, *, create: bool = False) -> RDBStorage:
         if url.startswith("sqlite"):
             sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
             storage.engine.dispose()  # connections made before the listener lack its settings
+        if path is not None:
+            _watch(storage.engine, path)
     # The last connection that closes moves the write-ahead log into the database file.
     atexit.register(_close, storage)
     return storage
@@ -129,6 +136,28 @@ def _connect(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
                 raise
             time.sleep(pause)
     return RDBStorage(url, engine_kwargs=engine_kwargs)
+
+
+def _watch(engine: sqlalchemy.Engine, path: Path) -> None:
+    """Has each transaction fail once the path is no longer the file that was opened.
+
+    An open file goes on taking writes after somebody has deleted it, and they are lost with it.
+    """
+    opened = path.stat()
+
+    def check(_connection: sqlalchemy.Connection) -> None:
+        try:
+            now = path.stat()
+        except OSError:
+            now = None
+        if now is None or (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
+            raise NasError(
+                str(path),
+                f"was {'deleted or moved' if now is None else 'replaced'} while it was in use",
+                fix="Put it back, or repeat the command to begin anew.",
+            )
+
+    sqlalchemy.event.listen(engine, "begin", check)
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:

@@ -9,9 +9,12 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import OUT_OF_MEMORY, NasError
+from nas.optuna_tables import delete_study_rows, hold, transaction
+from nas.owner import is_alive
 from nas.spec import Curves, Examination, TrialSpec
 from nas.storage import open_optuna_study, open_storage, storage_errors
 from nas.uncertainty import rows_ratio, standard_error
+from nas.wording import counted
 
 Direction = Literal["maximize", "minimize"]
 
@@ -160,6 +163,8 @@ def trial_record(trial: FrozenTrial, split: Mapping[str, Any]) -> TrialRecord:
     outcome: Outcome = attributes.get("outcome") or (
         "complete" if trial.state == TrialState.COMPLETE else "running"
     )
+    if trial.state == TrialState.RUNNING:
+        outcome = "running"  # though one that will not count may say so already
     if trial.state in (TrialState.FAIL, TrialState.PRUNED) and "outcome" not in attributes:
         outcome = "failed" if trial.state == TrialState.FAIL else "pruned"
     # A diverged fold has no score, which the database keeps as null.
@@ -221,9 +226,29 @@ def load_study(name: str | None, url: str) -> StudyRecord:
         return study_record(open_optuna_study(storage, name, url))
 
 
-def delete_study(name: str, url: str) -> None:
-    """Removes a study and its trials from the database."""
+def delete_study(name: str, url: str, *, force: bool = False) -> None:
+    """Removes a study and its trials from the database.
+
+    Args:
+        name: Its name.
+        url: Its database.
+        force: Whether to do it even while it is searched; the search ends with an error then.
+
+    Raises:
+        NasError: When there is no such study, or it is being searched.
+    """
     storage = open_storage(url)
-    study = open_optuna_study(storage, name, url)
-    with storage_errors(url):
-        optuna.delete_study(study_name=study.study_name, storage=storage)
+    study_id = open_optuna_study(storage, name, url)._study_id
+    with storage_errors(url), transaction(storage.engine) as connection:
+        hold(connection, study_id)  # no trial is begun from here on
+        running = storage.get_all_trials(study_id, states=(TrialState.RUNNING,))
+        living = [trial for trial in running if is_alive(trial)]
+        if living and not force:
+            owners = (trial.user_attrs.get("owner", {}) for trial in living)
+            who = {f"process {o['pid']} on {o['host']}" if o else "a process" for o in owners}
+            raise NasError(
+                f"study '{name}'",
+                f"has {counted(len(living), 'trial')} in training, in " + ", ".join(sorted(who)),
+                fix="End that first (Ctrl-C), or add --force.",
+            )
+        delete_study_rows(connection, study_id)

@@ -10,14 +10,13 @@ import json
 import math
 import threading
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 
-import sqlalchemy
 from optuna.distributions import (
     BaseDistribution,
     check_distribution_compatibility,
@@ -29,26 +28,31 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+
+from nas.optuna_tables import (
+    PARAMS,
+    REPORTS,
+    SYSTEM_ATTRS,
+    TRIALS,
+    USER_ATTRS,
+    VALUES,
+    StudyKey,
+    set_attributes,
+    transaction,
+    utc,
+)
 
 INTERVAL = 1.0  # seconds between two writes, and between two looks at other processes' trials
 SOON = 0.15  # until all but reports is written: a killed search is resumed from it
 
-_STUDIES: Table = models.StudyModel.__table__
-_TRIALS: Table = models.TrialModel.__table__
-_PARAMS: Table = models.TrialParamModel.__table__
-_USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
-_SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
-_REPORTS: Table = models.TrialIntermediateValueModel.__table__
-_VALUES: Table = models.TrialValueModel.__table__
-
 # The column that is unique within a trial.
 _KEY_COLUMNS = {
-    _PARAMS: "param_name",
-    _USER_ATTRS: "key",
-    _SYSTEM_ATTRS: "key",
-    _REPORTS: "step",
-    _VALUES: "objective",
+    PARAMS: "param_name",
+    USER_ATTRS: "key",
+    SYSTEM_ATTRS: "key",
+    REPORTS: "step",
+    VALUES: "objective",
 }
 
 _Key = tuple[Table, str | int]
@@ -94,7 +98,8 @@ class _Batch:
 class WriteBehind(BaseStorage):
     """An Optuna storage around an `RDBStorage`, for the process that runs a search.
 
-    Trials are created in, and taken over from, the database at once, since processes share them.
+    Trials are created in, and taken over from, the database at once, since processes share them
+    (`nas.claims` does it for a search).
     What this process then makes of its trials is readable here at once, and in the database
     within about a second; the end of a trial never comes there before the rest of it. Trials of
     other processes are as they were at most a second ago.
@@ -104,15 +109,13 @@ class WriteBehind(BaseStorage):
 
     Args:
         database: Any that several threads may connect to.
-        trial_attributes: User attributes that each trial has from the moment on in which this
-            process makes it or takes it over, such as who trains it.
+        study: The study that is searched; for no other anything is written then, not even for one
+            that has the id of this one since this one was deleted.
     """
 
-    def __init__(
-        self, database: RDBStorage, trial_attributes: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, database: RDBStorage, study: StudyKey | None = None) -> None:
         self._database = database
-        self._trial_attributes = dict(trial_attributes or {})
+        self._study = study
         self._studies: dict[int, _Study] = {}
         self._directions: dict[int, list[StudyDirection]] = {}
         self._places: dict[int, tuple[_Study, int]] = {}  # of each trial: study and position
@@ -145,6 +148,16 @@ class WriteBehind(BaseStorage):
         """
         self._check()
         self._write()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction of the caller's own, which those of the thread do not wait beside.
+
+        Raises:
+            StorageInternalError: When the database refuses, or has refused the thread.
+        """
+        with self._changing(), transaction(self._database.engine) as connection:
+            yield connection
 
     def close(self) -> None:
         """Writes everything to the database, and ends the thread.
@@ -214,65 +227,29 @@ class WriteBehind(BaseStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         with self._changing():
-            if template_trial is None:
-                trial = self._create(study_id)
-            else:
-                trial = self._database._create_new_trial(study_id, template_trial)
-            trial_id = trial._trial_id
+            trial_id = self._database.create_new_trial(study_id, template_trial)
             with self._lock:
-                study = self._studies.setdefault(study_id, _Study())
                 if trial_id not in self._places:
-                    # Its number tells whether others made trials in between. A template is read
-                    # back, since the database does not keep, for example, tuples as they are.
-                    if trial.number == len(study.trials) and template_trial is None:
-                        self._keep(study, trial)
-                    else:
-                        self._read(study_id, study)
-                if trial.state == TrialState.RUNNING:
+                    self._read(study_id, self._studies.setdefault(study_id, _Study()))
+                if self._trial(trial_id).state == TrialState.RUNNING:
                     self._take(trial_id)
         return trial_id
 
-    def _create(self, study_id: int) -> FrozenTrial:
-        """Does what Optuna does, in a third of its time."""
-        now = datetime.now()
-        row = {"study_id": study_id, "state": TrialState.RUNNING, "datetime_start": _utc(now)}
-        study = select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == study_id)
-        with self._transaction() as connection:
-            # The locked study keeps others from counting before this one is counted.
-            if connection.execute(study.with_for_update()).scalar() is None:
-                raise KeyError(f"no study with the id {study_id}")
-            key = connection.execute(insert(_TRIALS).values(row)).inserted_primary_key
-            assert key is not None  # as after every insert of one row
-            trial_id: int = key[0]
-            before = (_TRIALS.c.study_id == study_id) & (_TRIALS.c.trial_id < trial_id)
-            count = select(func.count()).select_from(_TRIALS).where(before)
-            number = connection.execute(count).scalar_one()
-            this = update(_TRIALS).where(_TRIALS.c.trial_id == trial_id)
-            connection.execute(this.values(number=number))
-            self._write_attributes(connection, trial_id, {})
-        return FrozenTrial(
-            number=number,
-            state=TrialState.RUNNING,
-            value=None,
-            datetime_start=now,
-            datetime_complete=None,
-            params={},
-            distributions={},
-            user_attrs=dict(self._trial_attributes),
-            system_attrs={},
-            intermediate_values={},
-            trial_id=trial_id,
-        )
+    def adopt(self, study_id: int, trial: FrozenTrial) -> None:
+        """A trial that was just made, or taken over, in the database is in training here.
 
-    def _write_attributes(
-        self, connection: Connection, trial_id: int, present: Mapping[str, Any]
-    ) -> None:
-        rows: dict[_Key, _Row] = {
-            (_USER_ATTRS, key): {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            for key, value in self._trial_attributes.items()
-        }
-        replaced = {key for key in rows if key[1] in present}
-        _insert(connection, _Batch({trial_id: rows}), {trial_id: replaced}, {trial_id})
+        Args:
+            study_id: Its study's id.
+            trial: As it is in the database now.
+        """
+        with self._lock:
+            study = self._studies.setdefault(study_id, _Study())
+            # Its number tells whether others made trials in between.
+            if trial._trial_id in self._places or trial.number == len(study.trials):
+                self._keep(study, trial)
+            else:
+                self._read(study_id, study)
+            self._take(trial._trial_id)
 
     def set_trial_param(
         self,
@@ -292,7 +269,7 @@ class WriteBehind(BaseStorage):
                 trial.distributions = {**trial.distributions, param_name: distribution}
                 text = distribution_to_json(distribution)
                 row = {"param_value": float(param_value_internal), "distribution_json": text}
-                self._change(trial, _PARAMS, param_name, row, SOON)
+                self._change(trial, PARAMS, param_name, row, SOON)
                 return
         self._database.set_trial_param(trial_id, param_name, param_value_internal, distribution)
         self._reread(trial_id)
@@ -308,7 +285,7 @@ class WriteBehind(BaseStorage):
                 to_stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
                 stored, kind = to_stored(value)
                 row = {"intermediate_value": stored, "intermediate_value_type": kind}
-                self._change(trial, _REPORTS, step, row, INTERVAL)
+                self._change(trial, REPORTS, step, row, INTERVAL)
                 return
         self._database.set_trial_intermediate_value(trial_id, step, intermediate_value)
         self._reread(trial_id)
@@ -319,10 +296,36 @@ class WriteBehind(BaseStorage):
             trial = self._to_change(trial_id)
             if trial is not None:
                 trial.user_attrs = {**trial.user_attrs, key: json.loads(text)}
-                self._change(trial, _USER_ATTRS, key, {"value_json": text}, SOON)
+                self._change(trial, USER_ATTRS, key, {"value_json": text}, SOON)
                 return
         self._database.set_trial_user_attr(trial_id, key, value)
         self._reread(trial_id)
+
+    def set_new_user_attr_if(
+        self, trial_id: int, key: str, value: Any, allow: Callable[[Connection], None]
+    ) -> None:
+        """Writes an attribute, and all else that is to be written, unless a check raises.
+
+        Args:
+            trial_id: A trial in training here.
+            key: An attribute that it does not have.
+            value: Fit for JSON.
+            allow: Is called at the beginning of the transaction; what it raises is raised.
+        """
+        plain = json.loads(json.dumps(value))
+
+        def write(connection: Connection) -> None:
+            allow(connection)
+            set_attributes(connection, USER_ATTRS, trial_id, {key: plain})
+
+        with self._lock:
+            self._to_change(trial_id)  # raises unless it may be changed
+        self._write(write)
+        with self._lock:
+            trial = copy.copy(self._trial(trial_id))
+            trial.user_attrs = {**trial.user_attrs, key: plain}
+            self._set(trial)
+            self._own[trial_id].add((USER_ATTRS, key))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         text = json.dumps(value)
@@ -330,7 +333,7 @@ class WriteBehind(BaseStorage):
             trial = self._to_change(trial_id)
             if trial is not None:
                 trial.system_attrs = {**trial.system_attrs, key: json.loads(text)}
-                self._change(trial, _SYSTEM_ATTRS, key, {"value_json": text}, SOON)
+                self._change(trial, SYSTEM_ATTRS, key, {"value_json": text}, SOON)
                 return
         self._database.set_trial_system_attr(trial_id, key, value)
         self._reread(trial_id)
@@ -352,8 +355,8 @@ class WriteBehind(BaseStorage):
                     for objective, value in enumerate(trial.values):
                         stored, kind = models.TrialValueModel.value_to_stored_repr(value)
                         row = {"value": stored, "value_type": kind}
-                        self._change(trial, _VALUES, objective, row, SOON)
-                self._end(trial, {"state": state, "datetime_complete": _utc(now)})
+                        self._change(trial, VALUES, objective, row, SOON)
+                self._end(trial, {"state": state, "datetime_complete": utc(now)})
                 return True
         changed = self._database.set_trial_state_values(trial_id, state, values)
         self._reread(trial_id)
@@ -361,24 +364,11 @@ class WriteBehind(BaseStorage):
 
     def _take_over(self, trial_id: int) -> bool:
         with self._changing():
-            with self._lock:
-                trial = copy.copy(self._trial(trial_id))
-            self.check_trial_is_updatable(trial_id, trial.state)
-            trial.state, trial.datetime_start = TrialState.RUNNING, datetime.now()
-            # Conditional, as another process may do the same between any two statements.
-            taking = (
-                update(_TRIALS)
-                .where(_TRIALS.c.trial_id == trial_id, _TRIALS.c.state == TrialState.WAITING)
-                .values(state=trial.state, datetime_start=_utc(trial.datetime_start))
-            )
-            with self._transaction() as connection:
-                taken = connection.execute(taking).rowcount == 1
-                if taken:
-                    self._write_attributes(connection, trial_id, trial.user_attrs)
-                    trial.user_attrs = {**trial.user_attrs, **self._trial_attributes}
+            taken = self._database.set_trial_state_values(trial_id, TrialState.RUNNING)
+            trial = self._database.get_trial(trial_id)
             with self._lock:
                 if taken:
-                    self._set(trial)
+                    self._keep(self._place(trial_id)[0], trial)
                     self._take(trial_id)
                 elif trial_id not in self._own:
                     self._reread(trial_id)
@@ -423,7 +413,13 @@ class WriteBehind(BaseStorage):
     def _read(self, study_id: int, study: _Study) -> None:
         """Asks the database for trials that are new, and for those that may have changed."""
         read_at = time.monotonic()
-        for trial in self._database._get_trials(study_id, None, study.theirs, study.newest):
+        try:
+            trials = self._database._get_trials(study_id, None, study.theirs, study.newest)
+        except KeyError:
+            if self._study is None:
+                raise
+            raise self._study.gone() from None
+        for trial in trials:
             self._keep(study, trial)
         study.read_at = read_at
 
@@ -450,8 +446,8 @@ class WriteBehind(BaseStorage):
     def _place(self, trial_id: int) -> tuple[_Study, int]:
         place = self._places.get(trial_id)
         if place is None:
-            query = select(_TRIALS.c.study_id).where(_TRIALS.c.trial_id == trial_id)
-            with self._transaction() as connection:
+            query = select(TRIALS.c.study_id).where(TRIALS.c.trial_id == trial_id)
+            with transaction(self._database.engine) as connection:
                 study_id = connection.execute(query).scalar()
             if study_id is None:
                 raise KeyError(f"no trial with the id {trial_id}")
@@ -469,11 +465,11 @@ class WriteBehind(BaseStorage):
         trial = study.trials[position]
         study.theirs.discard(trial_id)
         self._own[trial_id] = {
-            *((_PARAMS, name) for name in trial.params),
-            *((_USER_ATTRS, key) for key in trial.user_attrs),
-            *((_SYSTEM_ATTRS, key) for key in trial.system_attrs),
-            *((_REPORTS, step) for step in trial.intermediate_values),
-            *((_VALUES, objective) for objective in range(len(trial.values or ()))),
+            *((PARAMS, name) for name in trial.params),
+            *((USER_ATTRS, key) for key in trial.user_attrs),
+            *((SYSTEM_ATTRS, key) for key in trial.system_attrs),
+            *((REPORTS, step) for step in trial.intermediate_values),
+            *((VALUES, objective) for objective in range(len(trial.values or ()))),
         }
 
     def _reread(self, trial_id: int) -> None:
@@ -543,15 +539,8 @@ class WriteBehind(BaseStorage):
         with self._writing:
             yield
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._database.engine.begin() as connection:
-                yield connection
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise StorageInternalError("the database refused") from error
-
-    def _write(self) -> None:
+    def _write(self, first: Callable[[Connection], None] | None = None) -> None:
+        """Writes all that is new, after what `first` writes in the same transaction."""
         with self._writing:
             with self._lock:
                 batch, self._batch = self._batch, _Batch()
@@ -561,11 +550,15 @@ class WriteBehind(BaseStorage):
                 for trial_id, rows in batch.rows.items():
                     self._own[trial_id] |= rows.keys()
             trial_ids = batch.rows.keys() | batch.ends.keys()
-            if not trial_ids:
+            if not trial_ids and first is None:
                 return
             try:
-                with self._transaction() as connection:
-                    running = _lock_running(connection, trial_ids)
+                with transaction(self._database.engine) as connection:
+                    if first is not None:
+                        first(connection)
+                    running = set()
+                    if trial_ids:
+                        running = _lock_running(connection, trial_ids, self._study)
                     _insert(connection, batch, replaced, running)
                     _end(connection, [end for id_, end in batch.ends.items() if id_ in running])
             except BaseException:
@@ -582,22 +575,32 @@ class WriteBehind(BaseStorage):
                 for trial_id in lost | batch.ends.keys():
                     del self._own[trial_id]
                 numbers = sorted(self._trial(trial_id).number for trial_id in lost)
+        if numbers and self._study is not None and not self._is_there(self._study):
+            raise self._study.gone()
         if numbers:
             trials = ", ".join(map(str, numbers))
             raise StorageInternalError(f"another process ended or deleted trial {trials}")
 
+    def _is_there(self, study: StudyKey) -> bool:
+        with transaction(self._database.engine) as connection:
+            return bool(connection.execute(select(study.is_there())).scalar())
 
-def _lock_running(connection: Connection, trial_ids: AbstractSet[int]) -> set[int]:
+
+def _lock_running(
+    connection: Connection, trial_ids: AbstractSet[int], study: StudyKey | None
+) -> set[int]:
     """Those of the trials that still run, which nobody else can end until we commit.
 
     An update, because SQLite has no other lock; a transaction that begins with a query could not
     wait for another process's either.
     """
-    running = _TRIALS.c.trial_id.in_(trial_ids) & (_TRIALS.c.state == TrialState.RUNNING)
-    lock = update(_TRIALS).where(running).values(state=TrialState.RUNNING)
+    running = TRIALS.c.trial_id.in_(trial_ids) & (TRIALS.c.state == TrialState.RUNNING)
+    if study is not None:
+        running &= (TRIALS.c.study_id == study.study_id) & study.is_there()
+    lock = update(TRIALS).where(running).values(state=TrialState.RUNNING)
     if connection.execute(lock).rowcount == len(trial_ids):
         return set(trial_ids)
-    return set(connection.execute(select(_TRIALS.c.trial_id).where(running)).scalars())
+    return set(connection.execute(select(TRIALS.c.trial_id).where(running)).scalars())
 
 
 def _insert(
@@ -624,9 +627,4 @@ def _insert(
 
 def _end(connection: Connection, ends: list[_Row]) -> None:
     if ends:
-        connection.execute(update(_TRIALS).where(_TRIALS.c.trial_id == bindparam("id")), ends)
-
-
-def _utc(local: datetime) -> datetime:
-    """As Optuna's tables keep times."""
-    return local.astimezone(UTC).replace(tzinfo=None)
+        connection.execute(update(TRIALS).where(TRIALS.c.trial_id == bindparam("id")), ends)

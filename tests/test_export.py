@@ -44,7 +44,7 @@ from nas.metrics import get_metric
 from nas.model_card import card_path, winner_entry
 from nas.models.network import initial_weights
 from nas.models.preprocessing import encode_folds, model_inputs
-from nas.search import SearchOptions, open_study, run_search, study_settings
+from nas.search import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import SearchSpace
 from nas.space.vocabulary import STRUCTURE
 from nas.spec import Curves, Problem, TrialResult, TrialSpec
@@ -111,13 +111,15 @@ def make_study(
     split = split_dataset(dataset, split_options)
     metric = get_metric(metric_name, dataset.task)
     settings = study_settings(space, options, dataset, split_options, split, metric)
-    study = open_study(open_storage(url, create=True), url, "tiny", settings, metric)
+    storage = open_storage(url, create=True)
+    study = open_study(storage, url, "tiny", settings, metric)
     folds = encode_folds(dataset, split.folds)
     problem = dataset.problem(folds[0].x_train.shape[1])
     search = SearchOptions(n_trials=2, seed=SEED, pruner="none")
     pool = LocalPool(Selection(folds, metric, "keras").choose)
-    for _ in run_search(study, url, space, problem, pool, search):
-        pass
+    with live_study(storage, url, "tiny") as live:
+        for _ in run_search(live, url, space, problem, pool, search):
+            pass
     record = study_record(study)
     path = folder / "winner.keras"
     card = export_winner(record, dataset, split, KerasEngine, path, SEED)

@@ -200,6 +200,9 @@ def delete(
     study: Annotated[str, typer.Argument(help="Name of the study.")],
     storage: StorageOption = DEFAULT_STORAGE,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even while it is searched; that search then ends.")
+    ] = False,
 ) -> None:
     """Delete a study and its trials. A saved model stays."""
     from nas.study import delete_study, load_study
@@ -209,5 +212,5 @@ def delete(
     if not yes:
         trials = counted(len(record.trials), "trial")
         typer.confirm(f"Delete study '{study}' with {trials}?", abort=True)
-    delete_study(study, storage)
+    delete_study(study, storage, force=force)
     say(f"Deleted study '{study}'.")

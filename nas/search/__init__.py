@@ -1,12 +1,14 @@
 """The search: opening a study, proposing, training, pruning, telling."""
 
 from nas.search.given import train_given
+from nas.search.leftovers import sweep
 from nas.search.loop import run_search
-from nas.search.opening import live_study, open_study, study_settings, sweep
+from nas.search.opening import LiveStudy, live_study, open_study, study_settings
 from nas.search.options import Progress, PrunerName, SamplerName, SearchOptions
 from nas.search.proposals import make_sampler
 
 __all__ = [
+    "LiveStudy",
     "Progress",
     "PrunerName",
     "SamplerName",

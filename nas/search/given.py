@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 from nas.engines.pool import Pool
 from nas.errors import NasError
 from nas.search.loop import result_attributes
-from nas.search.proposals import free_index
+from nas.search.opening import LiveStudy
 from nas.seeds import derive_seed
 from nas.space import SearchSpace, params_of
 from nas.spec import TrialSpec
@@ -34,15 +34,16 @@ class Given:
 
 
 def train_given(
-    study: optuna.Study, space: SearchSpace, pool: Pool, spec: TrialSpec, seed: int
+    live: LiveStudy, space: SearchSpace, pool: Pool, spec: TrialSpec, seed: int
 ) -> Iterator[Given]:
     """Trains one network on the study's folds.
 
     One that the study's space holds becomes a trial like any other. One outside it is recorded
-    too, but neither sampler nor importance nor the choice of the winner sees it.
+    too, but neither sampler nor importance nor the choice of the winner sees it. Interrupted, it
+    is not taken up again.
 
     Args:
-        study: From `open_study`, or better `live_study`.
+        live: From `live_study`.
         space: The study's space.
         pool: Trains it.
         spec: The network.
@@ -54,25 +55,27 @@ def train_given(
     Raises:
         NasError: When the network cannot be trained.
     """
-    index = free_index(study.get_trials(deepcopy=False))
+    study, claims = live.study, live.claims
     params = params_of(space, spec)
-    if params is not None:
-        study.enqueue_trial(params)
-    trial = study.ask()
-    if params is not None:
-        space.sample(trial, spec.problem)
-    set_attributes(trial, spec=spec.to_dict(), index=index, n_weights=spec.n_weights)
+    attributes: dict[str, Any] = {"spec": spec.to_dict(), "n_weights": spec.n_weights}
+    if params is None:  # from the first moment it is none that counts
+        attributes["outcome"] = "given"
+    begun = None
+    while begun is None:
+        begun = claims.begin(claims.index, params, given=True, **attributes)
+    trial_id, index = begun
+    trial = claims.trial(trial_id)
     outcome: Outcome = "complete" if params is not None else "given"
     value, epoch = float("nan"), 0
     try:
+        if params is not None:
+            space.sample(trial, spec.problem)
         pool.submit(trial.number, spec, derive_seed("trial", seed, index))
         while True:
             report = pool.wait(0.2)
             if report is None:
                 continue
             if report.failure:
-                set_attributes(trial, outcome="failed", reason=report.failure)
-                study.tell(trial, state=TrialState.FAIL)
                 raise NasError(f"trial {trial.number}", report.failure)
             diverged = not np.isfinite(report.scores).all()
             if len(report.scores):
@@ -85,12 +88,14 @@ def train_given(
                 pool.answer(report.job, go_on=not diverged)
             if report.result is not None:
                 break
-    except GeneratorExit:
-        set_attributes(trial, outcome="interrupted", reason="stopped by the user")
-        study.tell(trial, state=TrialState.FAIL)
+    except NasError as error:
+        _end(study, trial, "failed", error.received)
+        raise
+    except (GeneratorExit, KeyboardInterrupt):
+        _end(study, trial, "interrupted", "stopped by the user")
         raise
     assert report.result is not None
-    attributes: dict[str, Any] = {
+    attributes = {
         "engine": report.engine,
         "engine_reason": report.engine_reason,
         **result_attributes(report.result),
@@ -106,3 +111,8 @@ def train_given(
     else:  # as a failure, which samplers ignore
         finished = study.tell(trial, state=TrialState.FAIL)
     yield Given(epoch, value, trial_record(finished, study.user_attrs["split"]))
+
+
+def _end(study: optuna.Study, trial: Trial, outcome: Outcome, reason: str) -> None:
+    set_attributes(trial, outcome=outcome, reason=reason)
+    study.tell(trial, state=TrialState.FAIL)

@@ -17,7 +17,10 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas import pruning
+from nas.claims import NoPlaceError
 from nas.engines.pool import Pool, Report
+from nas.search.leftovers import sweep
+from nas.search.opening import LiveStudy
 from nas.search.options import Progress, SearchOptions
 from nas.search.proposals import Proposer
 from nas.seeds import derive_seed
@@ -51,7 +54,7 @@ class _Job:
 
 
 def run_search(
-    study: optuna.Study,
+    live: LiveStudy,
     url: str,
     space: SearchSpace,
     problem: Problem,
@@ -60,11 +63,14 @@ def run_search(
 ) -> Iterator[Progress]:
     """Trains trials until the study has `options.n_trials`, the time is up, or none is left.
 
+    Other searches of the study are counted with it: its last trials may still be in training there
+    when this one ends.
+
     Closing the generator ends the trials in training as interrupted; a later run takes them up
     again. The pool stays open.
 
     Args:
-        study: From `open_study`, or better `live_study`.
+        live: From `live_study`.
         url: The study's database, for messages.
         space: Where networks are drawn from.
         problem: What the data asks of a network.
@@ -74,7 +80,7 @@ def run_search(
     Yields:
         The state after each epoch and after each trial, and several times a second.
     """
-    search = _Search(study, space, problem, pool, options)
+    search = _Search(live, space, problem, pool, options)
     with storage_errors(url):
         try:
             yield from search.run()
@@ -88,25 +94,28 @@ class _Search:
 
     def __init__(
         self,
-        study: optuna.Study,
+        live: LiveStudy,
         space: SearchSpace,
         problem: Problem,
         pool: Pool,
         options: SearchOptions,
     ) -> None:
-        self._study, self._pool, self._options = study, pool, options
-        self._proposer = Proposer(study, space, problem, options)
+        self._live, self._study, self._claims = live, live.study, live.claims
+        self._pool, self._options = pool, options
+        self._proposer = Proposer(live.study, live.claims, space, problem, options)
         self._rungs = pruning.rungs(space.max_epochs)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
         self._jobs: dict[int, _Job] = {}
         self._note = ""  # why no other trial is begun
-        self._state = _progress(study, self._trials(), options)
+        self._state = _progress(live.study, self._trials(), options)
 
     def run(self) -> Iterator[Progress]:
         yield self._state
         while True:
             may_ask = self._may_ask()
             if not self._jobs and not may_ask:
+                if not self._note and self._place_came_back():
+                    continue
                 if self._note:
                     yield replace(self._state, note=self._note)
                 return
@@ -135,17 +144,27 @@ class _Search:
     def _may_ask(self) -> bool:
         if self._note or len(self._jobs) >= self._pool.slots:
             return False
-        # Trials that another process has in training count as done, or N becomes more.
-        training = sum(trial.state == TrialState.RUNNING for trial in self._trials())
-        if self._state.done + training >= self._options.n_trials:
+        if self._claims.is_full(self._options.n_trials):
             return False
         if self._time_is_up():
             self._note = "The time is up."
             return False
         return True
 
+    def _place_came_back(self) -> bool:
+        """Whether another search that was killed or stopped left places, in the very end."""
+        self._claims.refresh()
+        if self._claims.training:
+            name, database = self._study.study_name, self._live.database
+            sweep(optuna.load_study(study_name=name, storage=database), database)
+            self._claims.refresh()
+        return not self._claims.is_full(self._options.n_trials)
+
     def _begin(self) -> Iterator[Progress]:
-        asked = self._proposer.ask(self._trials())
+        try:
+            asked = self._proposer.ask()
+        except NoPlaceError:
+            return
         if asked is None:
             self._note = (
                 "No other network of this space is within --max-params."

@@ -1,29 +1,51 @@
 """Opening a study: what it rests on, and what an earlier search left behind."""
 
-import os
-import socket
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Select
 
 import nas
+from nas.claims import Claims
 from nas.data import DataOptions, Dataset, Split, SplitOptions
 from nas.errors import NasError
 from nas.metrics import Metric
+from nas.optuna_tables import (
+    IDENTITY,
+    StudyKey,
+    delete_trials,
+    hold,
+    orphans,
+    set_study_attribute,
+    transaction,
+    trials_of,
+)
+from nas.search.leftovers import sweep
 from nas.space import SearchSpace, dump_space, parse_space
 from nas.storage import storage_errors
-from nas.study import Outcome
 from nas.write_behind import WriteBehind
 
-FOREIGN_TRIAL_IS_STALE = timedelta(days=1)
+
+@dataclass(frozen=True)
+class LiveStudy:
+    """A study that this process searches.
+
+    Attributes:
+        study: Optuna's study, whose writes reach the database in batches.
+        claims: What its trials take from those of other searches.
+        database: The database itself.
+    """
+
+    study: optuna.Study
+    claims: Claims
+    database: RDBStorage
 
 
 def study_settings(
@@ -57,13 +79,19 @@ def open_study(
         NasError: When a study of that name rests on another space, data set, split or metric.
     """
     with storage_errors(url):
+        _drop(storage, orphans())
         # Loaded if it exists, so that two searches may begin at the same moment.
         study = optuna.create_study(
             study_name=name, storage=storage, direction=metric.direction, load_if_exists=True
         )
+        # Trials first: another search may be describing the study, and begins them after that.
+        trials = study.get_trials(deepcopy=False)
         described = "nas_version" in study.user_attrs
-        if not described and study.get_trials(deepcopy=False):
-            raise NasError("--study", f"'{name}' was not made by nas", "another name")
+        if trials and not described:
+            if not all("owner" in trial.user_attrs for trial in trials):
+                raise NasError("--study", f"'{name}' was not made by nas", "another name")
+            # Those of a deleted study whose id this one was given.
+            _drop(storage, trials_of(study._study_id))
         if not described:
             study.set_metric_names([metric.name])
             # The version comes last: with it the description is whole.
@@ -76,10 +104,35 @@ def open_study(
 
 
 @contextmanager
-def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[optuna.Study]:
-    """An opened study for the search itself, whose writes reach the database in batches."""
-    with storage_errors(url), WriteBehind(storage, {"owner": _owner()}) as live:
-        yield optuna.load_study(study_name=name, storage=live)
+def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[LiveStudy]:
+    """An opened study for the search itself.
+
+    Raises:
+        NasError: When the study or its database has gone, also in the middle.
+    """
+    with storage_errors(url):
+        opened = optuna.load_study(study_name=name, storage=storage)
+        key = StudyKey(opened._study_id, name, _identity(opened._study_id, storage))
+        with WriteBehind(storage, key) as live:
+            study = optuna.load_study(study_name=name, storage=live)
+            yield LiveStudy(study, Claims(study, live, storage, key), storage)
+
+
+def _identity(study_id: int, storage: RDBStorage) -> str:
+    """What no other study has; made by the first search."""
+    with transaction(storage.engine) as connection:
+        hold(connection, study_id)
+        attributes = storage.get_study_user_attrs(study_id)
+        if IDENTITY not in attributes:
+            attributes[IDENTITY] = uuid.uuid4().hex
+            set_study_attribute(connection, study_id, IDENTITY, attributes[IDENTITY])
+    return str(attributes[IDENTITY])
+
+
+def _drop(storage: RDBStorage, trial_ids: Select[Any]) -> None:
+    with transaction(storage.engine) as connection:
+        if connection.execute(trial_ids.limit(1)).first() is not None:
+            delete_trials(connection, trial_ids)
 
 
 def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
@@ -127,56 +180,3 @@ def _data_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     if classes != now:
         changed.append(f"classes {classes}, now {now}")
     return "; ".join([old["source"], *changed])
-
-
-def _owner() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "start": _start_of(os.getpid())}
-
-
-def _start_of(pid: int) -> str:
-    """When a process started, where the system tells; guards against a reused process id."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return stat.rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _is_alive(trial: FrozenTrial) -> bool:
-    owner = trial.user_attrs.get("owner")
-    if owner is None or owner["host"] != socket.gethostname():
-        started = trial.datetime_start or datetime.now()
-        limit = timedelta(minutes=1) if owner is None else FOREIGN_TRIAL_IS_STALE
-        return datetime.now() - started < limit
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return bool(owner["start"] == _start_of(owner["pid"]))
-
-
-def sweep(study: optuna.Study, storage: RDBStorage) -> None:
-    """Ends the trials of processes that are gone, and queues what was interrupted once more."""
-    trials = study.get_trials(deepcopy=False)
-    for trial in trials:
-        if trial.state == TrialState.RUNNING and not _is_alive(trial):
-            twice = "killed" in trial.user_attrs.get("retry_of", {})
-            outcome: Outcome = "failed" if twice else "interrupted"
-            reason = "the process ended while it trained" + (", for the second time" * twice)
-            study_id = storage.get_study_id_from_name(study.study_name)
-            trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
-            for key, value in (("outcome", outcome), ("reason", reason), ("killed", True)):
-                storage.set_trial_user_attr(trial_id, key, value)
-            study.tell(trial.number, state=TrialState.FAIL)
-    trials = study.get_trials(deepcopy=False)
-    retried = {t.user_attrs["retry_of"]["trial"] for t in trials if "retry_of" in t.user_attrs}
-    for trial in trials:
-        if trial.user_attrs.get("outcome") == "interrupted" and trial.number not in retried:
-            index = trial.user_attrs.get("index", trial.number)
-            retry_of: dict[str, Any] = {"trial": trial.number, "index": index}
-            if trial.user_attrs.get("killed"):
-                retry_of["killed"] = True
-            if trial.params:
-                study.enqueue_trial(trial.params, user_attrs={"retry_of": retry_of})

@@ -1,6 +1,5 @@
 """Which network is trained next."""
 
-import json
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,14 +13,15 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
+from nas.claims import Claims, key_of
 from nas.errors import NasError
 from nas.search.options import SamplerName, SearchOptions
 from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
-from nas.study import UNCOUNTED, set_attributes
+from nas.study import set_attributes
 
 MIN_STARTUP_TRIALS = 10
 DRAWS_FOR_AN_UNSEEN_NETWORK = 1000
@@ -74,70 +74,91 @@ class Proposer:
     """Asks for trials that are worth training: unseen, and not too large."""
 
     def __init__(
-        self, study: optuna.Study, space: SearchSpace, problem: Problem, options: SearchOptions
+        self,
+        study: optuna.Study,
+        claims: Claims,
+        space: SearchSpace,
+        problem: Problem,
+        options: SearchOptions,
     ) -> None:
-        self._study, self._space, self._problem = study, space, problem
+        self._study, self._claims, self._space, self._problem = study, claims, space, problem
         self._options = options
         startup = options.startup_trials
         self._startup = (
             max(MIN_STARTUP_TRIALS, options.n_trials // 10) if startup is None else startup
         )
 
-    def ask(self, trials: list[FrozenTrial]) -> tuple[Trial, TrialSpec, int] | None:
+    def ask(self) -> tuple[Trial, TrialSpec, int] | None:
         """The next trial, its specification and its index; None when the space holds no other.
 
         The index is the lowest number that no other trial has, and seeds all that is random in a
         trial. One that was interrupted keeps its index when it is taken up again.
 
-        Args:
-            trials: All trials of the study so far.
+        Raises:
+            NoPlaceError: When the study has as many trials as it is to have.
         """
-        study, options = self._study, self._options
-        index = free_index(trials)
-        seen = _seen(trials)
-        waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        use_sampler = options.sampler != "grid" or waiting
-        attempt = 0
+        claims, options = self._claims, self._options
+        attempt, of_index = 0, -1
         while True:
-            if not use_sampler:
-                params = self._acceptable_params(
-                    seen, derive_seed("unseen network", options.seed, index, attempt)
-                )
+            # Decided by what was known last; `begin` refuses if another search came in between.
+            index, params = claims.index, None
+            if claims.waiting:
+                index = -1
+            elif options.sampler == "grid" or index == of_index:
+                attempt = attempt if index == of_index else 0
+                seed = derive_seed("unseen network", options.seed, index, attempt)
+                params = self._acceptable_params(seed)
                 if params is None:
                     return None
-                study.enqueue_trial(params)
-            study.sampler = make_sampler(options.sampler, options.seed, index, self._startup)
-            trial = study.ask()
+            begun = claims.begin(index, params, options.n_trials)
+            if begun is None:
+                continue
+            trial_id, index = begun
+            attempt, of_index = attempt + 1 if index == of_index else 1, index
+            self._study.sampler = make_sampler(options.sampler, options.seed, index, self._startup)
+            trial = claims.trial(trial_id)
             spec = self._space.sample(trial, self._problem)
+            if self._is_accepted(trial, spec):
+                return trial, spec, index
+            claims.give_back()
+
+    def _is_accepted(self, trial: Trial, spec: TrialSpec) -> bool:
+        """Tells a trial at once that is too large or a duplicate."""
+        if self._too_large(spec):
+            reason = f"{spec.n_weights:,} weights; --max-params is {self._options.max_params:,}"
+            set_attributes(
+                trial,
+                outcome="too_large",
+                reason=reason,
+                n_weights=spec.n_weights,
+                spec=spec.to_dict(),
+            )
+            trial.set_constraint("max_params", spec.n_weights - (self._options.max_params or 0))
+            self._study.tell(trial, state=TrialState.PRUNED)
+            return False
+        if self._options.allow_duplicates:
             trial.set_user_attr("spec", spec.to_dict())
-            own_index = trial.user_attrs.get("retry_of", {}).get("index", index)
-            trial.set_user_attr("index", own_index)
-            twin = None if options.allow_duplicates else seen.get(_key(spec))
-            if twin is not None:
-                set_attributes(trial, outcome="duplicate", reason=f"same as trial {twin}")
-                # As a failure, which samplers ignore: the twin has taught them already.
-                study.tell(trial, state=TrialState.FAIL)
-            elif self._too_large(spec):
-                reason = f"{spec.n_weights:,} weights; --max-params is {options.max_params:,}"
-                set_attributes(trial, outcome="too_large", reason=reason, n_weights=spec.n_weights)
-                trial.set_constraint("max_params", spec.n_weights - (options.max_params or 0))
-                study.tell(trial, state=TrialState.PRUNED)
-            else:
-                return trial, spec, own_index
-            use_sampler = False
-            attempt += 1
+            return True
+        twin = self._claims.take_network(trial, spec)
+        if twin is None:
+            return True
+        reason = f"same as trial {twin}"
+        set_attributes(trial, outcome="duplicate", reason=reason, spec=spec.to_dict())
+        # As a failure, which samplers ignore: the twin has taught them already.
+        self._study.tell(trial, state=TrialState.FAIL)
+        return False
 
     def _too_large(self, spec: TrialSpec) -> bool:
         limit = self._options.max_params
         return limit is not None and spec.n_weights > limit
 
-    def _acceptable_params(self, seen: dict[str, int], seed: int) -> dict[str, Any] | None:
+    def _acceptable_params(self, seed: int) -> dict[str, Any] | None:
         """Parameters of a network that was not trained yet and is not too large."""
-        duplicates = self._options.allow_duplicates
+        duplicates, taken = self._options.allow_duplicates, self._claims.networks
 
         def acceptable(suggester: Any) -> bool:
             spec = self._space.sample(suggester, self._problem)
-            return (duplicates or _key(spec) not in seen) and not self._too_large(spec)
+            return (duplicates or key_of(spec) not in taken) and not self._too_large(spec)
 
         is_grid = self._options.sampler == "grid"
         for draw in range(DRAWS_FOR_AN_UNSEEN_NETWORK):
@@ -158,30 +179,3 @@ class Proposer:
             return None
         generator = np.random.default_rng(derive_seed("grid point", seed))
         return left[generator.integers(len(left))]
-
-
-def free_index(trials: list[FrozenTrial]) -> int:
-    """The lowest index that no trial has."""
-    taken = set()
-    for trial in trials:
-        if trial.state == TrialState.WAITING:
-            taken.add(trial.user_attrs.get("retry_of", {}).get("index"))
-        elif trial.user_attrs.get("outcome") not in UNCOUNTED:
-            taken.add(trial.user_attrs.get("index", trial.number))
-    return next(index for index in range(len(trials) + 1) if index not in taken)
-
-
-def _seen(trials: list[FrozenTrial]) -> dict[str, int]:
-    """Number of the trial that has or had each specification."""
-    return {
-        _key(spec): trial.number
-        for trial in trials
-        if (spec := trial.user_attrs.get("spec")) is not None
-        and trial.user_attrs.get("outcome") not in UNCOUNTED
-    }
-
-
-def _key(spec: TrialSpec | dict[str, Any]) -> str:
-    """A specification as text, the same before and after a way through the database."""
-    data = spec.to_dict() if isinstance(spec, TrialSpec) else spec
-    return json.dumps(data, sort_keys=True)

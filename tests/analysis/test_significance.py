@@ -125,13 +125,16 @@ def test_repeats_of_a_single_split_can(tmp_path: Path) -> None:
     from fakes import PROBLEM, SPACE, open_fake_study, url_of
 
     from nas.engines.pool import LocalPool
-    from nas.search import SearchOptions, run_search
+    from nas.search import SearchOptions, live_study, run_search
+    from nas.storage import open_storage
 
     study = open_fake_study(tmp_path, split=SplitOptions(folds=1, repeats=4, val_size=0.5))
     engine = FakeEngine(by_depth, n_folds=4)
     pool = LocalPool(lambda _spec: (engine, "fake"))
-    for _ in run_search(study, url_of(tmp_path), SPACE, PROBLEM, pool, SearchOptions(20)):
-        pass
+    url = url_of(tmp_path)
+    with live_study(open_storage(url), url, "fake") as live:
+        for _ in run_search(live, url, SPACE, PROBLEM, pool, SearchOptions(20)):
+            pass
     record = study_record(study)
     comparison = compare_levels(record, "depth")[0]
     a, b = (record.trials[n].fold_values for n in (comparison.trial_a, comparison.trial_b))

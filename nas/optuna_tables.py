@@ -1,0 +1,199 @@
+"""Optuna's tables, as far as nas reads and writes them itself; no other module names them.
+
+They are not public. tests/test_optuna_tables.py fails where a later Optuna has others.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    Update,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
+
+from nas.errors import NasError
+
+STUDIES: Table = models.StudyModel.__table__
+STUDY_USER_ATTRS: Table = models.StudyUserAttributeModel.__table__
+STUDY_SYSTEM_ATTRS: Table = models.StudySystemAttributeModel.__table__
+STUDY_DIRECTIONS: Table = models.StudyDirectionModel.__table__
+TRIALS: Table = models.TrialModel.__table__
+PARAMS: Table = models.TrialParamModel.__table__
+USER_ATTRS: Table = models.TrialUserAttributeModel.__table__
+SYSTEM_ATTRS: Table = models.TrialSystemAttributeModel.__table__
+REPORTS: Table = models.TrialIntermediateValueModel.__table__
+VALUES: Table = models.TrialValueModel.__table__
+HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
+
+OF_A_STUDY = (STUDY_USER_ATTRS, STUDY_SYSTEM_ATTRS, STUDY_DIRECTIONS)
+OF_A_TRIAL = (PARAMS, USER_ATTRS, SYSTEM_ATTRS, REPORTS, VALUES, HEARTBEATS)
+
+NOT_FOUND_MSG = models.NOT_FOUND_MSG  # of the KeyError that Optuna raises for what was deleted
+
+IDENTITY = "identity"  # the study's attribute that no other study ever has
+
+
+@dataclass(frozen=True)
+class StudyKey:
+    """A study, told from a later one: databases give the id of a deleted study to the next.
+
+    Attributes:
+        study_id: Its id.
+        name: Its name, for messages.
+        identity: Its attribute `identity`.
+    """
+
+    study_id: int
+    name: str
+    identity: str
+
+    def is_there(self) -> ColumnElement[bool]:
+        """The condition that the database still has this very study."""
+        return exists().where(
+            STUDY_USER_ATTRS.c.study_id == self.study_id,
+            STUDY_USER_ATTRS.c.key == IDENTITY,
+            STUDY_USER_ATTRS.c.value_json == json.dumps(self.identity),
+        )
+
+    def gone(self) -> NasError:
+        """What to raise when it does not."""
+        return NasError(
+            f"study '{self.name}'",
+            "was deleted while it was in use",
+            fix="The same command makes it anew.",
+        )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction whose errors are Optuna's.
+
+    Raises:
+        StorageInternalError: When the database refuses.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise StorageInternalError("the database refused") from error
+
+
+def hold(connection: Connection, study_id: int) -> bool:
+    """Keeps others from making trials in a study until the transaction ends.
+
+    Comes first in its transaction, so that all that is read next is the latest. An update, which is
+    a lock in every database; SQLite has no other, and locks all of the file. Optuna's own storage
+    locks the same row where it makes a trial.
+
+    Returns:
+        Whether there is such a study.
+    """
+    this = update(STUDIES).where(STUDIES.c.study_id == study_id)
+    return connection.execute(this.values(study_name=STUDIES.c.study_name)).rowcount == 1
+
+
+def hold_study(connection: Connection, key: StudyKey) -> None:
+    """Like `hold`, for this very study.
+
+    Raises:
+        NasError: When it was deleted.
+    """
+    if connection.execute(_hold_statement(key)).rowcount != 1:
+        raise key.gone()
+
+
+@lru_cache  # to build it takes longer than to run it
+def _hold_statement(key: StudyKey) -> Update:
+    this = update(STUDIES).where(STUDIES.c.study_id == key.study_id, key.is_there())
+    return this.values(study_name=STUDIES.c.study_name)
+
+
+def insert_trial(
+    connection: Connection,
+    study_id: int,
+    number: int,
+    state: TrialState,
+    user_attrs: Mapping[str, Any],
+    system_attrs: Mapping[str, Any],
+    started: datetime | None = None,
+) -> int:
+    """Makes a trial in a study that the transaction holds; returns its id."""
+    start = utc(started) if started else None
+    row = {"study_id": study_id, "number": number, "state": state, "datetime_start": start}
+    key = connection.execute(insert(TRIALS).values(row)).inserted_primary_key
+    assert key is not None  # as after every insert of one row
+    trial_id: int = key[0]
+    set_attributes(connection, USER_ATTRS, trial_id, user_attrs)
+    set_attributes(connection, SYSTEM_ATTRS, trial_id, system_attrs)
+    return trial_id
+
+
+def set_attributes(
+    connection: Connection,
+    table: Table,
+    trial_id: int,
+    attributes: Mapping[str, Any],
+    present: Iterable[str] = (),
+) -> None:
+    """Writes attributes of a trial; `present` names those that it has, in the database, already."""
+    for key in attributes.keys() & set(present):
+        connection.execute(delete(table).where(table.c.trial_id == trial_id, table.c.key == key))
+    rows = [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for key, value in attributes.items()
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def set_study_attribute(connection: Connection, study_id: int, key: str, value: Any) -> None:
+    """Writes an attribute that a study does not have yet."""
+    row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+    connection.execute(insert(STUDY_USER_ATTRS), row)
+
+
+def delete_trials(connection: Connection, trial_ids: Select[Any]) -> None:
+    """Deletes trials with all that they have."""
+    for table in OF_A_TRIAL:
+        connection.execute(delete(table).where(table.c.trial_id.in_(trial_ids)))
+    connection.execute(delete(TRIALS).where(TRIALS.c.trial_id.in_(trial_ids)))
+
+
+def delete_study_rows(connection: Connection, study_id: int) -> None:
+    """Deletes a study that the transaction holds, with all that it has."""
+    delete_trials(connection, trials_of(study_id))
+    for table in (*OF_A_STUDY, STUDIES):
+        connection.execute(delete(table).where(table.c.study_id == study_id))
+
+
+def trials_of(study_id: int) -> Select[Any]:
+    """Ids of a study's trials."""
+    return select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+
+
+def orphans() -> Select[Any]:
+    """Ids of trials whose study was deleted; SQLite does not see to it that there are none."""
+    return select(TRIALS.c.trial_id).where(TRIALS.c.study_id.not_in(select(STUDIES.c.study_id)))
+
+
+def utc(local: datetime) -> datetime:
+    """As Optuna's tables keep times."""
+    return local.astimezone(UTC).replace(tzinfo=None)
