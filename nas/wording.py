@@ -2,12 +2,20 @@
 
 import csv
 import io
+import shlex
 from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun, such as `1 trial` or `1,200 trials`."""
     return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def typed(option: str, value: str) -> str:
+    """An option with its value as it is typed in a shell."""
+    # A value such as -1 would be read as another option.
+    between = "=" if value.startswith("-") else " "
+    return f"{option}{between}{shlex.quote(value)}"
 
 
 def split_names(text: str) -> tuple[str, ...]:

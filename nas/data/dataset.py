@@ -90,6 +90,7 @@ class Dataset:
         test_rows: Rows of the test part that the data set brings, or None.
         dropped: Columns left out, with the reason.
         scaling: How preprocessing scales the numbers.
+        positive: Number of the class that f1 is about, of two; None where there are not two.
         notes: What the user is to know of how the data was read, a sentence each.
     """
 
@@ -103,6 +104,7 @@ class Dataset:
     test_rows: NDArray[np.int64] | None = None
     dropped: Mapping[str, str] | None = None
     scaling: Scaling = "standard"
+    positive: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
