@@ -34,7 +34,7 @@ from nas.data import (
 )
 from nas.engines.base import Engine
 from nas.errors import NasError, first_line
-from nas.metrics import METRICS, predicted_classes
+from nas.metrics import predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
 from nas.models.preprocessing import (
@@ -88,7 +88,7 @@ def export_winner(
     best = study.best()
     if best.spec is None:
         raise NasError(study.name, f"trial {best.number} has no specification")
-    metric = METRICS[study.metric]
+    metric = study.scorer()
     # Without the test rows: nothing in the training can see or score them.
     (data,) = encode_folds(dataset, [Fold(split.development, split.test[:0])])
     # Categories that no fold's training part held may widen the input.
@@ -107,8 +107,10 @@ def export_winner(
     model = _whole_model(dataset, split, spec, cohort.weights(0, 0))
 
     test_value, interval = None, None
+    tested_on = "test" if len(split.test) else "training"
+    rows = split.test if len(split.test) else split.development
+    prediction = predict(model, take_rows(dataset.features, rows), dataset.task)
     if len(split.test):
-        prediction = predict(model, take_rows(dataset.features, split.test), dataset.task)
         y = dataset.y[split.test]
         test_value = metric.score(y, prediction)
         groups = None if dataset.groups is None else dataset.groups[split.test]
@@ -117,10 +119,15 @@ def export_winner(
     card = {
         "nas_version": nas.__version__,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **{key: summary[key] for key in ("study", "trial", "metric", "direction", "value")},
+        **{
+            key: summary[key]
+            for key in ("study", "trial", "metric", "positive", "direction", "value")
+        },
         **{key: summary[key] for key in ("stderr", "fold_values")},
         "test_value": test_value,
         "test_interval": list(interval) if interval else None,
+        "predicted_on": tested_on,
+        "predicted_classes": _count_classes(dataset, prediction),
         "n_weights": spec.n_weights,
         "params": best.params,
         "spec": spec.to_dict(),
@@ -139,6 +146,14 @@ def export_winner(
     }
     _save(model, card, path)
     return card
+
+
+def _count_classes(dataset: Dataset, prediction: NDArray[Any]) -> dict[str, int] | None:
+    """How many rows the winner gives each class, by label; None for regression."""
+    if not dataset.classes:
+        return None
+    counts = np.bincount(predicted_classes(prediction), minlength=len(dataset.classes))
+    return {str(k): int(n) for k, n in zip(dataset.classes, counts, strict=True)}
 
 
 def _whole_model(

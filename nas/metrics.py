@@ -1,14 +1,18 @@
 """What a network is scored by; every function is scikit-learn's."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError, did_you_mean
 from nas.spec import Loss, Task
+
+if TYPE_CHECKING:
+    from nas.data import Dataset
 
 Array = NDArray[Any]
 CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
@@ -25,12 +29,21 @@ class Metric:
         score: From the target, shape (n,), and the predictions to the score. Predictions are
             probabilities of shape (n, n_classes) for multiclass, probabilities of the second
             class of shape (n,) for binary, and values of shape (n,) for regression.
+        positive: Number of the class that it is about, of two; None where it is about all.
+        positive_label: The label of that class.
     """
 
     name: str
     direction: Literal["maximize", "minimize"]
     tasks: tuple[Task, ...]
     score: Callable[[Array, Array], float]
+    positive: int | None = None
+    positive_label: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, with the class that it is about."""
+        return f"{self.name} of '{self.positive_label}'" if self.positive_label else self.name
 
     def is_better(self, a: float, b: float) -> bool:
         """Whether score `a` is better than score `b`."""
@@ -84,18 +97,19 @@ def _balanced_accuracy(y: Array, prediction: Array) -> float:
     return float(recall_score(y, predicted, labels=np.unique(y), average="macro"))
 
 
-def _f1(y: Array, prediction: Array) -> float:
+def _f1(y: Array, prediction: Array, positive: int = 1) -> float:
     from sklearn.metrics import f1_score
 
     average = "binary" if prediction.ndim == 1 else "macro"
-    return float(f1_score(y, predicted_classes(prediction), average=average, zero_division=0))
+    predicted = predicted_classes(prediction)
+    return float(f1_score(y, predicted, average=average, pos_label=positive, zero_division=0))
 
 
 def _auc(y: Array, prediction: Array) -> float:
     from sklearn.metrics import roc_auc_score
 
-    if prediction.ndim == 1:
-        return float(roc_auc_score(y, prediction))
+    if prediction.ndim == 1 or prediction.shape[1] == 2:  # two classes as multiclass
+        return float(roc_auc_score(y, prediction if prediction.ndim == 1 else prediction[:, 1]))
     labels = np.arange(prediction.shape[1])
     return float(roc_auc_score(y, prediction, multi_class="ovr", labels=labels))
 
@@ -140,8 +154,13 @@ METRICS = {
 }
 
 
-def get_metric(name: str | None, task: Task) -> Metric:
+def get_metric(name: str | None, task: Task, positive: int | None = None) -> Metric:
     """The metric of that name, or the task's default (accuracy, R²) for None.
+
+    Args:
+        name: Its name.
+        task: What is predicted.
+        positive: Number of the class that f1 is about, of two; None is the second, 1.
 
     Raises:
         NasError: When there is none, or it does not fit the task.
@@ -154,9 +173,56 @@ def get_metric(name: str | None, task: Task) -> Metric:
             "--metric",
             f"got '{name}' for a {task} task",
             "one of " + ", ".join(fitting),
-            did_you_mean(name, fitting),
+            did_you_mean(name.lower(), fitting),
         )
+    if name == "f1" and task == "binary" and positive is not None:
+        # A partial of a function, as workers get the metric pickled.
+        return replace(METRICS[name], score=partial(_f1, positive=positive), positive=positive)
     return METRICS[name]
+
+
+def choose_metric(name: str | None, dataset: "Dataset", positive: str | None = None) -> Metric:
+    """The metric for a data set; f1 of two classes is about the positive one.
+
+    Args:
+        name: Its name; None is the task's default.
+        dataset: The data, which knows its positive class.
+        positive: What `--positive` says.
+
+    Raises:
+        NasError: When there is none, it does not fit the task, or has no positive class.
+    """
+    metric = get_metric(name, dataset.task, dataset.positive)
+    if positive is not None and metric.name != "f1":
+        raise NasError(
+            "--positive",
+            f"got '{positive}' for the metric {metric.name}",
+            "--metric f1, which is about one of two classes",
+            "Add --metric f1, or leave --positive out.",
+        )
+    if metric.positive is None:
+        return metric
+    return replace(metric, positive_label=str(dataset.classes[metric.positive]))
+
+
+def constant_score(metric: Metric, y: Array, task: Task, n_classes: int) -> float:
+    """Score of the best prediction that is the same for every row.
+
+    That is the shares of the classes, the commonest being the answer, and the mean of numbers, or
+    their median for the mean absolute error.
+
+    Args:
+        metric: What to score by.
+        y: Target, shape (n,); every class is in it.
+        task: What is predicted.
+        n_classes: Classes of the data; 0 for regression.
+    """
+    if task == "regression":
+        middle = np.median(y) if metric.name == "mae" else np.mean(y)
+        return metric.score(y, np.full(len(y), middle))
+    shares = np.bincount(y, minlength=n_classes) / len(y)
+    prediction = np.tile(shares, (len(y), 1))
+    return metric.score(y, prediction[:, 1] if task == "binary" else prediction)
 
 
 def check_metric(metric: Metric, parts: Mapping[str, Array], n_classes: int) -> None:
@@ -173,9 +239,9 @@ def check_metric(metric: Metric, parts: Mapping[str, Array], n_classes: int) -> 
                 "--metric",
                 f"auc, but {name} has {len(np.unique(y))} of {n_classes} classes",
                 "every class in it",
-                "Choose another metric, fewer --folds or another --seed.",
+                "Use --metric log_loss or balanced_accuracy, which take any part.",
             )
         if metric.name == "r2" and len(y) == 1:
             raise NasError(
-                "--metric", f"r2, but {name} has one row", "at least two", "Make it larger."
+                "--metric", f"r2, but {name} has one row", "at least two", "Use --metric rmse."
             )

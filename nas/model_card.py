@@ -58,5 +58,6 @@ def is_winner(model_path: Path, study: StudyRecord) -> bool:
 
 
 def winner_entry(card: Mapping[str, Any]) -> dict[str, Any]:
-    """What the study keeps of its winner's test."""
-    return {key: card[key] for key in ("trial", "test_value", "test_interval")}
+    """What the study keeps of its winner's test, and of what it answers."""
+    keys = ("trial", "test_value", "test_interval", "predicted_on", "predicted_classes")
+    return {key: card[key] for key in keys}

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.errors import OUT_OF_MEMORY, NasError
+from nas.metrics import Metric, get_metric
 from nas.optuna_tables import delete_study_rows, hold, transaction
 from nas.owner import is_alive
 from nas.spec import Curves, Examination, TrialSpec
@@ -129,6 +130,25 @@ class StudyRecord:
             for trial in self.trials
             if trial.outcome not in UNCOUNTED and trial.outcome != "running"
         )
+
+    @property
+    def positive(self) -> str | None:
+        """Label of the class that f1 is about; None of other metrics, and of older studies."""
+        label = self.settings.get("positive", {}).get("label")
+        return str(label) if label is not None else None
+
+    @property
+    def metric_title(self) -> str:
+        """The metric's name, with the class that it is about."""
+        if self.metric != "f1" or self.settings["task"] != "binary":
+            return self.metric
+        return self.scorer().title if self.positive is not None else "f1 of the second class"
+
+    def scorer(self) -> Metric:
+        """The metric itself, about the study's positive class; of older studies the second."""
+        positive = self.settings.get("positive", {})
+        metric = get_metric(self.metric, self.settings["task"], positive.get("class"))
+        return replace(metric, positive_label=self.positive) if self.positive else metric
 
     def best(self) -> TrialRecord:
         """The trial with the best mean score over its folds.

@@ -11,6 +11,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
+def typed(option: str, value: str) -> str:
+    """An option with its value as it is typed in a shell."""
+    # A value such as -1 would be read as another option.
+    between = "=" if value.startswith("-") else " "
+    return f"{option}{between}{shlex.quote(value)}"
+
+
 def split_names(text: str) -> tuple[str, ...]:
     """The names in a text that has commas between them; a name in double quotes may hold one."""
     names = next(csv.reader([text], skipinitialspace=True), [])

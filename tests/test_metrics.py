@@ -1,13 +1,19 @@
 """Metrics: equal to scikit-learn's, from logits on."""
 
+import pickle
+
 import numpy as np
 import pytest
 import sklearn.metrics as sk
 from scipy.special import expit, softmax
 
+from nas.data import Dataset, Schema
 from nas.errors import NasError
 from nas.metrics import (
     METRICS,
+    check_metric,
+    choose_metric,
+    constant_score,
     get_metric,
     predicted_classes,
     predictions_of,
@@ -176,6 +182,13 @@ def test_a_better_network_scores_better(make, task, names):
         assert metric.is_better(metric.score(y, good), metric.score(y, poor)), name
 
 
+def test_auc_of_two_classes_that_are_taken_as_multiclass():
+    y, logits = binary()
+    one = predictions_of("binary", logits)
+    two = np.column_stack([1 - one, one])
+    assert METRICS["auc"].score(y, two) == METRICS["auc"].score(y, one)
+
+
 # By name
 
 
@@ -203,3 +216,101 @@ def test_a_metric_fits_its_tasks_only(name, task):
 def test_an_unknown_metric_gets_the_nearest():
     with pytest.raises(NasError, match=r"got 'acuracy' .* one of .*Did you mean 'accuracy'"):
         get_metric("acuracy", "binary")
+
+
+def test_a_metric_in_capitals_gets_the_nearest():
+    with pytest.raises(NasError, match=r"Did you mean 'auc'"):
+        get_metric("AUC", "binary")
+
+
+# The positive class
+
+
+def labelled(classes=("fraud", "ok"), positive=0, task="binary"):
+    y = np.arange(20) % len(classes)
+    return Dataset("mine", np.zeros((20, 1)), y, Schema((), (1,)), task, classes, positive=positive)
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+def test_f1_is_about_the_positive_class(positive):
+    y, logits = binary()
+    prediction = predictions_of("binary", logits)
+    metric = get_metric("f1", "binary", positive)
+    expected = sk.f1_score(y, prediction > 0.5, pos_label=positive)
+    assert metric.score(y, prediction) == pytest.approx(expected, rel=1e-12)
+    # Workers get it pickled.
+    assert pickle.loads(pickle.dumps(metric)).score(y, prediction) == metric.score(y, prediction)
+
+
+def test_answering_the_common_class_alone_has_no_f1():
+    """The search is not won by a model that never says fraud."""
+    y = np.array([0] * 5 + [1] * 95)  # fraud, ok
+    always_ok = np.full(100, 0.9)
+    assert get_metric("f1", "binary").score(y, always_ok) > 0.97  # what older studies have
+    assert choose_metric("f1", labelled()).score(y, always_ok) == 0.0
+    assert choose_metric("f1", labelled()).title == "f1 of 'fraud'"
+
+
+@pytest.mark.parametrize("name", [name for name in BINARY if name != "f1"])
+def test_no_other_metric_depends_on_the_positive_class(name):
+    assert choose_metric(name, labelled()) is METRICS[name]
+    if name != "log_loss":
+        y, logits = binary()
+        prediction = predictions_of("binary", logits)
+        swapped = METRICS[name].score(1 - y, 1 - prediction)
+        assert swapped == pytest.approx(METRICS[name].score(y, prediction), rel=1e-12)
+
+
+def test_f1_of_many_classes_is_about_all():
+    dataset = labelled(("a", "b", "c"), None, "multiclass")
+    assert choose_metric("f1", dataset) is METRICS["f1"]
+
+
+@pytest.mark.parametrize("name", [None, "accuracy", "auc"])
+def test_a_positive_class_is_for_f1(name):
+    with pytest.raises(NasError, match=r"--positive: got 'ok' .*Add --metric f1") as caught:
+        choose_metric(name, labelled(), "ok")
+    assert "\n" not in str(caught.value)
+
+
+# One answer for all
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("accuracy", 0.7),
+        ("balanced_accuracy", 0.5),
+        ("f1", 0.0),
+        ("auc", 0.5),
+        ("log_loss", -0.7 * np.log(0.7) - 0.3 * np.log(0.3)),
+    ],
+)
+def test_the_score_of_one_answer_for_all(name, expected):
+    y = np.array([0] * 70 + [1] * 30)
+    assert constant_score(METRICS[name], y, "binary", 2) == pytest.approx(expected)
+    # --task multiclass with two classes has a column for each.
+    many = 0.7 / 1.7 if name == "f1" else expected
+    assert constant_score(METRICS[name], y, "multiclass", 2) == pytest.approx(many)
+
+
+@pytest.mark.parametrize("name, expected", [("r2", 0.0), ("rmse", 2.0), ("mae", 1.0)])
+def test_the_score_of_one_number_for_all(name, expected):
+    y = np.array([1.0, 1.0, 1.0, 1.0, 6.0])
+    assert constant_score(METRICS[name], y, "regression", 0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["log_loss", "balanced_accuracy"])
+def test_what_is_proposed_instead_of_auc_takes_the_part(name):
+    parts = {"fold 1": np.zeros(9, np.int64)}
+    with pytest.raises(NasError, match=f"auc, but fold 1 has 1 of 2 classes.*{name}"):
+        check_metric(METRICS["auc"], parts, 2)
+    check_metric(METRICS[name], parts, 2)
+    assert np.isfinite(METRICS[name].score(parts["fold 1"], np.full(9, 0.4)))
+
+
+def test_what_is_proposed_instead_of_r2_takes_one_row():
+    parts = {"the test part": np.ones(1)}
+    with pytest.raises(NasError, match=r"r2, but the test part has one row.*--metric rmse"):
+        check_metric(METRICS["r2"], parts, 0)
+    check_metric(METRICS["rmse"], parts, 0)

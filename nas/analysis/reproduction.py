@@ -26,7 +26,7 @@ def data_options(record: StudyRecord) -> list[str]:
             "categorical": join_names(data["categorical"]),
             "header": data["header"],
             "missing": join_names(data["missing"]),
-            "positive": data["positive"],
+            "positive": record.positive if record.metric == "f1" else None,
             "scaling": data["scaling"] if data["scaling"] != "standard" else None,
             "image-size": data["image_size"],
             "classes": join_names(data["classes"]),

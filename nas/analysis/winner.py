@@ -41,6 +41,38 @@ def _value(trial: TrialRecord) -> float:
     return trial.value if trial.value is not None else float("nan")
 
 
+def doubts(study: StudyRecord) -> tuple[str, ...]:
+    """Why the winner may be worth nothing, a sentence each: it answers the same for every row.
+
+    That is seen from its answers, once it was trained on all folds together, and from its score
+    over the folds, which has to be better by more than a standard error than the best score of
+    one answer for all rows. An older study kept neither.
+    """
+    best, found = study.best(), []
+    tested = study.winner if study.winner.get("trial") == best.number else {}
+    counts: dict[str, int] = tested.get("predicted_classes") or {}
+    answered = [label for label, count in counts.items() if count]
+    if len(answered) == 1:
+        part = "the test part" if tested["predicted_on"] == "test" else "the training rows"
+        found.append(
+            f"the winner answers '{answered[0]}' for all {sum(counts.values()):,} rows of {part}."
+        )
+    constant = study.settings.get("constant", {})
+    if constant and best.value is not None:
+        sign = 1.0 if study.direction == "maximize" else -1.0
+        if sign * (best.value - constant["value"]) <= (best.stderr or 0.0):
+            same = "the same for every row"
+            if constant["answer"] is not None:
+                same = f"'{constant['answer']}' for every row"
+            found.append(
+                f"over the folds the winner is not clearly better than to answer {same}, which "
+                f"has {study.metric_title} {constant['value']:.4g}."
+            )
+    if found and study.metric == "accuracy":
+        found.append("--metric balanced_accuracy, in a new study, counts every class the same.")
+    return tuple(found)
+
+
 def summarize(study: StudyRecord) -> dict[str, Any]:
     """The winner as plain data; the keys of `nas best --json`."""
     best = study.best()
@@ -51,12 +83,18 @@ def summarize(study: StudyRecord) -> dict[str, Any]:
         "study": study.name,
         "trial": best.number,
         "metric": study.metric,
+        "positive": study.positive,
         "direction": study.direction,
         "value": best.value,
         "stderr": best.stderr,
         "fold_values": list(best.fold_values),
         "test_value": tested.get("test_value"),
         "test_interval": tested.get("test_interval"),
+        "predicted_on": tested.get("predicted_on"),
+        "predicted_classes": tested.get("predicted_classes"),
+        "constant": study.settings.get("constant"),
+        "doubts": list(doubts(study)),
+        "findings": study.settings.get("findings", []),
         "n_weights": best.n_weights,
         "params": best.params,
         "spec": best.spec.to_dict() if best.spec else None,

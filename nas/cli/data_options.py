@@ -1,5 +1,7 @@
 """The options that say which data to read, and how; the same for all commands that have them."""
 
+from collections.abc import Iterable, Mapping
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -130,6 +132,12 @@ def reading(space: "SearchSpace", data: str | None, **given: Any) -> "DataOption
         if name in values:
             values[name] = split_names(values[name])
     return DataOptions(source, images=space.network == "cnn", **values)
+
+
+def show_findings(findings: Iterable[Mapping[str, str]]) -> None:
+    """Prints what makes scores of this data too good or little telling; see docs/data.md."""
+    for label, finding in zip(chain(["Note"], repeat(" ")), findings, strict=False):
+        say(finding["text"], label)
 
 
 def show_data(dataset: "Dataset") -> None:

@@ -25,6 +25,7 @@ from nas.cli.data_options import (
     TaskOption,
     reading,
     show_data,
+    show_findings,
 )
 from nas.cli.output import (
     JsonOption,
@@ -140,7 +141,7 @@ def train(
     with working("Reading the data"):
         from nas.analysis.study_data import study_data
         from nas.data import SplitOptions, load_dataset, split_dataset
-        from nas.metrics import METRICS, get_metric
+        from nas.metrics import choose_metric
         from nas.search import live_study, open_study, study_settings, train_given
         from nas.storage import open_storage, study_names
         from nas.study import load_study
@@ -174,7 +175,7 @@ def train(
             _check_unchanged(record, {**read, **divided, "metric": metric})
             spec = _spec_of(record, like) if like is not None else None
             dataset, split = study_data(record, data)
-            the_space, the_metric = parse_space(record.settings["space"]), METRICS[record.metric]
+            the_space, the_metric = parse_space(record.settings["space"]), record.scorer()
             given_space = load_space(space) if study is None else the_space
             seed = record.settings["split"]["seed"]
         else:
@@ -187,16 +188,14 @@ def train(
             dataset = load_dataset(data_options)
             the_space.check_problem(dataset.problem(1))
             split = split_dataset(dataset, split_options)
-            the_metric, given_space = get_metric(metric, dataset.task), the_space
-            open_study(
-                database,
-                storage,
-                name,
-                study_settings(the_space, data_options, dataset, split_options, split, the_metric),
-                the_metric,
+            the_metric, given_space = choose_metric(metric, dataset, positive), the_space
+            settled = study_settings(
+                the_space, data_options, dataset, split_options, split, the_metric
             )
+            open_study(database, storage, name, settled, the_metric)
     if is_new and not as_json:
         show_data(dataset)
+        show_findings(settled["findings"])
     with working("Starting TensorFlow"):
         start_tensorflow()
         from nas.engines.pool import LocalPool
@@ -291,7 +290,12 @@ def _check_unchanged(record: "StudyRecord", given: dict[str, Any]) -> None:
     from nas.data import DataOptions
 
     data = asdict(DataOptions("")) | record.settings["data"]  # an older study lacks newer options
-    settled = {**data, **record.settings["split"], "metric": record.metric}
+    settled = {
+        **data,
+        **record.settings["split"],
+        "metric": record.metric,
+        "positive": record.positive,
+    }
     for name, value in given.items():
         old = settled[name]
         if value is None or (split_names(value) == tuple(old) if name in LISTS else value == old):
@@ -323,8 +327,9 @@ def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
     known = [value for value in trial.fold_values if math.isfinite(value)]
     mean = sum(known) / len(known) if known else None
     say(
-        f"trial {trial.number}, {trial.outcome}: {record.metric} {score(mean, trial.stderr)} over "
-        f"{counted(len(trial.fold_values), 'fold')}, {score(trial.train_value)} on training rows",
+        f"trial {trial.number}, {trial.outcome}: {record.metric_title} "
+        f"{score(mean, trial.stderr)} over {counted(len(trial.fold_values), 'fold')}, "
+        f"{score(trial.train_value)} on training rows",
         "Trial",
     )
     if trial.curves is not None:
@@ -332,7 +337,7 @@ def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
         curves = (
             ("training loss", trial.curves.train_loss),
             ("validation loss", trial.curves.val_loss),
-            (f"validation {record.metric}", trial.curves.val_value),
+            (f"validation {record.metric_title}", trial.curves.val_value),
         )
         for label, curve in curves:
             means = [_mean(row) for row in curve]

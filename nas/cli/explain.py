@@ -107,6 +107,7 @@ def explain(
             {
                 "study": record.name,
                 "metric": record.metric,
+                "positive": record.positive,
                 "direction": record.direction,
                 "n_complete": len(record.complete),
                 "n_pruned": _n_pruned(record),
@@ -125,7 +126,7 @@ def explain(
 
     trials = counted(len(record.complete), "complete trial")
     say(
-        f"{record.name}: {record.metric}, {record.direction}; {trials}, "
+        f"{record.name}: {record.metric_title}, {record.direction}; {trials}, "
         f"{_n_pruned(record)} pruned. Best {score(best.value, best.stderr)} "
         f"(trial {best.number})."
     )
@@ -161,7 +162,6 @@ def kept_baselines(
     from nas.analysis.baselines import load_baselines, run_baselines
     from nas.analysis.study_data import study_data
     from nas.errors import NasError
-    from nas.metrics import METRICS
     from nas.storage import storage_errors
 
     kept = load_baselines(record)
@@ -169,7 +169,7 @@ def kept_baselines(
         return kept, ""
     try:
         with working("Training the plain models, once"):
-            kept = run_baselines(*study_data(record), METRICS[record.metric])
+            kept = run_baselines(*study_data(record), record.scorer())
     except NasError as error:
         return (), str(error)
     try:

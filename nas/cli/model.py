@@ -50,7 +50,9 @@ def export(
         optuna_study.set_user_attr("winner", winner_entry(card))
     say(f"Saved {output} and its card {card_path(output)}.")
     if card["test_value"] is not None:
-        say(f"Test {card['metric']} {with_interval(card['test_value'], card['test_interval'])}")
+        say(
+            f"Test {record.metric_title} {with_interval(card['test_value'], card['test_interval'])}"
+        )
 
 
 def predict(

@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +29,7 @@ from nas.cli.data_options import (
     TaskOption,
     reading,
     show_data,
+    show_findings,
 )
 from nas.cli.output import JsonOption, console, plain_table, print_json, say, score, working
 from nas.cli.search import describe_folds, encode_data, seconds_of
@@ -111,7 +113,8 @@ def screen(
         from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.analysis.screening import FEW, judge
         from nas.data import SplitOptions, load_dataset, split_dataset
-        from nas.metrics import check_metric, get_metric
+        from nas.data.findings import find
+        from nas.metrics import check_metric, choose_metric
 
         data_options = reading(
             the_space,
@@ -135,14 +138,16 @@ def screen(
         dataset = load_dataset(data_options)
         the_space.check_problem(dataset.problem(1))
         split = split_dataset(dataset, SplitOptions(folds, test_size=test_size, seed=seed))
-        the_metric = get_metric(metric, dataset.task)
+        the_metric = choose_metric(metric, dataset, positive)
         scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
         check_metric(the_metric, scored, len(dataset.classes))
+        findings = [asdict(finding) for finding in find(dataset, split, the_metric.name)]
         # Whether the space holds enough networks does not depend on the number of inputs.
         draw_networks(the_space, dataset.problem(1), n, seed)
 
     if not as_json:
         show_data(dataset)
+        show_findings(findings)
         say(f"{describe_folds(folds, 1)} on {len(split.development):,} rows", "Split")
     with working("Starting TensorFlow"):
         pool: Any
@@ -175,9 +180,17 @@ def screen(
         seed,
     )
     if as_json:
-        print_json({"space": the_space.name, "data": data_options.source, **screening.to_dict()})
+        print_json(
+            {
+                "space": the_space.name,
+                "data": data_options.source,
+                "positive": the_metric.positive_label or None,
+                "findings": findings,
+                **screening.to_dict(),
+            }
+        )
         return
-    _show(screening, sampling, all_sizes=sample is not None)
+    _show(screening, sampling, the_metric.title, all_sizes=sample is not None)
     early = screening.score("one_epoch")
     tells = early.is_worth_something and (early.correlation or 0.0) > 0.0
     few = screening.n_trained < FEW and not tells
@@ -213,7 +226,7 @@ def screen(
         say(f"nas search {command} ({why})", "Next")
 
 
-def _show(screening: "Screening", sampling: "Sampling", all_sizes: bool) -> None:
+def _show(screening: "Screening", sampling: "Sampling", metric_title: str, all_sizes: bool) -> None:
     from nas.analysis.screening import FEW, signed, verdict
 
     drawn = f"{screening.n_trained} of {screening.n_networks} networks trained"
@@ -227,7 +240,7 @@ def _show(screening: "Screening", sampling: "Sampling", all_sizes: bool) -> None
     if sampling.failures:
         say(f"{len(sampling.failures)} failed, the first because {sampling.failures[0]}", " ")
     say(
-        f"{screening.metric} over folds: median {_median(screening.median)}, "
+        f"{metric_title} over folds: median {_median(screening.median)}, "
         f"best {score(screening.best)}",
         "True",
     )

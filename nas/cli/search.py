@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +28,7 @@ from nas.cli.data_options import (
     TaskOption,
     reading,
     show_data,
+    show_findings,
 )
 from nas.cli.output import (
     StorageOption,
@@ -146,7 +148,7 @@ def search(
 
         from nas.dashboard import publish
         from nas.data import SplitOptions, load_dataset, split_dataset
-        from nas.metrics import check_metric, get_metric
+        from nas.metrics import check_metric, choose_metric
         from nas.search import (
             SearchOptions,
             live_study,
@@ -192,7 +194,7 @@ def search(
         dataset = load_dataset(data_options)
         the_space.check_problem(dataset.problem(1))
         split = split_dataset(dataset, split_options)
-        the_metric = get_metric(metric, dataset.task)
+        the_metric = choose_metric(metric, dataset, positive)
         scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
         scored["the test part"] = dataset.y[split.test]
         check_metric(the_metric, scored, len(dataset.classes))
@@ -210,12 +212,13 @@ def search(
             runs = open_runs(tensorboard, study_record(optuna_study))
 
     show_data(dataset)
+    show_findings(settings["findings"])
     test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
     parts = describe_folds(folds, repeats)
     say(f"{parts} on {len(split.development):,} rows; {test}", "Split")
     say(
         f"{the_space.name}, {counted(len(the_space.parameters), 'parameter')}; "
-        f"sampler {sampler}, pruner {pruner}; by {the_metric.name}",
+        f"sampler {sampler}, pruner {pruner}; by {the_metric.title}{guessing(settings)}",
         "Search",
     )
     say(f"{name} in {storage.removeprefix('sqlite:///')}", "Study")
@@ -324,6 +327,14 @@ def describe_folds(folds: int, repeats: int) -> str:
     return f"{folds} folds" + (f", {repeats} times" if repeats > 1 else "")
 
 
+def guessing(settings: Mapping[str, Any]) -> str:
+    """The accuracy of always answering the commonest class, in brackets; "" of other metrics."""
+    constant = settings.get("constant")
+    if settings["metric"] != "accuracy" or not constant:
+        return ""
+    return f" (always '{constant['answer']}': {score(constant['value'])})"
+
+
 def _show_winner(record: Any, path: Path) -> None:
     from nas.analysis.winner import summarize
 
@@ -333,7 +344,8 @@ def _show_winner(record: Any, path: Path) -> None:
     say(f"trial {best.number}: {best.spec.describe()}", "Winner")
     say(show_params(best.params), " ")
     say(
-        f"{record.metric} {score(best.value, best.stderr)} over folds, {best.n_weights:,} weights",
+        f"{record.metric_title} {score(best.value, best.stderr)} over folds"
+        f"{guessing(record.settings)}, {best.n_weights:,} weights",
         " ",
     )
     if summary["test_value"] is not None:
@@ -345,4 +357,6 @@ def _show_winner(record: Any, path: Path) -> None:
             f"{score(simplest['value'])} with {simplest['n_weights']:,} weights",
             "Simple",
         )
+    for doubt in summary["doubts"]:
+        say(doubt, "Doubt")
     say(str(path), "Model")

@@ -42,7 +42,7 @@ def best(
         print_json(summary)
         return
     winner, simplest = record.best(), summary["simplest"]
-    say(f"{record.name}: {record.metric}, {record.direction}")
+    say(f"{record.name}: {record.metric_title}, {record.direction}")
     table = plain_table("", "winner", "simplest within one standard error")
     rows: list[tuple[str, Any, Any]] = [
         ("trial", winner.number, simplest["trial"]),
@@ -61,6 +61,11 @@ def best(
         say(f"test   {with_interval(summary['test_value'], summary['test_interval'])}")
     elif record.settings["split"]["test_size"]:
         say("test   not scored yet: 'nas search' and 'nas export' do it, once")
+    constant = record.settings.get("constant") or {}
+    if constant.get("answer") is not None:
+        say(f"guess  {score(constant['value'])} for always '{constant['answer']}'")
+    for doubt in summary["doubts"]:
+        say(f"doubt  {doubt}")
 
 
 def _cell(parameter: str, value: Any) -> str:
@@ -167,12 +172,13 @@ def show(
     outcomes = [trial.outcome for trial in record.trials]
     counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
     if as_json:
-        left_out = ("winner", "metric", "baselines")
+        left_out = ("winner", "metric", "positive", "baselines")
         settings = {k: v for k, v in record.settings.items() if k not in left_out}
         print_json(
             {
                 "study": record.name,
                 "metric": record.metric,
+                "positive": record.positive,
                 "direction": record.direction,
                 "outcomes": counts,
                 "winner": record.winner or None,
@@ -181,7 +187,7 @@ def show(
         )
         return
     settings = record.settings
-    say(f"{record.name}: {record.metric}, {record.direction}")
+    say(f"{record.name}: {record.metric_title}, {record.direction}")
     table = plain_table("", "")
     table.add_row("trials", ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) or "none")
     table.add_row(

@@ -116,6 +116,7 @@ class Dataset:
         scaling: How preprocessing scales the numbers.
         scale_per_feature: Whether each entry of the last axis of rows with several axes has a
             scale of its own, as the features of a sequence need it, rather than all one.
+        positive: Number of the class that f1 is about, of two; None where there are not two.
         notes: What the user is to know of how the data was read, a sentence each.
     """
 
@@ -130,6 +131,7 @@ class Dataset:
     dropped: Mapping[str, str] | None = None
     scaling: Scaling = "standard"
     scale_per_feature: bool = False
+    positive: int | None = None
     notes: tuple[str, ...] = ()
 
     @property

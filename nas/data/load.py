@@ -17,6 +17,7 @@ from nas.data.checks import check_array
 from nas.data.dataset import Dataset, Features, Scaling, Schema
 from nas.data.images import image_paths, list_folder, read_images, read_pixels
 from nas.data.options import DataOptions
+from nas.data.positive import positive_class
 from nas.data.statistics import scaling_notes
 from nas.data.table_file import read_table, read_table_by_name, read_table_by_position
 from nas.data.tables import dataset_of_table, features_of_table
@@ -56,6 +57,8 @@ def load_dataset(options: DataOptions) -> Dataset:
         )
     if options.classes:
         dataset = keep_classes(dataset, options.classes, options.task)
+    # Before rows are drawn and labels spoilt: with more noise the rarer class is the same.
+    dataset = replace(dataset, positive=positive_class(dataset, options.positive))
     if options.max_rows is not None:
         dataset = sample_rows(dataset, options.max_rows)
     if options.label_noise:

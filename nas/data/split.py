@@ -1,7 +1,9 @@
 """Which rows are for testing, and which train and validate in each fold."""
 
 import hashlib
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,11 @@ from sklearn.model_selection import (
 )
 
 from nas.data.dataset import Dataset
+from nas.data.variants import keep_classes
 from nas.errors import NasError
-from nas.wording import counted
+from nas.wording import counted, join_names, typed
+
+MAX_NAMED = 5  # rare classes that an error names
 
 Rows = NDArray[np.int64]
 
@@ -75,15 +80,76 @@ def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
     could go on.
 
     Raises:
-        NasError: When a class or the data set has too few rows for that.
+        NasError: When a class or the data set has too few rows for that; it proposes options with
+            which it can be divided.
     """
+    try:
+        return _divide(dataset, options)
+    except NasError as error:
+        fix = " or ".join(_what_works(dataset, options))
+        if not fix:
+            raise
+        fix = f"Use {fix}." if not error.fix else f"Use {fix}, or {error.fix}"
+        raise NasError(error.where, error.received, error.expected, fix) from None
+
+
+def _what_works(dataset: Dataset, options: SplitOptions) -> Iterator[str]:
+    """Options with which the data can be divided, each as it is typed."""
+
+    def works(other: Dataset, **changed: Any) -> bool:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class is rare among the groups
+            try:
+                _divide(other, replace(options, **changed))
+            except NasError:
+                return False
+        return True
+
+    for folds in range(options.folds - 1, 1, -1):
+        if works(dataset, folds=folds):
+            yield f"--folds {folds}"
+            break
+    usual = SplitOptions()
+    for name, share in (("val_size", usual.val_size), ("test_size", usual.test_size)):
+        if getattr(options, name) != share and works(dataset, **{name: share}):
+            yield f"--{name.replace('_', '-')} {share:g}"
+            break
+    if dataset.task == "regression":
+        return
+    counts = np.bincount(dataset.y, minlength=len(dataset.classes))
+    needed = options.folds + (options.test_size > 0)
+    labels = tuple(
+        str(label) for label, n in zip(dataset.classes, counts, strict=True) if n >= needed
+    )
+    if 2 <= len(labels) < len(counts) and works(keep_classes(dataset, labels)):
+        yield typed("--classes", join_names(labels))
+    values = _numbers(dataset)
+    if values is not None and works(replace(dataset, y=values, task="regression", classes=())):
+        yield "--task regression"
+
+
+def _numbers(dataset: Dataset) -> NDArray[np.float64] | None:
+    """The targets as numbers, if at least three labels are all numbers that can be read so."""
+    if len(dataset.classes) < 3 or any(isinstance(label, bool) for label in dataset.classes):
+        return None
+    is_text = any(isinstance(label, str) for label in dataset.classes)
+    if is_text and not dataset.schema.columns:  # an array of text, or names of folders
+        return None
+    try:
+        labels = np.array([float(label) for label in dataset.classes])
+    except ValueError:
+        return None
+    return labels[dataset.y] if np.isfinite(labels).all() else None
+
+
+def _divide(dataset: Dataset, options: SplitOptions) -> Split:
     if options.folds < 1 or options.repeats < 1:
         raise NasError(
             "--folds", f"got {options.folds}, repeated {options.repeats} times", "at least 1"
         )
     rows = np.arange(dataset.n_rows)
     stratify = dataset.task != "regression"
-    _check_class_sizes(dataset, rows, options.folds + (options.test_size > 0))
+    _check_class_sizes(dataset, rows, options.folds, needs_test=options.test_size > 0)
     if dataset.test_rows is not None:
         test = dataset.test_rows if options.test_size > 0 else rows[:0]
         development = np.setdiff1d(rows, dataset.test_rows)
@@ -91,7 +157,7 @@ def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
         development, test = _cut(dataset, rows, options.test_size, options.seed)
     else:
         development, test = rows, rows[:0]
-    _check_class_sizes(dataset, development, options.folds)
+    _check_class_sizes(dataset, development, options.folds, needs_test=False)
 
     if options.folds == 1:
         folds = [
@@ -113,7 +179,6 @@ def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
                 "--groups",
                 f"{len(np.unique(groups))} groups for {options.folds} folds",
                 "at least one group a fold",
-                "Use fewer --folds.",
             )
         cut = StratifiedGroupKFold if stratify else GroupKFold
         indices = [
@@ -164,15 +229,26 @@ def _cut(dataset: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Ro
     return np.sort(first), np.sort(second)
 
 
-def _check_class_sizes(dataset: Dataset, rows: Rows, needed: int) -> None:
+def _check_class_sizes(dataset: Dataset, rows: Rows, folds: int, needs_test: bool) -> None:
     if dataset.task == "regression":
         return
     counts = np.bincount(dataset.y[rows], minlength=len(dataset.classes))
-    rarest = int(counts.argmin())
-    if counts[rarest] < needed:
-        raise NasError(
-            dataset.name,
-            f"class '{dataset.classes[rarest]}' has {counted(int(counts[rarest]), 'row')}",
-            f"at least {needed}: one for each fold, and one for the test part",
-            "Use fewer --folds, a larger --max-rows, or leave the class out.",
-        )
+    needed = folds + needs_test
+    rare = np.flatnonzero(counts < needed)
+    if not len(rare):
+        return
+    if len(rare) == 1:
+        label, number = dataset.classes[rare[0]], int(counts[rare[0]])
+        received = f"class '{label}' has {counted(number, 'row')}"
+    else:
+        named = [
+            f"'{dataset.classes[k]}' ({counted(int(counts[k]), 'row')})" for k in rare[:MAX_NAMED]
+        ]
+        more = f" and {len(rare) - len(named)} more" if len(rare) > len(named) else ""
+        received = f"classes {', '.join(named)}{more} have too few rows"
+    raise NasError(
+        dataset.name,
+        received,
+        f"at least {needed}: one for each fold" + ", and one for the test part" * needs_test,
+        "a larger --max-rows where one is given.",
+    )

@@ -15,7 +15,7 @@ from nas.analysis.importance import Importance, ranked_parameters, rests_on
 from nas.analysis.levels import depth_word, hidden_layers, searched_parameters
 from nas.analysis.reproduction import data_options, search_options, with_storage, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
-from nas.analysis.winner import simplest_equal
+from nas.analysis.winner import doubts, simplest_equal
 from nas.errors import NasError
 from nas.layers import parse_layers
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
@@ -213,7 +213,17 @@ def _winner(record: StudyRecord) -> Section:
         note += ", scored once, on rows that no trial saw."
     elif record.settings["split"]["test_size"]:
         note += " The test part is not scored yet: 'nas search' and 'nas export' do it, once."
+    constant = record.settings.get("constant") or {}
+    if constant.get("answer") is not None:
+        note += (
+            f" To answer '{constant['answer']}' for every row has {score_name(record)} "
+            f"{constant['value']:.4g}."
+        )
     blocks.append(Text(note))
+    blocks += [Text(f"In doubt: {doubt}") for doubt in doubts(record)]
+    blocks += [
+        Text(f"Of the data: {finding['text']}") for finding in record.settings.get("findings", ())
+    ]
     return Section("winner", "The winner", tuple(blocks))
 
 

@@ -6,6 +6,7 @@ from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget
 from nas.analysis.importance import Importance, ranked_parameters
 from nas.analysis.significance import correlated_t_test
+from nas.analysis.winner import doubts
 from nas.report.figures import score_name
 from nas.study import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio
@@ -142,8 +143,9 @@ def _best(record: StudyRecord, baselines: Sequence[Baseline]) -> str:
         phrase = _phrase(record, best.value or 0.0, "the rows that validate")
         sure = " (how it does on rows set aside is not tested yet)"
     text = f"The best network has {describe_network(best)} and {phrase}{sure}"
+    doubt = "".join(f" But {sentence}" for sentence in doubts(record)[:1])
     if not any(baseline.value is not None for baseline in baselines):
-        return text + "."
+        return f"{text}.{doubt}"
     plain, standing = better_baseline(record, baselines)
     score = show_score(record.metric, plain.value or 0.0)
     if len(best.fold_values) > 1:
@@ -155,7 +157,7 @@ def _best(record: StudyRecord, baselines: Sequence[Baseline]) -> str:
         "as good": f"and {name}, which takes no search, is about as good ({score})",
         "worse": f"which no plain model reaches: {name} comes closest ({score})",
     }[standing]
-    return f"{text}, {verdict}."
+    return f"{text}, {verdict}.{doubt}"
 
 
 def _phrase(record: StudyRecord, value: float, rows: str) -> str:

@@ -1,13 +1,14 @@
 """Opening a study: what it rests on, and what an earlier search left behind."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy import Select
@@ -15,8 +16,9 @@ from sqlalchemy import Select
 import nas
 from nas.claims import Claims
 from nas.data import DataOptions, Dataset, Split, SplitOptions
+from nas.data.findings import find
 from nas.errors import NasError
-from nas.metrics import Metric
+from nas.metrics import Metric, constant_score
 from nas.optuna_tables import (
     IDENTITY,
     StudyKey,
@@ -57,6 +59,11 @@ def study_settings(
     metric: Metric,
 ) -> dict[str, Any]:
     """What a study rests on, as its attributes in the database."""
+    told: dict[str, Any] = {}
+    if metric.positive is not None:
+        told["positive"] = {"class": metric.positive, "label": metric.positive_label}
+    if dataset.task in metric.tasks:
+        told["constant"] = _constant(dataset, split, metric)
     return {
         "nas_version": nas.__version__,
         "space": dump_space(space),
@@ -66,6 +73,8 @@ def study_settings(
         "split": asdict(split_options),
         "split_hash": split.hash(),
         "metric": metric.name,
+        **told,
+        "findings": [asdict(finding) for finding in find(dataset, split, metric.name)],
         "versions": {name: metadata.version(name) for name in ("optuna", "tensorflow", "keras")},
     }
 
@@ -151,6 +160,9 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
         differences.append("folds (" + (", ".join(changed) or "other rows") + ")")
     if old["metric"] != settings["metric"]:
         differences.append(f"metric ({old['metric']})")
+    elif _positive_number(old) != _positive_number(settings):
+        before = f"'{old['positive']['label']}'" if "positive" in old else "the second class"
+        differences.append(f"--positive ({before}, now '{settings['positive']['label']}')")
     if differences:
         raise NasError(
             "--study",
@@ -158,6 +170,19 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
             "the same, to go on",
             f"Give a new name with --study, or run 'nas study delete {study.study_name}'.",
         )
+
+
+def _constant(dataset: Dataset, split: Split, metric: Metric) -> dict[str, Any]:
+    """The score of one answer for all rows, and that answer where it is a class."""
+    y, n_classes = dataset.y[split.development], len(dataset.classes)
+    answer = str(dataset.classes[int(np.bincount(y).argmax())]) if n_classes else None
+    return {"answer": answer, "value": constant_score(metric, y, dataset.task, n_classes)}
+
+
+def _positive_number(settings: Mapping[str, Any]) -> int:
+    # Without it the study is from before there was a choice, or by another metric.
+    number: int = settings.get("positive", {}).get("class", 1)
+    return number
 
 
 def _space_difference(old: str, new: str) -> str:
@@ -172,7 +197,7 @@ def _space_difference(old: str, new: str) -> str:
 def _data_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     before = {**asdict(DataOptions(old["source"])), **old}  # an older study lacks newer options
     keys = (
-        *("target", "task", "groups", "header", "positive", "scaling", "images", "image_size"),
+        *("target", "task", "groups", "header", "scaling", "images", "image_size"),
         *("max_rows", "label_noise"),
     )
     changed = [f"{key} {before[key]}, now {new[key]}" for key in keys if before[key] != new[key]]

@@ -1,11 +1,23 @@
 """Splits: every row in its place, classes in their shares, groups in one piece."""
 
+import re
+import shlex
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.data import Dataset, Fold, Schema, Split, SplitOptions, split_dataset
+from nas.data import (
+    DataOptions,
+    Dataset,
+    Fold,
+    Schema,
+    Split,
+    SplitOptions,
+    load_dataset,
+    split_dataset,
+)
 from nas.errors import NasError
 
 
@@ -301,3 +313,108 @@ def test_what_cannot_be_split(dataset, options, where, received, expected):
 def test_what_can_just_be_split(dataset, options):
     options = SplitOptions(**options)
     check(dataset, split_dataset(dataset, options), options)
+
+
+# What is proposed works
+
+
+def proposals(text):
+    """The options that a message proposes, as a shell would take them apart."""
+    words = shlex.split(
+        re.sub(r",? or |[.,]? ?$", " ", text.split(". Use ")[1].split(", or a ")[0])
+    )
+    return {
+        word.split("=")[0]: word.split("=", 1)[1] if "=" in word else value
+        for word, value in zip(words, [*words[1:], ""], strict=True)
+        if word.startswith("--")
+    }
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A way to read a table with so many rows of each label."""
+
+    def read(counts, **options):
+        rows = [f"{k},{label}" for label, n in counts.items() for k in range(n)]
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join(["a,label", *rows]) + "\n", encoding="utf-8")
+        return load_dataset(DataOptions(str(path), target="label", **options))
+
+    return read
+
+
+def test_all_rare_classes_are_named_at_once_with_the_classes_that_are_left(table):
+    counts = {"<=50K": 30, "-1": 20, "two words": 15, "a": 1, "b": 2, "c": 1}
+    with pytest.raises(NasError) as caught:
+        split_dataset(table(counts), SplitOptions())
+    line = str(caught.value)
+    assert "classes 'a' (1 row), 'b' (2 rows), 'c' (1 row) have too few rows" in line
+    found = proposals(line)
+    assert set(found) == {"--classes"}  # no number of folds suffices
+    left = table(counts, classes=tuple(found["--classes"].split(",")))
+    assert set(map(str, left.classes)) == {"-1", "<=50K", "two words"}
+    check(left, split_dataset(left, SplitOptions()), SplitOptions())
+
+
+def test_many_rare_classes_are_counted(table):
+    counts = {"x": 100, "y": 100, **{f"rare{k}": 1 for k in range(9)}}
+    with pytest.raises(NasError, match=r"'rare4' \(1 row\) and 4 more have too few rows"):
+        split_dataset(table(counts), SplitOptions())
+
+
+def test_rare_numbers_may_be_a_regression(table):
+    counts = {3: 2, 4: 9, 5: 60, 6: 40, 7: 1}
+    with pytest.raises(NasError) as caught:
+        split_dataset(table(counts), SplitOptions())
+    found = proposals(str(caught.value))
+    assert found["--task"] == "regression" and found["--classes"] == "4,5,6"
+    split_dataset(table(counts, task=found["--task"]), SplitOptions())
+    split_dataset(table(counts, classes=("4", "5", "6")), SplitOptions())
+
+
+def test_words_are_no_regression(table):
+    with pytest.raises(NasError) as caught:
+        split_dataset(table({"a": 30, "b": 30, "c": 1}), SplitOptions())
+    assert "regression" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rarest", range(2, 7))
+@pytest.mark.parametrize("folds", [5, 10])
+@pytest.mark.parametrize("test_size", [0.0, 0.2, 0.5])
+def test_fewer_folds_are_proposed_where_they_suffice(rarest, folds, test_size):
+    dataset = make([0] * 40 + [1] * rarest)
+    options = {"folds": folds, "test_size": test_size}
+    try:
+        split_dataset(dataset, SplitOptions(**options))
+    except NasError as error:
+        if "Use " not in str(error):
+            assert rarest == 2 or test_size == 0.5  # one of them is for the test part
+            return
+        found = proposals(str(error))
+        fewer = int(found["--folds"]) if "--folds" in found else folds
+        share = float(found.get("--test-size", test_size))
+        for changed in ({"folds": fewer}, {"test_size": share}):
+            if {**options, **changed} != options:
+                split_dataset(dataset, SplitOptions(**{**options, **changed}))
+    else:
+        assert rarest >= folds
+
+
+@pytest.mark.parametrize(
+    "dataset, options",
+    [
+        (make(np.linspace(0, 1, 10), task="regression"), {"folds": 5}),
+        (make(np.arange(60) % 2, np.arange(60) % 4, task="regression"), {"test_size": 0}),
+        (make(np.arange(60) % 2, np.arange(60) % 4), {"folds": 5}),
+        (make(np.arange(8), task="regression"), {"folds": 1, "val_size": 0.95}),
+        (make(np.arange(60), task="regression"), {"test_size": 1.5}),
+    ],
+)
+def test_other_mistakes_get_options_that_work(dataset, options):
+    with pytest.raises(NasError) as caught:
+        split_dataset(dataset, SplitOptions(**options))
+    found = proposals(str(caught.value))
+    assert found, str(caught.value)
+    for name, value in found.items():
+        changed = {name[2:].replace("-", "_"): float(value) if "size" in name else int(value)}
+        split_dataset(dataset, SplitOptions(**{**options, **changed}))

@@ -52,9 +52,10 @@ _parse = lru_cache(maxsize=1)(parse_space)  # asked for each parameter of a stud
 
 def score_name(record: StudyRecord) -> str:
     """What trials are scored by, for an axis."""
-    return {"r2": "R²", "auc": "AUC", "rmse": "RMSE", "mae": "MAE", "f1": "F1"}.get(
-        record.metric, record.metric.replace("_", " ")
-    )
+    names = {"r2": "R²", "auc": "AUC", "rmse": "RMSE", "mae": "MAE"}
+    if record.metric == "f1":
+        return record.metric_title.replace("f1", "F1", 1)
+    return names.get(record.metric, record.metric.replace("_", " "))
 
 
 def focus(scores: Iterable[float | None]) -> list[float] | None:
