@@ -4,6 +4,7 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 
 from nas.analysis.levels import (
@@ -17,6 +18,7 @@ from nas.analysis.levels import (
 from nas.analysis.reproduction import data_options
 from nas.analysis.surrogate import Surrogate
 from nas.space import Choice, Constant, Parameter, Range, SearchSpace
+from nas.space.checks import last_step
 from nas.space.vocabulary import WORDS
 from nas.study import StudyRecord, TrialRecord
 
@@ -75,6 +77,8 @@ def _gridded(domain: Constant | Choice | Range, key: str) -> Constant | Choice |
     """The domain with few enough values for a grid."""
     if not isinstance(domain, Range):
         return domain
+    if domain.step is not None:  # the study's space may be from before steps had to meet the end
+        domain = replace(domain, high=last_step(domain.low, domain.high, domain.step))
     few = (domain.high - domain.low) / (domain.step or 1) < MAX_LEVELS
     if WORDS[key].kind != "int":
         return domain if few or domain.step is None else Range(domain.low, domain.high)
@@ -148,6 +152,7 @@ def _option(key: str, entry: Parameter) -> str:
         case Choice(values):
             text = ",".join(show_value(key, value) for value in values)
         case Range(low, high, log, step):
-            text = f"{low:.6g}:{high:.6g}" + ":log" * log
-            text += f":step={step:.6g}" if step is not None else ""
+            digits = 6 if step is None else 15  # with which steps still meet the end
+            text = f"{low:.{digits}g}:{high:.{digits}g}" + ":log" * log
+            text += f":step={step:.{digits}g}" if step is not None else ""
     return text + ":per_layer" * entry.per_layer

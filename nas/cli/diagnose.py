@@ -104,7 +104,10 @@ def train(
             _check_unchanged(record, target=target, metric=metric, folds=folds, seed=seed)
             spec = _spec_of(record, like) if like is not None else None
             dataset, split = study_data(record, data)
-            the_space, the_metric = parse_space(record.settings["space"]), METRICS[record.metric]
+            the_space, the_metric = (
+                parse_space(record.settings["space"], is_stored=True),
+                METRICS[record.metric],
+            )
             given_space = load_space(space) if study is None else the_space
             seed = record.settings["split"]["seed"]
         else:

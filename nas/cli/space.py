@@ -25,7 +25,7 @@ from nas.space import (
     shipped_spaces,
     shown_value,
 )
-from nas.space.checks import nearest_network
+from nas.space.checks import check_steps, nearest_network
 from nas.space.vocabulary import WORDS, Value, Word, words_of
 from nas.spec import Problem, TrialSpec
 from nas.wording import counted
@@ -192,7 +192,8 @@ def _networks(space: SearchSpace, shape: tuple[int, ...], outputs: int) -> dict[
 
 
 def _show_layers(text: str, spec: TrialSpec, shape: tuple[int, ...]) -> None:
-    say(f"\n{text} on rows of {_sizes(shape)}: {spec.n_weights:,} weights")
+    console.print()
+    say(f"{text} on rows of {_sizes(shape)}: {spec.n_weights:,} weights")
     table = plain_table("layer", "window", "output", "weights", right=("weights",))
     names = [layer.name for layer in spec.layers]
     for layer in spec.layers:
@@ -280,6 +281,7 @@ def _new(
         raise typer.BadParameter("got no parameter; expected at least one, such as --depth 1:8")
     try:
         space = SearchSpace(entries, name=file.stem, network=network, data=data, target=target)
+        check_steps(entries)
     except SpaceError as error:
         option = "--" + error.key.replace("_", "-")
         raise NasError(option, error.received, error.expected, error.fix) from None

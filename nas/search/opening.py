@@ -86,7 +86,7 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
     old = study.user_attrs
     differences = []
     # What is the same may once have been written otherwise.
-    if parse_space(old["space"]) != parse_space(settings["space"]):
+    if parse_space(old["space"], is_stored=True) != parse_space(settings["space"], is_stored=True):
         differences.append("space (" + _space_difference(old["space"], settings["space"]) + ")")
     if old["data_hash"] != settings["data_hash"]:
         differences.append(f"data set ({_data_difference(old['data'], settings['data'])})")
@@ -108,7 +108,7 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
 
 
 def _space_difference(old: str, new: str) -> str:
-    before, now = parse_space(old).parameters, parse_space(new).parameters
+    before, now = (parse_space(text, is_stored=True).parameters for text in (old, new))
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if not keys:
         return "network or default data"
