@@ -41,13 +41,12 @@ from nas.cli.recipe import ConfigOption, chosen_space
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.stopping import exit_code
 from nas.wording import counted
 
 if TYPE_CHECKING:
     from nas.data import Dataset, FoldData, Split
     from nas.study import StudyRecord
-
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 def search(
@@ -249,7 +248,7 @@ def search(
             so_far = f"Best so far: {score(best.value, best.stderr)} (trial {best.number})."
         say(f"Stopped. {so_far}")
         say("The same command goes on from here.")
-        sys.exit(INTERRUPTED)  # past the line that any other interruption prints
+        sys.exit(exit_code())  # past the line that any other interruption prints
     best = record.best()
     path = default_model_path(storage, name)
     if not is_winner(path, record):
