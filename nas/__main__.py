@@ -20,6 +20,7 @@ def main() -> None:
         sys.exit(stopping.exit_code())
     finally:
         stopping.ignore_from_now_on()
+        exec("")  # else Python ends itself by the signal, where that broke off code in a string
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The search that would settle what the trials of a study cannot tell of a parameter."""
 
 import math
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ from nas.analysis.levels import (
 )
 from nas.analysis.reproduction import data_options
 from nas.analysis.surrogate import Surrogate
+from nas.shell import join, quoted
 from nas.space import Choice, Constant, Parameter, Range, SearchSpace
 from nas.space.checks import last_step
 from nas.space.vocabulary import WORDS
@@ -47,15 +47,13 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
         if fewest >= MIN_LEVEL_TRIALS and trials <= MAX_GRID:
             break
     name = f"{record.name}-{parameter}"
-    file = shlex.quote(f"{name}.yaml")
+    file = quoted(f"{name}.yaml")
     words = [f"--network {space.network}"] * (space.network != "mlp")
-    words += [
-        f"--{key.replace('_', '-')} {shlex.quote(_option(key, e))}" for key, e in entries.items()
-    ]
+    words += [f"--{key.replace('_', '-')} {quoted(_option(key, e))}" for key, e in entries.items()]
     new = f"nas space new {file} {' '.join(words)}"
     search = f"nas search --space {file} --sampler grid --pruner none"
     search += f" --trials {min(trials, MAX_GRID)}"
-    return f"{new} && {search} {shlex.join(data_options(record))}"
+    return f"{new} && {search} {join(data_options(record))}"
 
 
 def _fixed(space: SearchSpace, base: TrialRecord, key: str) -> dict[str, Parameter]:

@@ -155,7 +155,7 @@ def train(
         from nas.tensorboard import open_runs
 
         open_runs(tensorboard, record).write(pool, graph_of=trial)
-    diagnosis = diagnose_trial(record, trial.number)
+    diagnosis = diagnose_trial(record, trial.number, storage)
     if as_json:
         print_json({**_as_dict(diagnosis), "trial_record": trial.to_dict()})
         return
@@ -181,7 +181,7 @@ def diagnose(
 
     record = load_study(study, storage)
     if trial is not None:
-        diagnosis = diagnose_trial(record, trial)
+        diagnosis = diagnose_trial(record, trial, storage)
         if as_json:
             print_json(_as_dict(diagnosis))
             return

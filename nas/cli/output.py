@@ -92,7 +92,8 @@ def show_command(command: str, storage: str, label: str = "") -> None:
         storage: The study database, which is added where the command would look elsewhere.
         label: As for `say`; without one it is indented.
     """
-    from nas.analysis.reproduction import with_storage, wrap_command
+    from nas.analysis.reproduction import wrap_command
+    from nas.storage import with_storage
 
     command = with_storage(command, storage)
     indent = 8 if label else 2

@@ -1,7 +1,6 @@
 """`nas screen`."""
 
 import math
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -38,6 +37,7 @@ from nas.cli.search import describe_folds, encode_data, seconds_of
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.shell import option
 from nas.space import load_space
 
 if TYPE_CHECKING:
@@ -205,9 +205,7 @@ def screen(
         "sample": 2 * FEW if few else None,
         "pruner": None if tells or few else "none",
     }
-    command = " ".join(
-        f"--{key} {shlex.quote(str(v))}" for key, v in words.items() if v is not None
-    )
+    command = " ".join(option(key, v) for key, v in words.items() if v is not None)
     if few:
         say(f"nas screen {command}", "Next")
     else:

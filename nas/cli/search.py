@@ -1,6 +1,5 @@
 """`nas search`."""
 
-import shlex
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -41,6 +40,7 @@ from nas.cli.recipe import ConfigOption, chosen_space
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.shell import option
 from nas.stopping import exit_code
 from nas.wording import counted
 
@@ -266,10 +266,10 @@ def search(
         publish(optuna_study, storage)
     _show_winner(record, path)
     if runs:
-        say(f"tensorboard --logdir {tensorboard}", "Runs")
-    quoted = shlex.quote(name)
-    show_command(f"nas report --study {quoted}", storage, "Next")
-    show_command(f"nas explain --study {quoted}", storage, " ")
+        say(f"tensorboard {option('logdir', tensorboard)}", "Runs")
+    of_study = option("study", name)
+    show_command(f"nas report {of_study}", storage, "Next")
+    show_command(f"nas explain {of_study}", storage, " ")
     show_command("nas dashboard", storage, " ")
     sys.stdout.flush()
 

@@ -11,6 +11,7 @@ import typer
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.errors import NasError, did_you_mean
 from nas.layers import EXPECTED, parse_layers
+from nas.shell import option as shell_option
 from nas.space import (
     Choice,
     Constant,
@@ -291,7 +292,7 @@ def _new(
     file.write_text(text, encoding="utf-8")
     say(f"{file}:")
     console.print(text, end="")
-    say(f"Next: nas search --space {file}" + ("" if data else " --data digits"))
+    say(f"Next: nas search {shell_option('space', file)}" + ("" if data else " --data digits"))
 
 
 def parse_option(key: str, word: Word, text: str) -> Parameter:

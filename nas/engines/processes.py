@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 from nas.engines.program_cache import program_cache_flags, tidy_program_cache
@@ -54,7 +54,7 @@ def process_environment() -> Iterator[None]:
     """The environment that workers start with; what the user has set for XLA stays in force.
 
     Ctrl-C and the end of a terminal reach every process of it. They are blocked where one is
-    started, and so within it from its first instruction on: this process decides what they mean.
+    started, and so within it from its first instruction on, when it could not yet end in silence.
     """
     flags = xla_flags()
     own = os.environ.get("TF_XLA_FLAGS", "")
@@ -65,6 +65,7 @@ def process_environment() -> Iterator[None]:
     }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
+    resource_tracker.ensure_running()  # which unblocks them once it has started
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
         yield

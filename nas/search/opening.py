@@ -18,8 +18,9 @@ import nas
 from nas.data import DataOptions, Dataset, Split, SplitOptions
 from nas.errors import NasError
 from nas.metrics import Metric
+from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
-from nas.storage import storage_errors
+from nas.storage import storage_errors, with_storage
 from nas.study import Outcome
 from nas.write_behind import WriteBehind
 
@@ -69,7 +70,7 @@ def open_study(
             # The version comes last: with it the description is whole.
             for key in sorted(settings, key=lambda key: key == "nas_version"):
                 study.set_user_attr(key, settings[key])
-        _check_same(study, settings)
+        _check_same(study, settings, url)
         study.set_user_attr("searched_at", datetime.now(UTC).isoformat())
         sweep(study, storage)
     return study
@@ -82,7 +83,7 @@ def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[optuna.Stud
         yield optuna.load_study(study_name=name, storage=live)
 
 
-def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
+def _check_same(study: optuna.Study, settings: dict[str, Any], url: str) -> None:
     old = study.user_attrs
     differences = []
     # What is the same may once have been written otherwise.
@@ -99,11 +100,12 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
     if old["metric"] != settings["metric"]:
         differences.append(f"metric ({old['metric']})")
     if differences:
+        delete = with_storage(f"nas study delete {quoted(study.study_name)}", url)
         raise NasError(
             "--study",
             f"'{study.study_name}' was made with other settings: " + "; ".join(differences),
             "the same, to go on",
-            f"Give a new name with --study, or run 'nas study delete {study.study_name}'.",
+            f"Give a new name with --study, or delete this one: {delete}",
         )
 
 
