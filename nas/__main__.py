@@ -1,5 +1,27 @@
-"""`python -m nas` is the `nas` command."""
+"""The `nas` command; `python -m nas` is the same."""
 
-from nas.cli import main
+import sys
 
-main()
+from nas import stopping
+
+
+def main() -> None:
+    """Runs the command line of this process."""
+    try:
+        with stopping.on_stop(stopping.stop):
+            from nas.cli import main as run
+
+            run()
+    except BaseException as error:
+        # Imports that a signal breaks off end in errors of any kind.
+        if isinstance(error, SystemExit) or not stopping.was_stopped():
+            raise
+        stopping.say_stopped()
+        sys.exit(stopping.exit_code())
+    finally:
+        stopping.ignore_from_now_on()
+        exec("")  # else Python ends itself by the signal, where that broke off code in a string
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,30 @@
 """The one exception that a user's mistake raises, and the help to word it."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# What a terminal obeys instead of showing it: control characters, marks that change the direction
+# of what follows, line separators; and bytes of a file name that are no text.
+HIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+LONGEST = 500  # characters of what was received that a message shows
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Text with escapes, such as `\\x1b`, for all that a terminal would obey rather than show.
+
+    Args:
+        text: Any text; names and cells of a user's file can hold anything.
+        keep: Characters that stay as they are, such as a newline.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        sign = match[0]
+        return sign if sign in keep else sign.encode("unicode_escape").decode()
+
+    return HIDDEN.sub(escaped, text)
 
 
 class NasError(Exception):
@@ -21,12 +44,13 @@ class NasError(Exception):
         self.received = received
         self.expected = expected
         self.fix = fix
-        message = f"{where}: {received}"
+        cut = f"{received[: LONGEST - 1]}…" if len(received) > LONGEST else received
+        message = f"{where}: {cut}"
         if expected:
             message += f"; expected {expected}"
         if fix:
             message = message.removesuffix(".") + f". {fix}"
-        super().__init__(" ".join(message.split()))
+        super().__init__(visible(" ".join(message.split())))
 
     def __reduce__(self) -> tuple[type["NasError"], tuple[str, str, str, str]]:
         return type(self), (self.where, self.received, self.expected, self.fix)
@@ -39,12 +63,16 @@ def did_you_mean(word: object, allowed: Iterable[str]) -> str:
 
 
 OUT_OF_MEMORY = "there is not enough memory"
+# TensorFlow's error for memory is also that for a full disk and for too many open files.
+MEMORY = re.compile(r"\bOOM\b|out of memory|allocat", re.IGNORECASE)
 
 
 def first_line(error: BaseException, limit: int = 300) -> str:
     """An exception in one line, for the reason that is stored with a failed trial."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return OUT_OF_MEMORY  # TensorFlow's own words for it are long, and no help
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     name = type(error).__name__
-    return f"{name}: {text}"[:limit] if text else name
+    if isinstance(error, MemoryError) or (
+        name == "ResourceExhaustedError" and MEMORY.search(str(error))
+    ):
+        return OUT_OF_MEMORY  # TensorFlow's own words for it are long, and no help
+    return visible(f"{name}: {text}"[:limit] if text else name)

@@ -16,6 +16,7 @@ from optuna.storages import RDBStorage
 from nas import DEFAULT_STORAGE
 from nas.errors import NasError, did_you_mean, first_line
 from nas.optuna_tables import NOT_FOUND_MSG
+from nas.shell import option, split
 
 LOCK_TIMEOUT = 20.0  # seconds to wait for another process's write
 
@@ -172,6 +173,26 @@ def sqlite_path(url: str) -> Path | None:
     if not url.startswith(prefix) or "?" in url or url == prefix + ":memory:":
         return None
     return Path(url.removeprefix(prefix))
+
+
+def with_storage(command: str, url: str) -> str:
+    """A command with its study database, which it would otherwise look for in the default place.
+
+    Of several with `&&` between them each gets it, but for those of `nas space`. That of a server
+    is left out: its URL may hold a password.
+    """
+    if url == DEFAULT_STORAGE or sqlite_path(url) is None:
+        return command
+    parts: list[list[str]] = [[]]
+    for word in split(command):
+        if word == "&&":
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    for part in parts:
+        if part[:2] != ["nas", "space"]:
+            part.append(option("storage", url))
+    return " && ".join(map(" ".join, parts))
 
 
 def redacted(url: str) -> str:

@@ -1,6 +1,7 @@
 """A study as plain data: what a search left in the database, for everything that reads it."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -157,19 +158,39 @@ class StudyRecord:
             NasError: When no trial is complete.
         """
         if not self.complete:
-            outcomes = [trial.outcome for trial in self.counted]
-            counts = ", ".join(f"{outcomes.count(o)} {o}" for o in sorted(set(outcomes)))
-            reason = next((t.reason for t in self.trials if t.outcome == "failed"), "")
-            fix = "Search with more trials, more time, or a larger --max-params."
-            if reason:  # which more trials do not change
-                fix = "Give a smaller --max-params." if reason == OUT_OF_MEMORY else ""
+            ended = [trial for trial in self.trials if trial.outcome != "running"]
+            counts = Counter(trial.outcome for trial in ended)
+            told = ", ".join(f"{n} {outcome.replace('_', ' ')}" for outcome, n in counts.items())
+            # What failed at all is not mended by what helps the others.
+            blamed = (
+                "failed" if counts["failed"] else max(counts, key=counts.__getitem__, default="")
+            )
+            reason = next((t.reason for t in ended if t.outcome == blamed == "failed"), "")
             raise NasError(
                 self.name,
-                f"no complete trial ({counts or 'no trials'})" + (f": {reason}" if reason else ""),
-                fix=fix,
+                f"no complete trial ({told or 'no trials'})" + (f": {reason}" if reason else ""),
+                fix=_way_out(blamed, reason),
             )
         sign = 1.0 if self.direction == "maximize" else -1.0
         return max(self.complete, key=lambda trial: sign * (trial.value or 0.0))
+
+
+def _way_out(outcome: str, reason: str) -> str:
+    """What to do about trials of which none is complete."""
+    if outcome == "failed":
+        if reason == OUT_OF_MEMORY:
+            return "Give a smaller --max-params."
+        ended = "worker process ended" in reason
+        return "Give a smaller --max-params, or --workers 1." if ended else ""
+    ways = {
+        "diverged": "Lower the highest learning_rate of the space, set clip_norm: 1 in it, or look "
+        "for extreme values in the data.",
+        "too_large": "Give a larger --max-params, or smaller networks in the space.",
+        "interrupted": "Search with more time: the same command goes on.",
+        "pruned": "Search with --pruner none, or with more trials.",
+        "given": "Run 'nas search' on the study.",
+    }
+    return ways.get(outcome, "Search with more trials or more time.")
 
 
 def trial_record(trial: FrozenTrial, split: Mapping[str, Any]) -> TrialRecord:

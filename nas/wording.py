@@ -2,20 +2,12 @@
 
 import csv
 import io
-import shlex
 from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun, such as `1 trial` or `1,200 trials`."""
     return f"{number:,} {noun}" + "s" * (number != 1)
-
-
-def typed(option: str, value: str) -> str:
-    """An option with its value as it is typed in a shell."""
-    # A value such as -1 would be read as another option.
-    between = "=" if value.startswith("-") else " "
-    return f"{option}{between}{shlex.quote(value)}"
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -29,9 +21,3 @@ def join_names(names: Iterable[str]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
     return text.getvalue()
-
-
-def option(name: str, *values: str) -> str:
-    """An option with its values as a shell takes it, such as `--drop 'a b,c'` or `--target=-1`."""
-    text = join_names(values) if len(values) > 1 or "," in values[0] else values[0]
-    return f"{name}{'=' if text.startswith('-') else ' '}{shlex.quote(text)}"

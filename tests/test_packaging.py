@@ -36,7 +36,7 @@ def test_the_wheel_holds_the_package_and_its_command(wheel: zipfile.ZipFile) -> 
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "nas").rglob("*.py")}
     assert modules <= set(names)
     (entry,) = [name for name in names if name.endswith("entry_points.txt")]
-    assert "nas = nas.cli:main" in wheel.read(entry).decode()
+    assert "nas = nas.__main__:main" in wheel.read(entry).decode()
 
 
 def test_constraints_pin_versions_without_addresses() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from nas.metrics import METRICS
 from nas.report.figures import pareto_figure
 from nas.spec import TrialSpec
 from nas.storage import open_storage
-from nas.study import StudyRecord, delete_study, load_study, study_record
+from nas.study import StudyRecord, TrialRecord, delete_study, load_study, study_record
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,32 @@ def test_deleting_removes_the_study_only(folder: Path) -> None:
     with pytest.raises(NasError, match="no study 'gone'"):
         load_study("gone", url_of(folder))
     assert load_study("fake", url_of(folder)).complete
+
+
+@pytest.mark.parametrize(
+    "outcomes, words, wrong",
+    [
+        (["diverged"] * 3, "learning_rate", "more trials"),
+        (["diverged"] * 2 + ["too_large"], "learning_rate", "--max-params"),
+        (["too_large"] * 3, "larger --max-params", "more trials"),
+        (["pruned"] * 3, "--pruner none", "--max-params"),
+        (["interrupted"], "more time", "--max-params"),
+        (["given"], "Run 'nas search'", "more trials"),
+        ([], "more trials", "--max-params"),
+    ],
+)
+def test_without_a_complete_trial_the_advice_fits_what_happened(
+    outcomes: list[str], words: str, wrong: str
+) -> None:
+    blank = dict.fromkeys(f.name for f in fields(TrialRecord))
+    trials = [
+        TrialRecord(**{**blank, "number": n, "outcome": outcome, "reason": ""})
+        for n, outcome in enumerate(outcomes)
+    ]
+    with pytest.raises(NasError) as caught:
+        StudyRecord("s", "accuracy", "maximize", {}, tuple(trials)).best()
+    assert words in caught.value.fix and wrong not in caught.value.fix
+    counts = ", ".join(
+        f"{outcomes.count(o)} {o.replace('_', ' ')}" for o in dict.fromkeys(outcomes)
+    )
+    assert f"no complete trial ({counts or 'no trials'})" in str(caught.value)

@@ -1,18 +1,20 @@
 """What is wrong with the trials of a study, each cause with the next experiment."""
 
 import math
-import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from nas import DEFAULT_STORAGE
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.levels import hidden_layers
 from nas.analysis.reproduction import data_options
 from nas.errors import NasError
 from nas.layers import Item, parse_layers
+from nas.shell import join, option, quoted
 from nas.spec import TrialSpec
+from nas.storage import with_storage
 from nas.study import StudyRecord, TrialRecord
 from nas.wording import counted
 
@@ -75,8 +77,13 @@ class StudyDiagnosis:
     summary: str
 
 
-def diagnose_trial(record: StudyRecord, number: int) -> Diagnosis:
+def diagnose_trial(record: StudyRecord, number: int, storage: str = DEFAULT_STORAGE) -> Diagnosis:
     """Diagnoses one trial.
+
+    Args:
+        record: Its study.
+        number: Of the trial.
+        storage: The study's database, for the command in a message.
 
     Raises:
         NasError: When there is no such trial, or it was never examined.
@@ -86,11 +93,12 @@ def diagnose_trial(record: StudyRecord, number: int) -> Diagnosis:
         known = f"0 to {max((t.number for t in record.trials), default=0)}"
         raise NasError("--trial", f"got {number}", f"a trial of study '{record.name}', {known}")
     if not _is_examined(trial):
+        again = f"nas train {option('study', record.name)} --like {number}"
         raise NasError(
             record.name,
             f"trial {number} was not examined ({trial.outcome})",
             "a trial that trained for an epoch with this version of nas",
-            f"Train it again: nas train --study {shlex.quote(record.name)} --like {number}",
+            f"Train it again: {with_storage(again, storage)}",
         )
     return _diagnose(record, trial)
 
@@ -186,7 +194,7 @@ def _following(trial: TrialRecord) -> str:
 
 def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
     assert trial.spec is not None
-    study = shlex.quote(record.name)
+    study = option("study", record.name)
     training = trial.spec.training
     changes = {
         "learning_rate_too_high": f"--set learning_rate={training.learning_rate / 10:.2g}",
@@ -203,13 +211,14 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
         "idle_layers": _shallower(trial.spec),
     }
     if cause == "label_noise":
-        return f"nas study show {study}"
+        return f"nas study show {quoted(record.name)}"
     if cause == "imbalanced":
-        # A study is named after its space unless it was told otherwise.
-        words = ["--space", f"{record.name}.yaml", "--study", f"{record.name}_balanced"]
-        words += data_options(replace(record, metric="balanced_accuracy"))
-        return f"nas search {shlex.join(words)}"
-    return f"nas train --study {study} --like {trial.number} {changes[cause]}"
+        # The file that the space was read from may be gone, or a recipe.
+        file = f"{record.name}_balanced.yaml"
+        words = ["--space", file, *data_options(replace(record, metric="balanced_accuracy"))]
+        save = f"nas study show {quoted(record.name)} --space > {quoted(file)}"
+        return f"{save} && nas search {join(words)}"
+    return f"nas train {study} --like {trial.number} {changes[cause]}"
 
 
 def _wider(spec: TrialSpec) -> str:

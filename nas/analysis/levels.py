@@ -161,4 +161,4 @@ def word_of(parameter: str) -> str:
 
 def space_of(record: StudyRecord) -> SearchSpace:
     """The space that a study searched."""
-    return parse_space(record.settings["space"], name=record.name)
+    return parse_space(record.settings["space"], name=record.name, is_stored=True)

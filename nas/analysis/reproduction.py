@@ -1,13 +1,11 @@
 """Commands to run: the options with which a study was made, and long ones on several lines."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from nas import DEFAULT_STORAGE
 from nas.data import DataOptions
-from nas.storage import sqlite_path
+from nas.shell import split
 from nas.study import StudyRecord
 from nas.wording import join_names
 
@@ -50,32 +48,21 @@ def search_options(record: StudyRecord) -> list[str]:
     return words + ["--allow-duplicates"] * bool(kept.get("allow_duplicates"))
 
 
-def with_storage(command: str, storage: str) -> str:
-    """A command with its study database, which it would otherwise look for in the default place.
-
-    That of a server is left out: its URL may hold a password.
-    """
-    if storage == DEFAULT_STORAGE or sqlite_path(storage) is None:
-        return command
-    return f"{command} --storage {shlex.quote(storage)}"
-
-
 def wrap_command(command: str, width: int) -> str:
     """Breaks a command before its options, with backslashes, so that it can still be copied.
 
     Args:
-        command: One line; its words as `shlex.join` writes them, and `&&` between commands.
+        command: One line, as `nas.shell` writes it, and `&&` between commands.
         width: Characters that a line holds, unless a single option is longer.
     """
     lines: list[str] = []
-    for word in shlex.split(command):
-        text = word if word == "&&" else shlex.quote(word)
+    for word in split(command):
         if not lines or lines[-1].endswith("&&"):
-            lines.append(text)
-        elif word.startswith("--"):
-            lines.append(f"  {text}")
+            lines.append(word)
+        elif word.lstrip("$'").startswith("--"):
+            lines.append(f"  {word}")
         else:
-            lines[-1] += f" {text}"
+            lines[-1] += f" {word}"
     wrapped = lines[:1]
     for line in lines[1:]:
         joined = f"{wrapped[-1]} {line.lstrip()}"

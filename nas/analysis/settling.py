@@ -1,9 +1,9 @@
 """The search that would settle what the trials of a study cannot tell of a parameter."""
 
 import math
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 
 from nas.analysis.levels import (
@@ -16,7 +16,9 @@ from nas.analysis.levels import (
 )
 from nas.analysis.reproduction import data_options
 from nas.analysis.surrogate import Surrogate
+from nas.shell import join, quoted
 from nas.space import Choice, Constant, Parameter, Range, SearchSpace
+from nas.space.checks import last_step
 from nas.space.vocabulary import WORDS
 from nas.study import StudyRecord, TrialRecord
 
@@ -45,15 +47,13 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
         if fewest >= MIN_LEVEL_TRIALS and trials <= MAX_GRID:
             break
     name = f"{record.name}-{parameter}"
-    file = shlex.quote(f"{name}.yaml")
+    file = quoted(f"{name}.yaml")
     words = [f"--network {space.network}"] * (space.network != "mlp")
-    words += [
-        f"--{key.replace('_', '-')} {shlex.quote(_option(key, e))}" for key, e in entries.items()
-    ]
+    words += [f"--{key.replace('_', '-')} {quoted(_option(key, e))}" for key, e in entries.items()]
     new = f"nas space new {file} {' '.join(words)}"
     search = f"nas search --space {file} --sampler grid --pruner none"
     search += f" --trials {min(trials, MAX_GRID)}"
-    return f"{new} && {search} {shlex.join(data_options(record))}"
+    return f"{new} && {search} {join(data_options(record))}"
 
 
 def _fixed(space: SearchSpace, base: TrialRecord, key: str) -> dict[str, Parameter]:
@@ -75,6 +75,8 @@ def _gridded(domain: Constant | Choice | Range, key: str) -> Constant | Choice |
     """The domain with few enough values for a grid."""
     if not isinstance(domain, Range):
         return domain
+    if domain.step is not None:  # the study's space may be from before steps had to meet the end
+        domain = replace(domain, high=last_step(domain.low, domain.high, domain.step))
     few = (domain.high - domain.low) / (domain.step or 1) < MAX_LEVELS
     if WORDS[key].kind != "int":
         return domain if few or domain.step is None else Range(domain.low, domain.high)
@@ -148,6 +150,7 @@ def _option(key: str, entry: Parameter) -> str:
         case Choice(values):
             text = ",".join(show_value(key, value) for value in values)
         case Range(low, high, log, step):
-            text = f"{low:.6g}:{high:.6g}" + ":log" * log
-            text += f":step={step:.6g}" if step is not None else ""
+            digits = 6 if step is None else 15  # with which steps still meet the end
+            text = f"{low:.{digits}g}:{high:.{digits}g}" + ":log" * log
+            text += f":step={step:.{digits}g}" if step is not None else ""
     return text + ":per_layer" * entry.per_layer

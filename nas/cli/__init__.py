@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 import nas
+from nas import stopping
 from nas.cli import (
     dashboard,
     diagnose,
@@ -21,8 +22,9 @@ from nas.cli import (
     space,
     study,
 )
-from nas.cli.search import INTERRUPTED
-from nas.errors import OUT_OF_MEMORY, NasError
+from nas.errors import OUT_OF_MEMORY, NasError, first_line, visible
+
+INTERRUPTED = 130  # what the library of the command line returns after Ctrl-C
 
 app = typer.Typer(
     name="nas",
@@ -71,29 +73,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command line; errors become one line on stderr and an exit code."""
     # What libraries warn of is for their developers; what concerns the user, nas says itself.
     warnings.filterwarnings("ignore")
+    stopping.forget()
+    with stopping.on_stop(stopping.stop):
+        try:
+            code = _run(arguments)
+        except (Exception, KeyboardInterrupt):
+            # Whatever a signal broke off may end in an error of any kind.
+            if not stopping.was_stopped():
+                raise
+            code = INTERRUPTED
+    if code == INTERRUPTED:
+        stopping.say_stopped()
+        code = stopping.exit_code()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(arguments: Sequence[str] | None) -> object:
+    """The exit code of a command line."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        return app(args=arguments, standalone_mode=False)
     except NasError as error:
+        if stopping.was_stopped():
+            raise
         print(f"nas: {error}", file=sys.stderr)
-        code = 1
     except TyperException as error:
-        message = " ".join(error.format_message().split())
+        message = visible(" ".join(error.format_message().split()))
         end = "" if message.endswith((".", "?")) else "."
         print(f"nas: {message}{end} See 'nas --help'.", file=sys.stderr)
-        code = error.exit_code
+        return error.exit_code
     except typer.Abort:
         print("nas: nothing done", file=sys.stderr)
-        code = 1
     except MemoryError:
         print(
             f"nas: {OUT_OF_MEMORY}. Use --workers 1, fewer rows with --max-rows, or smaller images "
             "with --image-size.",
             file=sys.stderr,
         )
-        code = 1
     except BrokenPipeError:  # the reader, such as 'head', has seen enough
         sys.stderr.close()
-        code = 0
-    if code == INTERRUPTED:
-        print("nas: stopped; the same command starts again or goes on", file=sys.stderr)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 0
+    except OSError as error:  # a full disk, a name that is too long, a file that nobody may read
+        if stopping.was_stopped():
+            raise
+        print(f"nas: {_told(error)}", file=sys.stderr)
+    return 1
+
+
+def _told(error: OSError) -> NasError:
+    return NasError(str(error.filename or "the system"), error.strerror or first_line(error))

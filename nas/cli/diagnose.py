@@ -175,7 +175,8 @@ def train(
             _check_unchanged(record, {**read, **divided, "metric": metric})
             spec = _spec_of(record, like) if like is not None else None
             dataset, split = study_data(record, data)
-            the_space, the_metric = parse_space(record.settings["space"]), record.scorer()
+            the_space = parse_space(record.settings["space"], is_stored=True)
+            the_metric = record.scorer()
             given_space = load_space(space) if study is None else the_space
             seed = record.settings["split"]["seed"]
         else:
@@ -220,7 +221,7 @@ def train(
         from nas.tensorboard import open_runs
 
         open_runs(tensorboard, record).write(pool, graph_of=trial)
-    diagnosis = diagnose_trial(record, trial.number)
+    diagnosis = diagnose_trial(record, trial.number, storage)
     if as_json:
         print_json({**_as_dict(diagnosis), "trial_record": trial.to_dict()})
         return
@@ -246,7 +247,7 @@ def diagnose(
 
     record = load_study(study, storage)
     if trial is not None:
-        diagnosis = diagnose_trial(record, trial)
+        diagnosis = diagnose_trial(record, trial, storage)
         if as_json:
             print_json(_as_dict(diagnosis))
             return

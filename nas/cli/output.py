@@ -2,18 +2,45 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-# Names come from users: nothing in them is markup.
-console = Console(highlight=False, markup=False, emoji=False)
+from nas.errors import visible
+
+
+class _Terminal(Console):
+    """A console on which names and cells are text: neither markup, nor anything to obey."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control:  # of the console itself
+                yield segment
+            else:
+                yield segment._replace(text=visible(segment.text, keep="\n"))
+
+
+class _PlainTable(Table):
+    """A table whose cells are one line each."""
+
+    def add_row(self, *cells: RenderableType | None, **more: Any) -> None:
+        super().add_row(*(visible(c) if isinstance(c, str) else c for c in cells), **more)
+
+
+console = _Terminal()
+stderr_console = _Terminal(stderr=True)
 
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="Name of the study. \\[default: the latest]")
@@ -44,6 +71,7 @@ def say(text: str, label: str = "") -> None:
         text: What to print.
         label: A bold word in front, in a column of its own; a space for an empty column.
     """
+    text = visible(text)
     if not console.is_terminal:
         console.print(f"{label:<8}{text}" if label else text, soft_wrap=True)
     elif not label:
@@ -64,7 +92,8 @@ def show_command(command: str, storage: str, label: str = "") -> None:
         storage: The study database, which is added where the command would look elsewhere.
         label: As for `say`; without one it is indented.
     """
-    from nas.analysis.reproduction import with_storage, wrap_command
+    from nas.analysis.reproduction import wrap_command
+    from nas.storage import with_storage
 
     command = with_storage(command, storage)
     indent = 8 if label else 2
@@ -103,10 +132,13 @@ def with_interval(value: float, interval: list[float] | None) -> str:
 
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     """A table without vertical lines; columns named in `right` are flush right."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = _PlainTable(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(
-            column, justify="right" if column in right else "left", overflow="fold", min_width=4
+            visible(column),
+            justify="right" if column in right else "left",
+            overflow="fold",
+            min_width=4,
         )
     return table
 
@@ -128,9 +160,9 @@ def working(message: str) -> Iterator[Callable[[str], None]]:
 
     What it yields changes the message on a terminal.
     """
-    stderr = Console(stderr=True, highlight=False, markup=False)
-    if stderr.is_terminal:
-        with stderr.status(message) as status:
+    message = visible(message)
+    if stderr_console.is_terminal:
+        with stderr_console.status(message) as status:
             yield status.update
     else:
         print(message, file=sys.stderr, flush=True)

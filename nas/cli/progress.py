@@ -1,11 +1,8 @@
 """What a search shows of itself while it runs."""
 
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -15,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.cli.output import console, score
+from nas.errors import visible
+from nas.stopping import on_stop, stop
 
 if TYPE_CHECKING:
     from nas.search import Progress
@@ -25,48 +24,40 @@ if TYPE_CHECKING:
 class _Stop:
     requested: bool = False
 
-
-@contextmanager
-def _graceful_interrupt() -> Iterator[_Stop]:
-    """Turns the first Ctrl-C into a request; a second one ends the program at once."""
-    stop = _Stop()
-
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        stop.requested = True
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def __call__(self) -> None:
+        """The first signal is a request; a second one ends the program at once."""
+        if self.requested:
+            stop()
+        self.requested = True
 
 
 def follow(steps: "Iterator[Progress]") -> bool:
     """Shows a search until it ends; returns whether the user ended it."""
     show = _follow_live if console.is_terminal else _follow_plain
-    with _graceful_interrupt() as stop:
-        show(steps, stop)
-    return stop.requested
+    request = _Stop()
+    with on_stop(request):
+        try:
+            show(steps, request)
+        finally:  # also where the terminal is gone
+            _close(steps)
+    return request.requested
 
 
-def _follow_plain(steps: "Iterator[Progress]", stop: _Stop) -> None:
+def _follow_plain(steps: "Iterator[Progress]", request: _Stop) -> None:
     for progress in steps:
         if progress.finished is not None:
             done = f"[{progress.done:>{len(str(progress.n_trials))}}/{progress.n_trials}]"
             best = ""
             if progress.best is not None:
                 best = f"  best {score(progress.best.value, progress.best.stderr)}"
-            print(f"{done} {_describe_trial(progress.finished)}{best}", flush=True)
+            print(f"{done} {visible(_describe_trial(progress.finished))}{best}", flush=True)
         if progress.note:
-            print(progress.note, flush=True)
-        if stop.requested:
-            _close(steps)
+            print(visible(progress.note), flush=True)
+        if request.requested:
             return
 
 
-def _follow_live(steps: "Iterator[Progress]", stop: _Stop) -> None:
+def _follow_live(steps: "Iterator[Progress]", request: _Stop) -> None:
     started = time.monotonic()
     done_before: int | None = None
     note = ""
@@ -76,9 +67,8 @@ def _follow_live(steps: "Iterator[Progress]", stop: _Stop) -> None:
                 done_before = progress.done
             note = progress.note or note
             elapsed = time.monotonic() - started
-            live.update(_status(progress, progress.done - done_before, elapsed, stop.requested))
-            if stop.requested:
-                _close(steps)
+            live.update(_status(progress, progress.done - done_before, elapsed, request.requested))
+            if request.requested:
                 break
     if note:
         console.print(note)

@@ -18,6 +18,7 @@ from typer.core import TyperOption
 from nas.cli.data_options import LISTS
 from nas.errors import NasError, did_you_mean
 from nas.space import SearchSpace, load_space, parse_space
+from nas.space.nodes import compose_yaml, read_yaml
 from nas.space.vocabulary import HEADER_KEYS, WORDS
 from nas.wording import join_names
 
@@ -51,19 +52,11 @@ def read_recipe(file: str) -> Recipe:
     """
     path = Path(file)
     name = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except FileNotFoundError:
+    if not path.exists():
         near = [str(other) for other in path.parent.glob("*.yaml")]
-        raise NasError(name, "no such file", "a recipe", did_you_mean(name, near)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise NasError(name, f"cannot be read ({error})", "a recipe, a YAML file") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise NasError(f"{name}{line}", f"not valid YAML ({problem})") from error
+        raise NasError(name, "no such file", "a recipe", did_you_mean(name, near))
+    text = read_yaml(path, "a recipe, a YAML file")
+    root = compose_yaml(text, name)
     if not isinstance(root, yaml.MappingNode):
         found = "the file is empty" if root is None else "not a mapping"
         raise NasError(name, found, "options of the command, such as 'trials: 100'")

@@ -1,7 +1,6 @@
 """`nas screen`."""
 
 import math
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from nas.cli.data_options import (
@@ -31,10 +29,20 @@ from nas.cli.data_options import (
     show_data,
     show_findings,
 )
-from nas.cli.output import JsonOption, console, plain_table, print_json, say, score, working
+from nas.cli.output import (
+    JsonOption,
+    console,
+    plain_table,
+    print_json,
+    say,
+    score,
+    stderr_console,
+    working,
+)
 from nas.cli.search import describe_folds, encode_data, seconds_of
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
+from nas.shell import join
 from nas.space import load_space
 
 if TYPE_CHECKING:
@@ -218,7 +226,7 @@ def screen(
         "sample": 2 * FEW if few else None,
         "pruner": None if tells or few else "none",
     }
-    command = shlex.join(option_words(words))
+    command = join(option_words(words))
     if few:
         say(f"nas screen {command}", "Next")
     else:
@@ -285,11 +293,10 @@ def _median(value: float) -> str:
 
 def _follow(steps: "Iterator[Sampling]", n_networks: int, options: "SampleOptions") -> "Sampling":
     """Shows how far the sampling is, on stderr, until it ends."""
-    stderr = Console(stderr=True, highlight=False, markup=False)
     shown = 0
     with Progress(
         TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[state]}"),
-        console=stderr, transient=True, disable=not stderr.is_terminal,
+        console=stderr_console, transient=True, disable=not stderr_console.is_terminal,
     ) as progress:  # fmt: skip
         begun = time.monotonic()
         total = options.sample or max(options.deadline - begun, 1.0)
@@ -300,7 +307,7 @@ def _follow(steps: "Iterator[Sampling]", n_networks: int, options: "SampleOption
             done = n_trained if options.sample else time.monotonic() - begun
             progress.update(scoring, completed=n_scored, state=f"{n_scored} of {n_networks}")
             progress.update(training, completed=done, state=_describe(n_trained, done, options))
-            if not stderr.is_terminal and n_scored + n_trained > shown:
+            if not stderr_console.is_terminal and n_scored + n_trained > shown:
                 shown = n_scored + n_trained
                 print(f"{n_scored} scored, {n_trained} trained", file=sys.stderr, flush=True)
     return state

@@ -1,6 +1,5 @@
 """`nas search`."""
 
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -47,13 +46,13 @@ from nas.cli.recipe import ConfigOption, chosen_space
 from nas.engines.processes import default_workers, prepare_processes
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.shell import option
+from nas.stopping import exit_code
 from nas.wording import counted
 
 if TYPE_CHECKING:
     from nas.data import Dataset, FoldData, Split
     from nas.study import StudyRecord
-
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 def search(
@@ -257,7 +256,7 @@ def search(
             so_far = f"Best so far: {score(best.value, best.stderr)} (trial {best.number})."
         say(f"Stopped. {so_far}")
         say("The same command goes on from here.")
-        sys.exit(INTERRUPTED)  # past the line that any other interruption prints
+        sys.exit(exit_code())  # past the line that any other interruption prints
     best = record.best()
     path = default_model_path(storage, name)
     if not is_winner(path, record):
@@ -275,10 +274,10 @@ def search(
         publish(optuna_study, storage)
     _show_winner(record, path)
     if runs:
-        say(f"tensorboard --logdir {tensorboard}", "Runs")
-    quoted = shlex.quote(name)
-    show_command(f"nas report --study {quoted}", storage, "Next")
-    show_command(f"nas explain --study {quoted}", storage, " ")
+        say(f"tensorboard {option('logdir', tensorboard)}", "Runs")
+    of_study = option("study", name)
+    show_command(f"nas report {of_study}", storage, "Next")
+    show_command(f"nas explain {of_study}", storage, " ")
     show_command("nas dashboard", storage, " ")
     sys.stdout.flush()
 

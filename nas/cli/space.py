@@ -11,6 +11,7 @@ import typer
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.errors import NasError, did_you_mean
 from nas.layers import EXPECTED, parse_layers
+from nas.shell import option as shell_option
 from nas.space import (
     Choice,
     Constant,
@@ -25,7 +26,7 @@ from nas.space import (
     shipped_spaces,
     shown_value,
 )
-from nas.space.checks import nearest_network
+from nas.space.checks import check_steps, nearest_network
 from nas.space.vocabulary import WORDS, Value, Word, words_of
 from nas.spec import Problem, TrialSpec
 from nas.wording import counted
@@ -192,7 +193,8 @@ def _networks(space: SearchSpace, shape: tuple[int, ...], outputs: int) -> dict[
 
 
 def _show_layers(text: str, spec: TrialSpec, shape: tuple[int, ...]) -> None:
-    say(f"\n{text} on rows of {_sizes(shape)}: {spec.n_weights:,} weights")
+    console.print()
+    say(f"{text} on rows of {_sizes(shape)}: {spec.n_weights:,} weights")
     table = plain_table("layer", "window", "output", "weights", right=("weights",))
     names = [layer.name for layer in spec.layers]
     for layer in spec.layers:
@@ -280,6 +282,7 @@ def _new(
         raise typer.BadParameter("got no parameter; expected at least one, such as --depth 1:8")
     try:
         space = SearchSpace(entries, name=file.stem, network=network, data=data, target=target)
+        check_steps(entries)
     except SpaceError as error:
         option = "--" + error.key.replace("_", "-")
         raise NasError(option, error.received, error.expected, error.fix) from None
@@ -289,7 +292,7 @@ def _new(
     file.write_text(text, encoding="utf-8")
     say(f"{file}:")
     console.print(text, end="")
-    say(f"Next: nas search --space {file}" + ("" if data else " --data digits"))
+    say(f"Next: nas search {shell_option('space', file)}" + ("" if data else " --data digits"))
 
 
 def parse_option(key: str, word: Word, text: str) -> Parameter:

@@ -164,11 +164,17 @@ def show(
     study: Annotated[str | None, typer.Argument(help="\\[default: the latest]")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
+    space: Annotated[
+        bool, typer.Option("--space", help="Print the search space alone, as a YAML file.")
+    ] = False,
 ) -> None:
     """Show what a study rests on: data, folds, space, versions, and how its trials ended."""
     from nas.study import load_study
 
     record = load_study(study, storage)
+    if space:
+        print(record.settings["space"], end="")
+        return
     outcomes = [trial.outcome for trial in record.trials]
     counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
     if as_json:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nas.data.dataset import Dataset
 from nas.data.split import Split
-from nas.wording import join_names, typed
+from nas.shell import names_option
 
 Array = NDArray[Any]
 
@@ -134,7 +134,7 @@ def _columns(dataset: Dataset) -> Iterator[_Column]:
 def _dropping(dataset: Dataset, names: list[str]) -> str:
     if not dataset.schema.columns:  # an array
         return "leave " + ("it" if len(names) == 1 else "them") + " out of x"
-    option = typed("--drop", join_names(names))
+    option = names_option("drop", *names)
     return f"leave {'it' if len(names) == 1 else 'them'} out with {option}"
 
 

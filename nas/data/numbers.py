@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.errors import NasError
-from nas.wording import option
+from nas.shell import names_option
 
 # A column with a larger share of words than this is text; it says nothing about decimal marks.
 LARGEST_SHARE_OF_WORDS = 0.1
@@ -366,5 +366,5 @@ def _refuse_mixture(where: str, name: str, one: str, two: str, what: str) -> Non
         where,
         f"got '{one}' and '{two}'",
         f"one {what} in a column",
-        f"Mend the cells, or use {option('--categorical', name)}.",
+        f"Mend the cells, or use {names_option('categorical', name)}.",
     )

@@ -20,7 +20,8 @@ from sklearn.model_selection import (
 from nas.data.dataset import Dataset
 from nas.data.variants import keep_classes
 from nas.errors import NasError
-from nas.wording import counted, join_names, typed
+from nas.shell import names_option
+from nas.wording import counted
 
 MAX_NAMED = 5  # rare classes that an error names
 
@@ -122,7 +123,7 @@ def _what_works(dataset: Dataset, options: SplitOptions) -> Iterator[str]:
         str(label) for label, n in zip(dataset.classes, counts, strict=True) if n >= needed
     )
     if 2 <= len(labels) < len(counts) and works(keep_classes(dataset, labels)):
-        yield typed("--classes", join_names(labels))
+        yield names_option("classes", *labels)
     values = _numbers(dataset)
     if values is not None and works(replace(dataset, y=values, task="regression", classes=())):
         yield "--task regression"

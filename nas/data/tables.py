@@ -21,7 +21,8 @@ from nas.data.table_file import Table
 from nas.data.targets import read_target
 from nas.data.words import example_words, few_words, mostly_numbers, word_fixes
 from nas.errors import NasError, did_you_mean
-from nas.wording import counted, option
+from nas.shell import names_option, option
+from nas.wording import counted
 
 MOST_NAMED = 5  # columns in one note
 ODD_CELLS = (list, tuple, dict, set, bytes, np.ndarray)
@@ -133,7 +134,7 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
             options.source,
             "no target column was named",
             "one of " + ", ".join(names),
-            f"{table.hint} Add --target, such as {option('--target', names[-1])}.".strip(),
+            f"{table.hint} Add --target, such as {option('target', names[-1])}.".strip(),
         )
 
     def column(name: str, of: str) -> str:
@@ -176,7 +177,7 @@ def _reason_without_name(series: "pd.Series[Any]", source: str) -> str:
         source,
         f"a column without a name ({series.name})",
         "a name for each column in the first line",
-        f"Name it, or use {option('--drop', str(series.name))}.",
+        f"Name it, or use {names_option('drop', str(series.name))}.",
     )
 
 
@@ -235,8 +236,8 @@ def _column_kind(
     """`numeric` or `categorical`; the reason where it is to be left out; a note."""
     name = str(series.name)
     where = f"{source}: {name}"
-    as_categories = option("--categorical", name)
-    _check_cells(series, where, f"Use {option('--drop', name)}.")
+    as_categories = names_option("categorical", name)
+    _check_cells(series, where, f"Use {names_option('drop', name)}.")
     missing = are_missing(series, words)
     if missing.all():
         return "numeric", "no values", ""

@@ -13,8 +13,9 @@ from nas.data.dataset import encode_target, infer_task, most_classes
 from nas.data.numbers import Numbers
 from nas.data.words import few_words, word_fixes
 from nas.errors import NasError
+from nas.shell import names_option
 from nas.spec import Task
-from nas.wording import counted, option
+from nas.wording import counted
 
 LARGEST_EXACT = 2**53  # whole numbers beyond it are not exact as 64-bit floats
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.0*)?")
@@ -134,6 +135,6 @@ def _classes_like_missing(labels: NDArray[Any], name: str) -> list[str]:
     """A note on classes called `none` or `NA`, which may be missing values."""
     found = [text for text in np.unique(labels).tolist() if text.casefold() in MISSING]
     return [
-        f"'{text}' is a class of '{name}'; {option('--missing', text)} leaves its rows out"
+        f"'{text}' is a class of '{name}'; {names_option('missing', text)} leaves its rows out"
         for text in found
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nas.data.numbers import Numbers
-from nas.wording import option
+from nas.shell import names_option
 
 # A column with a smaller share of words than this is taken for numbers with mistakes in it.
 SHARE_OF_MISTAKES = 0.1
@@ -37,7 +37,7 @@ def word_fixes(
     series: "pd.Series[Any]", numbers: Numbers, more_missing: tuple[str, ...] = ()
 ) -> str:
     """The option that makes the words of a column missing values."""
-    return option("--missing", *more_missing, *_words(series, numbers)[:MOST_WORDS])
+    return names_option("missing", *more_missing, *_words(series, numbers)[:MOST_WORDS])
 
 
 def example_words(series: "pd.Series[Any]", numbers: Numbers) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.engines.base import Cohort, Engine
+from nas.engines.program_cache import may_be_cache_failure
 from nas.errors import NasError, first_line
 from nas.spec import TrialResult, TrialSpec
 
@@ -32,6 +33,7 @@ class Report:
         running: Whether it waits for an answer, and would train on.
         result: Everything, once it has ended; None while it runs and when it failed.
         failure: Why it failed, in a line; empty otherwise.
+        cache_failed: Whether that may be for the compiled programs that are kept on disk.
     """
 
     job: int
@@ -42,6 +44,7 @@ class Report:
     running: bool = False
     result: TrialResult | None = None
     failure: str = ""
+    cache_failed: bool = False
 
 
 class Pool(ABC):
@@ -81,10 +84,20 @@ Choose = Callable[[TrialSpec], tuple[Engine, str]]
 
 
 class Task:
-    """One job in training: the engine's side of the conversation."""
+    """One job in training: the engine's side of the conversation.
 
-    def __init__(self, choose: Choose, job: int, spec: TrialSpec, seed: int) -> None:
+    Args:
+        choose: Chooses the engine.
+        job: Its number.
+        spec: What to train.
+        seed: Seeds it; the same one gives the same scores.
+        done: Epochs that a worker which has ended had reported. They are trained once more, and
+            not reported again.
+    """
+
+    def __init__(self, choose: Choose, job: int, spec: TrialSpec, seed: int, done: int = 0) -> None:
         self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
+        self._done = done
         self._cohort: Cohort | None = None
         self._engine: dict[str, Any] = {}
 
@@ -98,14 +111,14 @@ class Task:
 
     def _advance(self) -> Report:
         started = time.process_time()
-        if self._cohort is None:
-            engine, reason = self._choose(self._spec)
-            self._engine = {"engine": engine.name, "engine_reason": reason}
-            self._cohort = engine.start([self._spec], [self._seed])
-        scores = self._cohort.advance(1)[0]
+        cohort = self._started()
+        if self._done:
+            cohort.advance(self._done)
+            self._done, started = 0, time.process_time()
+        scores = cohort.advance(1)[0]
         seconds = time.process_time() - started
-        running = bool(self._cohort.running()[0])
-        result = None if running else self._cohort.finish()[0]
+        running = bool(cohort.running()[0])
+        result = None if running else cohort.finish()[0]
         return Report(
             self._job,
             **self._engine,
@@ -116,9 +129,18 @@ class Task:
         )
 
     def _end(self) -> Report:
-        assert self._cohort is not None
-        self._cohort.keep([False])
-        return Report(self._job, **self._engine, result=self._cohort.finish()[0])
+        cohort = self._started()
+        if self._done:
+            cohort.advance(self._done)
+        cohort.keep([False])
+        return Report(self._job, **self._engine, result=cohort.finish()[0])
+
+    def _started(self) -> Cohort:
+        if self._cohort is None:
+            engine, reason = self._choose(self._spec)
+            self._engine = {"engine": engine.name, "engine_reason": reason}
+            self._cohort = engine.start([self._spec], [self._seed])
+        return self._cohort
 
     def _guarded(self, act: Callable[[], Report]) -> Report:
         try:
@@ -126,7 +148,12 @@ class Task:
         except NasError as error:
             return Report(self._job, **self._engine, failure=str(error))
         except Exception as error:  # whatever a network does must not end the search
-            return Report(self._job, **self._engine, failure=first_line(error))
+            return Report(
+                self._job,
+                **self._engine,
+                failure=first_line(error),
+                cache_failed=may_be_cache_failure(error),
+            )
 
 
 class LocalPool(Pool):

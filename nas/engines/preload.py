@@ -5,11 +5,22 @@ Imports only: TensorFlow must not have begun anything when it is forked.
 
 import atexit
 import os
+import signal
 
 from nas.engines.startup import silence
+from nas.stopping import TERMINAL_SIGNALS
+
+# Blocked as it was started. Whoever presses Ctrl-C now needs neither it nor its traceback.
+for number in TERMINAL_SIGNALS:
+    signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
 
 with silence():
     import nas.engines.selection  # noqa: F401
+
+# From here on workers are forked from it, and the search decides what they mean.
+for number in TERMINAL_SIGNALS:
+    signal.signal(number, signal.SIG_IGN)
 
 # The server has nothing to put away, and to unload TensorFlow takes a second and a half, in which
 # whoever reads the command's output through a pipe would wait.

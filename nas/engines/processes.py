@@ -6,12 +6,14 @@ Light to import, so that they can begin to import TensorFlow before this process
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 from nas.engines.program_cache import program_cache_flags, tidy_program_cache
+from nas.stopping import TERMINAL_SIGNALS
 
 # One thread for each library, and programs that compile a sixth faster and run as fast.
 ENVIRONMENT = {
@@ -32,7 +34,7 @@ def default_workers() -> int:
 
 def prepare_processes() -> None:
     """Lets the server of processes import TensorFlow; returns at once."""
-    tidy_program_cache(_xla_flags())
+    tidy_program_cache(xla_flags())
     if process_context().get_start_method() == "forkserver":
         with process_environment():
             forkserver.ensure_running()
@@ -49,19 +51,26 @@ def process_context() -> Any:
 
 @contextlib.contextmanager
 def process_environment() -> Iterator[None]:
-    """The environment that workers start with; what the user has set for XLA stays in force."""
-    xla_flags = _xla_flags()
+    """The environment that workers start with; what the user has set for XLA stays in force.
+
+    Ctrl-C and the end of a terminal reach every process of it. They are blocked where one is
+    started, and so within it from its first instruction on, when it could not yet end in silence.
+    """
+    flags = xla_flags()
     own = os.environ.get("TF_XLA_FLAGS", "")
     changes = {
         **ENVIRONMENT,
-        "XLA_FLAGS": xla_flags,
-        "TF_XLA_FLAGS": f"{program_cache_flags(xla_flags)} {own}".strip(),
+        "XLA_FLAGS": flags,
+        "TF_XLA_FLAGS": f"{program_cache_flags(flags)} {own}".strip(),
     }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
+    resource_tracker.ensure_running()  # which unblocks them once it has started
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -69,5 +78,6 @@ def process_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _xla_flags() -> str:
+def xla_flags() -> str:
+    """The compiler's options."""
     return os.environ.get("XLA_FLAGS") or ENVIRONMENT["XLA_FLAGS"]

@@ -5,6 +5,7 @@ program is machine code: the directory is named after the processor, TensorFlow'
 compiler's options, so that a home directory that several machines share holds one for each.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -13,9 +14,12 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from nas.errors import OUT_OF_MEMORY, first_line
+
 MAX_BYTES = 200e6  # of all programs of a directory; one has about a megabyte
 MIN_FREE_BYTES = 1e9  # on the disk; TensorFlow fails where it cannot write a program
 ABANDONED_SECONDS = 3600.0
+OPTION = "--tf_xla_persistent_cache_"  # how the names of TensorFlow's flags begin
 
 
 def cache_home() -> Path | None:
@@ -35,10 +39,33 @@ def program_cache_flags(xla_flags: str) -> str:
     directory = _directory(xla_flags)
     if directory is None or any(character.isspace() for character in str(directory)):
         return ""  # the flags are separated by spaces
+    return f"{OPTION}directory={directory} {OPTION}device_types=CPU"
+
+
+def without_program_cache(flags: str) -> str:
+    """The value of `TF_XLA_FLAGS` with which nothing is kept."""
+    return " ".join(word for word in flags.split() if not word.startswith(OPTION))
+
+
+def may_be_cache_failure(error: BaseException) -> bool:
+    """Whether an error of this process may come from the cache: a full disk, a damaged program.
+
+    TensorFlow fails the computation then, and each later one that needs the same program. What it
+    says need not name the file, so any error of TensorFlow's counts, but for too little memory.
+    """
     return (
-        f"--tf_xla_persistent_cache_directory={directory} "
-        "--tf_xla_persistent_cache_device_types=CPU"
+        OPTION in os.environ.get("TF_XLA_FLAGS", "")
+        and type(error).__module__.startswith("tensorflow.")
+        and first_line(error) != OUT_OF_MEMORY
     )
+
+
+def empty_program_cache(xla_flags: str) -> None:
+    """Removes all kept programs: one of them is damaged, or there is no room for them."""
+    with contextlib.suppress(OSError, RuntimeError):
+        directory = _place(xla_flags)
+        for path in directory.iterdir() if directory is not None else ():
+            path.unlink(missing_ok=True)
 
 
 def tidy_program_cache(xla_flags: str) -> None:
@@ -62,15 +89,19 @@ def tidy_program_cache(xla_flags: str) -> None:
 def _directory(xla_flags: str) -> Path | None:
     """Where programs are kept; None where they cannot be."""
     try:
-        home = cache_home()
-        if home is None:
+        directory = _place(xla_flags)
+        if directory is None:
             return None
-        directory = home / "programs" / _machine(xla_flags)
         directory.mkdir(parents=True, exist_ok=True)
         too_full = shutil.disk_usage(directory).free < MIN_FREE_BYTES
         return None if too_full or not os.access(directory, os.W_OK) else directory
     except (OSError, RuntimeError):  # no home directory, a file in the way, a network disk gone
         return None
+
+
+def _place(xla_flags: str) -> Path | None:
+    home = cache_home()
+    return None if home is None else home / "programs" / _machine(xla_flags)
 
 
 def _machine(xla_flags: str) -> str:

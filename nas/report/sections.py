@@ -1,6 +1,5 @@
 """What a report says, section by section."""
 
-import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ from nas.analysis.diagnosis import Diagnosis, diagnose_study
 from nas.analysis.effects import Level, parameter_effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
 from nas.analysis.levels import depth_word, hidden_layers, searched_parameters
-from nas.analysis.reproduction import data_options, search_options, with_storage, wrap_command
+from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
 from nas.errors import NasError
@@ -36,7 +35,9 @@ from nas.report.figures import (
 )
 from nas.report.layers import describe_layers, draw_layers
 from nas.report.summary import show_score, summarize_in_words, tested_winner
+from nas.shell import join
 from nas.space import shown_value
+from nas.storage import with_storage
 from nas.study import StudyRecord, TrialRecord
 from nas.wording import counted
 
@@ -506,7 +507,7 @@ def _reproduce(record: StudyRecord) -> Section:
             Text("Save the space as space.yaml:"),
             Code(settings["space"].rstrip()),
             Text("Then search:"),
-            _command(shlex.join(command)),
+            _command(join(command)),
             Text(
                 f"It rests on nas {settings['nas_version']}, {versions}; data with the hash "
                 f"{settings['data_hash'][:12]}, folds with {settings['split_hash'][:12]}. With one "

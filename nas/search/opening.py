@@ -30,8 +30,9 @@ from nas.optuna_tables import (
     trials_of,
 )
 from nas.search.leftovers import sweep
+from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
-from nas.storage import storage_errors
+from nas.storage import storage_errors, with_storage
 from nas.write_behind import WriteBehind
 
 
@@ -106,7 +107,7 @@ def open_study(
             # The version comes last: with it the description is whole.
             for key in sorted(settings, key=lambda key: key == "nas_version"):
                 study.set_user_attr(key, settings[key])
-        _check_same(study, settings)
+        _check_same(study, settings, url)
         study.set_user_attr("searched_at", datetime.now(UTC).isoformat())
         sweep(study, storage)
     return study
@@ -144,11 +145,11 @@ def _drop(storage: RDBStorage, trial_ids: Select[Any]) -> None:
             delete_trials(connection, trial_ids)
 
 
-def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
+def _check_same(study: optuna.Study, settings: dict[str, Any], url: str) -> None:
     old = study.user_attrs
     differences = []
     # What is the same may once have been written otherwise.
-    if parse_space(old["space"]) != parse_space(settings["space"]):
+    if parse_space(old["space"], is_stored=True) != parse_space(settings["space"], is_stored=True):
         differences.append("space (" + _space_difference(old["space"], settings["space"]) + ")")
     if old["data_hash"] != settings["data_hash"]:
         differences.append(f"data set ({_data_difference(old['data'], settings['data'])})")
@@ -164,11 +165,12 @@ def _check_same(study: optuna.Study, settings: dict[str, Any]) -> None:
         before = f"'{old['positive']['label']}'" if "positive" in old else "the second class"
         differences.append(f"--positive ({before}, now '{settings['positive']['label']}')")
     if differences:
+        delete = with_storage(f"nas study delete {quoted(study.study_name)}", url)
         raise NasError(
             "--study",
             f"'{study.study_name}' was made with other settings: " + "; ".join(differences),
             "the same, to go on",
-            f"Give a new name with --study, or run 'nas study delete {study.study_name}'.",
+            f"Give a new name with --study, or delete this one: {delete}",
         )
 
 
@@ -186,7 +188,7 @@ def _positive_number(settings: Mapping[str, Any]) -> int:
 
 
 def _space_difference(old: str, new: str) -> str:
-    before, now = parse_space(old).parameters, parse_space(new).parameters
+    before, now = (parse_space(text, is_stored=True).parameters for text in (old, new))
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if not keys:
         return "network or default data"

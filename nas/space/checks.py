@@ -1,14 +1,23 @@
 """What is wrong with a search space, if anything."""
 
 import difflib
-import math
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from nas.errors import did_you_mean
 from nas.layers import LARGEST_SIZE, NAMED, is_normalized_by_design, parse_layers
 from nas.space.domains import Choice, Constant, Domain, Parameter, Range, SpaceError
-from nas.space.vocabulary import NETWORKS, SEARCH_OPTIONS, STRUCTURE, WORDS, Value, Word, words_of
+from nas.space.vocabulary import (
+    LARGEST,
+    NETWORKS,
+    SEARCH_OPTIONS,
+    STRUCTURE,
+    WORDS,
+    Value,
+    Word,
+    words_of,
+)
 
 # Words of dense networks, and those that a convolutional network has in their place.
 COUNTERPARTS = {"depth": "'blocks' and 'convolutions'", "width": "'filters'"}
@@ -139,7 +148,7 @@ def _check_value(key: str, word: Word, value: object) -> None:
     received, fix = mistake(word, value, repr(value))
     if word.kind == "initializer" and "(" in str(value) and ")" not in str(value):
         fix = 'In a list, put it in quotes: ["uniform(0, 0.01)", he_normal].'
-    raise SpaceError(key, received, word.allowed(), fix)
+    raise SpaceError(key, received, word.allowed(value), fix)
 
 
 def mistake(word: Word, value: object, written: str) -> tuple[str, str]:
@@ -204,11 +213,47 @@ def _check_domain(key: str, word: Word, domain: Domain) -> None:
             if log and step is not None:
                 raise SpaceError(key, "got both log and step", "one of the two")
             if step is not None:
-                finite = math.isfinite(step)
-                whole = word.kind == "float" or (finite and step == int(step))
-                if not finite or step <= 0 or not whole:
-                    kind = "a whole number" if word.kind == "int" else "a number"
-                    raise SpaceError(key, f"got step {step:g}", f"{kind} > 0")
+                _check_step(key, word, step)
+
+
+def _check_step(key: str, word: Word, step: float) -> None:
+    fits = 0 < step <= LARGEST and (word.kind == "float" or step == int(step))
+    if not fits:
+        bounds = "> 0" if not step > LARGEST else f"> 0 and <= {LARGEST:g}"
+        kind = "a whole number" if word.kind == "int" else "a number"
+        shown = f"{step:g}" if isinstance(step, float) else str(step)
+        raise SpaceError(key, f"got step {shown}", f"{kind} {bounds}")
+
+
+def check_steps(parameters: Mapping[str, Parameter]) -> None:
+    """Raises a `SpaceError` where the steps of a range miss its high end.
+
+    Optuna would leave that end out. It is no part of `check_space`, since studies made without it
+    have such ranges.
+    """
+    for key, entry in parameters.items():
+        match entry.domain:
+            case Range(low, high, step=step) if step is not None:
+                below = last_step(low, high, step)
+                if below == high:
+                    continue
+                above = float(_exact(below) + _exact(step))
+                near = [x for x in (below, above) if WORDS[key].accepts(x)]
+                raise SpaceError(
+                    key,
+                    f"got step {step:g} from {low:g}, which misses high {high:g}",
+                    "high " + " or ".join(f"{x:.12g}" for x in near),
+                )
+
+
+def last_step(low: float, high: float, step: float) -> float:
+    """The largest value of a range with steps, computed as Optuna does: with decimal numbers."""
+    rest = (_exact(high) - _exact(low)) % _exact(step)
+    return float(_exact(high) - rest) if rest else high
+
+
+def _exact(number: float) -> Decimal:
+    return Decimal(str(number))
 
 
 def _check_conditions(
@@ -240,7 +285,7 @@ def _check_conditions(
                 raise SpaceError(
                     key,
                     f"conditional on {other} = {value!r}",
-                    word.allowed(),
+                    word.allowed(value),
                     did_you_mean(value, word.choices) if word.choices else "",
                 )
         if not any(_can_be(other, parameters, value) for value in values):

@@ -34,11 +34,10 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Value]:
                 "--set", f"unknown parameter '{key}'", "one of " + ", ".join(WORDS),
                 did_you_mean(key, WORDS),
             )  # fmt: skip
-        number = word.kind in ("int", "float")
-        value = word.plain(_number(written.strip()) if number else _plain(written))
+        value = word.plain(_READ.get(word.kind, str)(written.strip()))
         if not word.accepts(value):
             received, hint = mistake(word, value, f"'{written.strip()}'")
-            raise NasError("--set", f"{key}: {received}", word.allowed(), hint)
+            raise NasError("--set", f"{key}: {received}", word.allowed(value), hint)
         values[key] = int(value) if word.kind == "int" else value
     return values
 
@@ -283,13 +282,6 @@ class _Known:
         return value
 
 
-def _plain(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-
-
 def _number(text: str) -> Any:
     # YAML takes 1e-3 for a text.
     try:
@@ -300,3 +292,10 @@ def _number(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
+
+
+def _bool(text: str) -> Any:
+    return yaml.SafeLoader.bool_values.get(text.lower(), text)
+
+
+_READ = {"int": _number, "float": _number, "bool": _bool}

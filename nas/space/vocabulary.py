@@ -58,14 +58,19 @@ class Word:
     tasks: tuple[str, ...] = ("binary", "multiclass", "regression")
     networks: tuple[str, ...] = NETWORKS
 
-    def allowed(self) -> str:
-        """The values allowed, in words."""
+    def allowed(self, value: object = None) -> str:
+        """The values allowed, in words.
+
+        Args:
+            value: One that is not; the bound of all numbers is said only where it is beyond.
+        """
         if self.kind == "bool":
             return "true or false"
         if self.kind == "layers":
             return EXPECTED
         if self.kind == "initializer":
             numbers = "normal(deviation), uniform(low, high) or constant(value)"
+            numbers += ", with deviation >= 0 and low <= high"
             return f"one of {', '.join(self.choices)}, {numbers}"
         if self.kind == "str":
             return "one of " + ", ".join(self.choices)
@@ -73,6 +78,8 @@ class Word:
         bound = f"> {self.low:g}" if self.open_low else f">= {self.low:g}"
         if self.high is not None:
             bound += f" and {'<' if self.open_high else '<='} {self.high:g}"
+        elif isinstance(value, int | float) and value > LARGEST:
+            bound += f" and <= {LARGEST:g}"
         return " or ".join([f"{noun} {bound}", *self.names])
 
     def plain(self, value: Any) -> Any:

@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from nas.errors import NasError, did_you_mean
-from nas.space.checks import check_network, unknown_word
+from nas.space.checks import check_network, check_steps, unknown_word
 from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError
+from nas.space.nodes import compose_yaml, plain_value, read_yaml
 from nas.space.space import SearchSpace
 from nas.space.vocabulary import HEADER_KEYS, WORDS, Value, Word, shown_value
 
@@ -49,22 +50,21 @@ def load_space(path_or_name: str | Path) -> SearchSpace:
                 did_you_mean(name, shipped),
             )
         path = shipped[name]
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NasError(str(path), f"cannot be read ({error})", "a YAML file") from error
-    return parse_space(text, where=str(path), name=path.stem)
+    return parse_space(read_yaml(path, "a YAML file"), where=str(path), name=path.stem)
 
 
-def parse_space(text: str, where: str = "space", name: str = "space") -> SearchSpace:
-    """Reads a space from YAML text; `where` begins each error message."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise NasError(f"{where}{line}", f"not valid YAML ({problem})") from error
+def parse_space(
+    text: str, where: str = "space", name: str = "space", *, is_stored: bool = False
+) -> SearchSpace:
+    """Reads a space from YAML text.
+
+    Args:
+        text: The YAML.
+        where: Begins each error message.
+        name: The space's name.
+        is_stored: Whether it is that of a study, whose mistakes can no longer be mended.
+    """
+    root = compose_yaml(text, where)
     if root is None:
         raise NasError(where, "the file is empty", "a mapping such as 'depth: {low: 1, high: 8}'")
     if not isinstance(root, yaml.MappingNode):
@@ -76,18 +76,21 @@ def parse_space(text: str, where: str = "space", name: str = "space") -> SearchS
     lines: dict[str, int] = {}
     try:
         header, parameters = _read_root(root, lines)
-        return SearchSpace(
+        space = SearchSpace(
             parameters,
             name=name,
             network=str(header.get("network", "mlp")),
             data=header.get("data"),
             target=header.get("target"),
         )
+        if not is_stored:
+            check_steps(parameters)
     except SpaceError as error:
         line = f":{lines[error.key]}" if error.key in lines else ""
         raise NasError(
             f"{where}{line}: {error.key}", error.received, error.expected, error.fix
         ) from None
+    return space
 
 
 def _read_root(
@@ -118,12 +121,16 @@ def _items(node: yaml.MappingNode, lines: dict[str, int]) -> list[tuple[str, yam
     """Key and value nodes of the root mapping; fills in the line of each key."""
     items = []
     for key_node, value_node in node.value:
-        key = str(key_node.value)
+        key = _key(key_node)
         first, lines[key] = lines.get(key), key_node.start_mark.line + 1
         if first is not None:
             raise SpaceError(key, f"given twice, first in line {first}", "each key once")
         items.append((key, value_node))
     return items
+
+
+def _key(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else "(a list or mapping)"
 
 
 def _read_entry(key: str, node: yaml.Node) -> Parameter:
@@ -133,7 +140,7 @@ def _read_entry(key: str, node: yaml.Node) -> Parameter:
         return Parameter(Constant(_value(key, node, WORDS[key])))
     parts: dict[str, yaml.Node] = {}
     for part_node, value_node in node.value:
-        part = str(part_node.value)
+        part = _key(part_node)
         if part not in ENTRY_KEYS:
             raise SpaceError(
                 key,
@@ -195,7 +202,7 @@ def _read_when(key: str, node: yaml.Node | None) -> dict[str, tuple[Value, ...]]
         raise SpaceError(key, "'when' is not a mapping", "when: {optimizer: sgd}")
     conditions = {}
     for other_node, values in node.value:
-        other = str(other_node.value)
+        other = _key(other_node)
         if other in conditions:
             raise SpaceError(key, f"'{other}' given twice in its condition", "each parameter once")
         nodes = values.value if isinstance(values, yaml.SequenceNode) else [values]
@@ -206,10 +213,9 @@ def _read_when(key: str, node: yaml.Node | None) -> dict[str, tuple[Value, ...]]
 def _plain(key: str, node: yaml.Node) -> Any:
     """A node as a Python value; `key` is blamed where it has none."""
     try:
-        return yaml.SafeLoader("").construct_object(node, deep=True)
-    except (yaml.YAMLError, ValueError) as error:
-        text = getattr(error, "problem", None) or str(error)
-        raise SpaceError(key, f"cannot be read ({text})", "a plain value") from error
+        return plain_value(node)
+    except ValueError as error:
+        raise SpaceError(key, f"cannot be read ({error})", "a plain value") from error
 
 
 def _value(key: str, node: yaml.Node, word: Word | None) -> Value:

@@ -120,7 +120,8 @@ def test_an_imbalanced_sample_is_searched_again_on_the_same_data() -> None:
     skewed = replace(record(replace(HEALTHY, true_share=0.95)), settings=settings)
     (cause,) = diagnose_trial(skewed, 0).causes
     assert cause.experiment == (
-        "nas search --space iris.yaml --study iris_balanced --data adult.csv --target income "
+        "nas study show iris --space > iris_balanced.yaml && "
+        "nas search --space iris_balanced.yaml --data adult.csv --target income "
         "--metric balanced_accuracy --folds 5 --test-size 0.2 --seed 3"
     )
 

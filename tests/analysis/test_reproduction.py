@@ -6,9 +6,10 @@ from fakes import open_fake_study
 from typer.main import get_command
 
 from nas import DEFAULT_STORAGE
-from nas.analysis.reproduction import data_options, with_storage, wrap_command
+from nas.analysis.reproduction import data_options, wrap_command
 from nas.analysis.study_data import study_data
 from nas.cli import app
+from nas.storage import with_storage
 from nas.study import study_record
 
 LONG = (
@@ -40,8 +41,25 @@ def test_a_database_in_another_place_is_named_but_not_a_server() -> None:
     assert with_storage("nas best", "sqlite:///my own.db") == (
         "nas best --storage 'sqlite:///my own.db'"
     )
+    several = with_storage("nas space new x.yaml && nas search --data 'a && b'", "sqlite:///x.db")
+    assert several == (
+        "nas space new x.yaml && nas search --data 'a && b' --storage sqlite:///x.db"
+    )
+    saved = with_storage("nas study show s --space > s.yaml && nas search", "sqlite:///x.db")
+    assert saved.count("--storage sqlite:///x.db") == 2
     for storage in (DEFAULT_STORAGE, "postgresql://ann:secret@host/nas"):
         assert with_storage("nas best", storage) == "nas best"
+
+
+def test_values_that_look_like_options_are_one_word(tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path)
+    data = {**study.user_attrs["data"], "source": "-x.csv", "target": "-1", "groups": "a b"}
+    study.set_user_attr("data", data)
+    words = data_options(study_record(study))
+    assert words[:4] == ["--data=-x.csv", "--target=-1", "--groups", "a b"]
+    search = get_command(app).commands["search"]
+    found = search.make_context("search", words).params
+    assert (found["data"], found["target"], found["groups"]) == ("-x.csv", "-1", "a b")
 
 
 def test_a_short_command_stays_on_its_line() -> None:

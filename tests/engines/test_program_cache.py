@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from nas.engines import program_cache
-from nas.engines.program_cache import program_cache_flags, tidy_program_cache
+from nas.engines.program_cache import (
+    empty_program_cache,
+    may_be_cache_failure,
+    program_cache_flags,
+    tidy_program_cache,
+    without_program_cache,
+)
 
 MESSAGE = b"\x0a\x03abc"  # field 1 of a protocol buffer, three bytes
 
@@ -118,3 +124,31 @@ def test_a_second_search_compiles_nothing_and_finds_the_same(home: Path, tmp_pat
     assert again[kept] == written[kept]
     assert again[damaged] != written[damaged]
     assert first == second and len(first) == 2
+
+
+def test_only_tensorflow_s_own_errors_count_and_not_those_of_memory(monkeypatch) -> None:
+    class Error(Exception):
+        pass
+
+    def failure(name: str, text: str) -> Exception:
+        return type(name, (Error,), {"__module__": "tensorflow.python.framework.errors_impl"})(text)
+
+    full = failure("ResourceExhaustedError", "/cache/x.pb.tmp; No space left on device")
+    memory = failure("ResourceExhaustedError", "OOM when allocating tensor with shape[9,9]")
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    assert not may_be_cache_failure(full)
+    monkeypatch.setenv("TF_XLA_FLAGS", f"--mine {program_cache.OPTION}directory=/cache")
+    assert may_be_cache_failure(full)
+    assert may_be_cache_failure(failure("DataLossError", "Serialized cache key does not match."))
+    assert not may_be_cache_failure(memory)
+    assert not may_be_cache_failure(ValueError("no such activation"))
+    assert without_program_cache(os.environ["TF_XLA_FLAGS"]) == "--mine"
+
+
+def test_is_emptied(home: Path) -> None:
+    directory = directory_of(program_cache_flags(""))
+    (directory / "whole").write_bytes(MESSAGE)
+    empty_program_cache("")
+    assert list(directory.iterdir()) == []
+    (directory / "folder").mkdir()
+    empty_program_cache("")  # does no harm

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,23 +100,121 @@ def test_a_network_that_fails_is_reported_and_the_others_go_on(workers: WorkerPo
     assert reports[0][-1].result is not None and reports[2][-1].result is not None
 
 
-def test_a_killed_worker_fails_its_jobs_and_is_replaced() -> None:
-    pool = WorkerPool(2)
+def kill_worker_of(pool: WorkerPool, job: int, how: int = signal.SIGKILL) -> None:
+    victim = next(worker for worker in pool._workers if job in worker.jobs)
+    os.kill(victim.process.pid, how)
+    victim.process.join()
+
+
+def test_a_killed_worker_fails_what_it_trained_and_trains_the_other_job_again() -> None:
+    endless = make_spec("multiclass", epochs=2, units=(2048, 2048), batch_size=1)
+    local = run(LocalPool(Selection(FOLDS, METRIC, "auto").choose), [SPECS[0]])[0]
+    pool = WorkerPool(1)
     try:
         pool.load(FOLDS, METRIC, "auto")
-        long = make_spec("multiclass", epochs=100000)
-        pool.submit(0, long, 1)
-        report = next_report(pool)
-        assert report.running
-        victim = next(worker for worker in pool._workers if 0 in worker.jobs)
-        os.kill(victim.process.pid, signal.SIGKILL)
-        pool.answer(0, go_on=True)
-        report = next_report(pool)
-        assert report.job == 0 and "signal 9" in report.failure
-        reports = run(pool, SPECS)
-        assert all(r[-1].result is not None for r in reports.values())
+        pool.submit(0, SPECS[0], 100)
+        reports = [next_report(pool)]
+        pool.submit(1, endless, 101)
+        worker = pool._workers[0]
+        while worker.in_training.value != 1:
+            time.sleep(0.01)
+        kill_worker_of(pool, 1)
+        failed = next_report(pool)
+        assert failed.job == 1 and "signal 9" in failed.failure
+        while reports[-1].running:
+            pool.answer(0, go_on=True)
+            reports.append(next_report(pool))
     finally:
         pool.close()
+    assert [r.job for r in reports] == [0, 0, 0]
+    for ours, theirs in zip(reports, local, strict=True):
+        np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-5)
+    assert_same(reports[-1].result, local[-1].result)
+
+
+def test_a_worker_that_was_told_to_end_fails_nothing() -> None:
+    local = run(LocalPool(Selection(FOLDS, METRIC, "auto").choose), [SPECS[0]], {0: 2})[0]
+    pool = WorkerPool(1)
+    try:
+        pool.load(FOLDS, METRIC, "auto")
+        pool.submit(0, SPECS[0], 100)
+        first = next_report(pool)
+        pool.answer(0, go_on=True)
+        kill_worker_of(pool, 0, signal.SIGTERM)
+        second = next_report(pool)
+        pool.answer(0, go_on=False)
+        kill_worker_of(pool, 0, signal.SIGTERM)
+        last = next_report(pool)
+    finally:
+        pool.close()
+    assert first.running and second.running
+    np.testing.assert_allclose(second.scores, local[1].scores, rtol=1e-5)
+    assert_same(last.result, local[-1].result)
+
+
+def test_a_job_is_not_trained_again_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.engines.workers.MAX_RESTARTS", 0)
+    pool = WorkerPool(1)
+    try:
+        pool.load(FOLDS, METRIC, "auto")
+        pool.submit(0, SPECS[0], 100)
+        next_report(pool)
+        kill_worker_of(pool, 0)
+        assert "signal 9" in next_report(pool).failure
+    finally:
+        pool.close()
+
+
+BROKEN_CACHE = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import test_workers as t
+from pathlib import Path
+
+for break_it in (t.damage, t.put_a_file_there):
+    pool = t.WorkerPool(1)
+    pool.load(t.FOLDS, t.METRIC, "auto")
+    assert pool.call(t.compiled) == 4.0
+    break_it(Path(sys.argv[3]) / "programs")
+    reports = t.run(pool, t.SPECS[:2])
+    assert pool.call(t.compiled) == 4.0
+    pool.close()
+    print(*(len(r) for r in reports.values()), *(r[-1].failure for r in reports.values()))
+    print(len(list(Path(sys.argv[3]).glob("programs/*/*.pb"))), "kept")
+"""
+
+
+def compiled() -> float:
+    import tensorflow as tf
+
+    return float(tf.function(lambda x: x * x, jit_compile=True)(tf.constant(2.0)))
+
+
+def damage(programs: Path) -> None:
+    (kept,) = programs.glob("*/*.pb")
+    kept.write_bytes(b"\x0a\x03abc")  # TensorFlow's message about it names no file
+
+
+def put_a_file_there(programs: Path) -> None:
+    """As good as a full disk: nothing can be written there."""
+    programs.rename(programs.with_name("old"))
+    programs.write_text("")
+
+
+def test_a_cache_that_fails_in_a_search_is_given_up_and_nothing_fails(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN_CACHE, here, here.parent, tmp_path / "cache"],
+        env={**os.environ, "NAS_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert [line.strip() for line in done.stdout.splitlines()] == [
+        "3 2",
+        "0 kept",
+        "3 2",
+        "0 kept",
+    ], done.stderr
 
 
 def test_closing_ends_the_processes() -> None:

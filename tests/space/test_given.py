@@ -59,6 +59,10 @@ def test_settings_have_the_type_of_their_word() -> None:
         ("layers=vgg11/0", ["got '/0' in 'vgg11/0', where divisors are whole, from 1 to 1000000"]),
         ("head=gap", ["head: got 'gap'", "Did you mean 'average'?"]),
         ("initializer=uniform(1, 0)", ["got 'uniform(1, 0)'", "uniform(low, high)"]),
+        ("learning_rate=1e20", ["learning_rate: got '1e20'", "a number > 0 and <= 1e+15"]),
+        ("residual=!!bool x", ["residual: got '!!bool x'", "true or false"]),
+        ("activation=!!timestamp z", ["activation: got '!!timestamp z'", "one of relu"]),
+        ("activation=" + "[" * 300, ["activation: got '[[", "one of relu"]),
         ("batch_size=ful", ["batch_size: got 'ful'", "a whole number >= 0 or full"]),
     ],
 )

@@ -1,6 +1,7 @@
 """Search spaces in YAML: a way there and back, and messages that name the line."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -35,7 +36,7 @@ SHIPPED = (
 @given(spaces())
 def test_a_space_survives_yaml(space):
     text = dump_space(space)
-    assert parse_space(text, name=space.name) == space
+    assert parse_space(text, name=space.name, is_stored=True) == space
     assert len(text.splitlines()) >= len(space.parameters) + 1
 
 
@@ -98,7 +99,7 @@ def test_the_dump_is_one_line_an_entry():
         ("depth: {choices: [1, 2]}", "depth", Parameter(Choice([1, 2]))),
         ("depth:\n- 1\n- 2", "depth", Parameter(Choice([1, 2]))),
         ("depth: {low: 1, high: 8}", "depth", Parameter(Range(1, 8))),
-        ("depth: {low: 1, high: 8, step: 2}", "depth", Parameter(Range(1, 8, step=2))),
+        ("depth: {low: 1, high: 9, step: 2}", "depth", Parameter(Range(1, 9, step=2))),
         (
             "width: {low: 1, high: 8, log: true, per_layer: true}",
             "width",
@@ -371,7 +372,52 @@ MISTAKES = {
     "tag": ("depth: !foo 3", "depth", "", "", ""),
     "wrong tag": ("depth: !!int abc", "depth", "abc", "", ""),
     "no day of the calendar": ("data: 2024-13-45", "data", "", "", ""),
-    "endless list": ("activation: &a [*a]", "activation", "", "", ""),
+    **{
+        f"tag {text}": (f"depth: {text}", "depth", "cannot be read", "a plain value", "")
+        for text in (
+            "!!timestamp z",
+            "!!bool x",
+            "!!float ''",
+            "!!int",
+            "!!int ''",
+            "!!binary é",
+            "!!omap x",
+            "!!python/name:os.system x",
+        )
+    },
+    "digits": (f"depth: 0x{'f' * 5000}", "depth", "cannot be read", "a plain value", ""),
+    "list for a key": ("? [depth]\n: 1", "(a list or mapping)", "unknown parameter", "", ""),
+    "learning rate beyond": ("learning_rate: 1e20", "learning_rate", "1e+20", "<= 1e+15", ""),
+    "width beyond": (f"width: 1{'0' * 400}", "width", "got 1", ">= 1 and <= 1e+15", ""),
+    "condition beyond": ("l2: {value: 1, when: {epochs: 1e20}}", "l2", "= 1000", "<= 1e+15", ""),
+    "step beyond": (
+        f"width: {{low: 1, high: 2, step: 1{'0' * 400}}}",
+        "width",
+        "step",
+        "<= 1e+15",
+        "",
+    ),
+    "whole step": (
+        "depth: {low: 1, high: 9, step: 3}",
+        "depth",
+        "step 3 from 1, which misses high 9",
+        "high 7 or 10",
+        "",
+    ),
+    "decimal step": (
+        "dropout: {low: 0, high: 1.0e-1, step: 0.03}",
+        "dropout",
+        "misses high 0.1",
+        "high 0.09 or 0.12",
+        "",
+    ),
+    "step beyond the bounds": (
+        "dropout: {low: 0, high: 0.95, step: 0.3}",
+        "dropout",
+        "misses high 0.95",
+        "high 0.9",
+        "",
+    ),
 }
 
 
@@ -431,6 +477,9 @@ def test_an_option_of_the_command_is_named_as_such(key):
         ("depth: 1\n\twidth: 2\n", "f.yaml:2", "not valid YAML"),
         ("depth: \0", "f.yaml", "not valid YAML"),
         ("depth: 1\n---\ndepth: 2\n", "f.yaml:2", "not valid YAML"),
+        ("depth: 1\nwidth: " + "[" * 250, "f.yaml:2", "nested too deep"),
+        ("width: [" + "1, " * 10_001 + "]", "f.yaml:1", "too many values"),
+        ("activation: &a [*a]\n", "f.yaml:1", "*a stands within itself"),
     ],
 )
 def test_texts_that_are_no_space(text, where, received):
@@ -439,3 +488,33 @@ def test_texts_that_are_no_space(text, where, received):
     assert caught.value.where == where
     assert received in caught.value.received
     assert re.fullmatch(r"[^\n]+", str(caught.value))
+
+
+def test_a_few_aliases_do_not_take_seconds() -> None:
+    lines = ["a0: &a0 [x,x,x,x,x,x,x,x]"]
+    lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 9)]
+    started = time.process_time()
+    with pytest.raises(NasError, match=r"space:[1-9]: too many values"):
+        parse_space("\n".join([*lines, "depth: *a8"]))
+    assert time.process_time() - started < 1.0
+
+
+@pytest.mark.parametrize("step, high", [(0.1, 0.7), (0.1, 0.3), (0.05, 0.5), (1, 9), (2, 9)])
+def test_steps_that_meet_the_end_are_right_whatever_their_rounding(step, high):
+    word = "depth" if isinstance(step, int) else "dropout"
+    low = 1 if word == "depth" else 0.0
+    text = f"{word}: {{low: {low}, high: {high}, step: {step}}}"
+    domain = parse_space(text).parameters[word].domain
+    assert domain == Range(low, high, step=step)
+
+
+def test_the_space_of_a_study_is_read_whatever_its_steps():
+    text = "depth: {low: 1, high: 9, step: 3}"
+    assert parse_space(text, is_stored=True).parameters["depth"].domain.high == 9
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("# comment\n" * 110_000)
+    with pytest.raises(NasError, match="too large; expected a YAML file of 1,000,000 characters"):
+        load_space(path)
