@@ -1,5 +1,6 @@
 """The winner as a saved Keras model that takes raw data, and predictions from it."""
 
+import hashlib
 import json
 import os
 import zipfile
@@ -7,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ from nas.metrics import METRICS, bootstrap_interval, predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
 from nas.models.preprocessing import build_preprocessor, encode_folds, layer_name, model_inputs
-from nas.spec import TrialSpec
+from nas.spec import Task, TrialSpec
 from nas.study import StudyRecord
 
 PREDICT_BATCH = 4096
@@ -109,6 +110,7 @@ def export_winner(
         "test_value": test_value,
         "test_interval": list(interval) if interval else None,
         "n_weights": spec.n_weights,
+        "weights_hash": weights_hash(model),
         "params": best.params,
         "spec": spec.to_dict(),
         "seed": seed,
@@ -172,7 +174,8 @@ def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
     """A saved model and its card.
 
     Raises:
-        NasError: When there is no such file, it is no Keras model, or its card is missing.
+        NasError: When there is no such file, it is no Keras model, or its card is missing, of
+            another model, or not as nas writes it.
     """
     if not path.exists():
         raise NasError(str(path), "no such file", "a model saved by 'nas export'")
@@ -190,7 +193,48 @@ def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
             "the JSON file that 'nas export' wrote beside the model",
             "Copy it there.",
         )
+    problem = _misfit(model, card)
+    if problem:
+        raise _card_error(path, problem)
     return model, card
+
+
+def weights_hash(model: keras.Model) -> str:
+    """Tells models apart whose inputs and outputs are alike."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _card_error(path: Path, problem: str) -> NasError:
+    return NasError(
+        str(card_path(path)),
+        problem,
+        "the card that 'nas export' wrote beside the model",
+        "Export the model again.",
+    )
+
+
+def _misfit(model: keras.Model, card: dict[str, Any]) -> str:
+    """What of a card does not fit a model, if anything."""
+    task, classes = card.get("task"), card.get("classes")
+    if task not in get_args(Task):
+        return f"got the task {task!r}"
+    if not isinstance(classes, list):
+        return f"got the classes {classes!r}"
+    shape = model.output_shape
+    found = shape[-1] if isinstance(shape, tuple) else None  # else of several outputs
+    wanted = {"binary": 1, "regression": 1}.get(str(task), len(classes))
+    if found != wanted or (task == "binary" and len(classes) != 2):
+        return f"got {task} with {len(classes)} classes, for a model of output shape {shape}"
+    try:
+        Schema.from_dict(card["schema"])
+    except Exception as error:  # whatever stands there instead
+        return f"the schema cannot be read ({first_line(error, 100)})"
+    if card.get("weights_hash", weights_hash(model)) != weights_hash(model):  # older: without
+        return "is the card of another model"
+    return ""
 
 
 def predict(model: keras.Model, features: Features, task: str) -> NDArray[Any]:
@@ -213,7 +257,11 @@ def predict_file(model_path: Path, source: str, output: Path) -> int:
     check_output(output, ".csv")
     model, card = load_model(model_path)
     features = load_features(source, Schema.from_dict(card["schema"]))
-    prediction = predict(model, features, card["task"])
+    try:
+        prediction = predict(model, features, card["task"])
+    except (ValueError, TypeError, KeyError) as error:  # Keras's, for inputs that it lacks
+        problem = f"does not fit the model ({first_line(error, 160)})"
+        raise _card_error(model_path, problem) from error
     table: dict[str, Any]
     if card["task"] == "regression":
         table = {"prediction": prediction}

@@ -42,6 +42,7 @@ from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
 from nas.shell import option
 from nas.stopping import exit_code
+from nas.study_name import check_study_name
 from nas.wording import counted
 
 if TYPE_CHECKING:
@@ -130,9 +131,8 @@ def search(
     source = data or the_space.data
     if source is None:
         raise NasError(space, "names no data", fix="Add --data, such as --data digits.")
-    name = study or the_space.name
-    if "/" in name or name.startswith("."):
-        raise NasError("--study", f"got '{name}'", "a name without a slash or leading dot")
+    name = the_space.name if study is None else study
+    check_study_name(name)
 
     with working("Reading the data"):
         n_workers = default_workers() if workers is None else workers
