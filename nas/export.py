@@ -1,5 +1,6 @@
 """The winner as a saved Keras model that takes raw data, and predictions from it."""
 
+import hashlib
 import json
 import os
 import warnings
@@ -9,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ from nas.models.preprocessing import (
     model_inputs,
 )
 from nas.seeds import derive_seed
-from nas.spec import TrialSpec
+from nas.spec import Task, TrialSpec
 from nas.study import StudyRecord
 from nas.uncertainty import score_interval
 
@@ -129,6 +130,7 @@ def export_winner(
         "predicted_on": tested_on,
         "predicted_classes": _count_classes(dataset, prediction),
         "n_weights": spec.n_weights,
+        "weights_hash": weights_hash(model),
         "params": best.params,
         "spec": spec.to_dict(),
         "seed": seed,
@@ -207,7 +209,8 @@ def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
     """A saved model and its card.
 
     Raises:
-        NasError: When there is no such file, it is no Keras model, or its card is missing.
+        NasError: When there is no such file, it is no Keras model, or its card is missing, of
+            another model, or not as nas writes it.
     """
     if not path.exists():
         raise NasError(str(path), "no such file", "a model saved by 'nas export'")
@@ -227,7 +230,48 @@ def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
             "the JSON file that 'nas export' wrote beside the model",
             "Copy it there.",
         )
+    problem = _misfit(model, card)
+    if problem:
+        raise _card_error(path, problem)
     return model, card
+
+
+def weights_hash(model: keras.Model) -> str:
+    """Tells models apart whose inputs and outputs are alike."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _card_error(path: Path, problem: str) -> NasError:
+    return NasError(
+        str(card_path(path)),
+        problem,
+        "the card that 'nas export' wrote beside the model",
+        "Export the model again.",
+    )
+
+
+def _misfit(model: keras.Model, card: dict[str, Any]) -> str:
+    """What of a card does not fit a model, if anything."""
+    task, classes = card.get("task"), card.get("classes")
+    if task not in get_args(Task):
+        return f"got the task {task!r}"
+    if not isinstance(classes, list):
+        return f"got the classes {classes!r}"
+    shape = model.output_shape
+    found = shape[-1] if isinstance(shape, tuple) else None  # else of several outputs
+    wanted = {"binary": 1, "regression": 1}.get(str(task), len(classes))
+    if found != wanted or (task == "binary" and len(classes) != 2):
+        return f"got {task} with {len(classes)} classes, for a model of output shape {shape}"
+    try:
+        Schema.from_dict(card["schema"])
+    except Exception as error:  # whatever stands there instead
+        return f"the schema cannot be read ({first_line(error, 100)})"
+    if card.get("weights_hash", weights_hash(model)) != weights_hash(model):  # older: without
+        return "is the card of another model"
+    return ""
 
 
 def predict(model: keras.Model, features: Features, task: str) -> NDArray[Any]:
@@ -262,7 +306,11 @@ def predict_file(
     features, lines = match_seen(features, schema, card.get("seen", {}))
     for line in lines:
         tell(line)
-    prediction = predict(model, features, card["task"])
+    try:
+        prediction = predict(model, features, card["task"])
+    except (ValueError, TypeError, KeyError) as error:  # Keras's, for inputs that it lacks
+        problem = f"does not fit the model ({first_line(error, 160)})"
+        raise _card_error(model_path, problem) from error
     table: dict[str, Any]
     if card["task"] == "regression":
         table = {"prediction": prediction}

@@ -38,7 +38,7 @@ def read_card(model_path: Path) -> dict[str, Any] | None:
     """The card of a saved model; None where there is none."""
     try:
         card = json.loads(card_path(model_path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     is_card = isinstance(card, dict) and "nas_version" in card and "schema" in card
     return card if is_card else None
@@ -50,10 +50,10 @@ def is_winner(model_path: Path, study: StudyRecord) -> bool:
     return (
         model_path.exists()
         and card is not None
-        and study.winner.get("trial") == best.number == card["trial"]
-        and card["study"] == study.name
-        and card["data_hash"] == study.settings["data_hash"]
-        and card["fold_values"] == list(best.fold_values)
+        and study.winner.get("trial") == best.number == card.get("trial")
+        and card.get("study") == study.name
+        and card.get("data_hash") == study.settings["data_hash"]
+        and card.get("fold_values") == list(best.fold_values)
     )
 
 

@@ -771,3 +771,42 @@ def test_model_that_was_saved_earlier_predicts_as_then(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert lines == []  # its card does not say what training saw
+
+
+# Cards
+
+
+CARDS = {
+    "task": ({"task": "clustering"}, "got the task 'clustering'"),
+    "no task": ({"task": None}, "got the task None"),
+    "classes": ({"classes": "abc"}, "got the classes 'abc'"),
+    "fewer classes": ({"classes": ["0", "1"]}, "multiclass with 2 classes, for a model of output"),
+    "another task": ({"task": "regression"}, "got regression with 3 classes"),
+    "schema": ({"schema": {"columns": 3}}, "the schema cannot be read"),
+    "no schema": ({"schema": []}, "the schema cannot be read"),
+    "another model": ({"weights_hash": "0" * 64}, "is the card of another model"),
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_a_card_that_does_not_fit_is_refused(case: str, iris: Study, tmp_path: Path) -> None:
+    changes, words = CARDS[case]
+    path = tmp_path / "winner.keras"
+    shutil.copy(iris.path, path)
+    card_path(path).write_text(json.dumps({**iris.card, **changes}), encoding="utf-8")
+    with pytest.raises(NasError) as caught:
+        predict_file(path, "iris", tmp_path / "p.csv")
+    assert words in str(caught.value) and str(card_path(path)) in str(caught.value)
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_the_card_of_a_model_with_other_inputs_is_refused(iris: Study, tmp_path: Path) -> None:
+    path = tmp_path / "winner.keras"
+    shutil.copy(iris.path, path)
+    other = {"columns": [], "row_shape": [13]}
+    older = {key: value for key, value in iris.card.items() if key != "weights_hash"}
+    card_path(path).write_text(json.dumps({**older, "schema": other}), encoding="utf-8")
+    with pytest.raises(NasError, match="does not fit the model"):
+        predict_file(path, "wine", tmp_path / "p.csv")
+    card_path(path).write_text(json.dumps(older), encoding="utf-8")
+    assert predict_file(path, "iris", tmp_path / "p.csv") == 150

@@ -112,6 +112,10 @@ def _run(arguments: Sequence[str] | None) -> object:
     except BrokenPipeError:  # the reader, such as 'head', has seen enough
         sys.stderr.close()
         return 0
+    except UnicodeEncodeError as error:  # a name of bytes that are no text
+        if stopping.was_stopped():
+            raise
+        print(f"nas: {NasError('a name', f'got {error.object!r}', 'text')}", file=sys.stderr)
     except OSError as error:  # a full disk, a name that is too long, a file that nobody may read
         if stopping.was_stopped():
             raise

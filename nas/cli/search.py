@@ -48,6 +48,7 @@ from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
 from nas.shell import option
 from nas.stopping import exit_code
+from nas.study_name import check_study_name
 from nas.wording import counted
 
 if TYPE_CHECKING:
@@ -136,9 +137,8 @@ def search(
     the_space = chosen_space(space, config)
     if engine == "compiled" and the_space.network == "cnn":
         raise NasError("--engine", "got compiled for network: cnn", "auto or keras")
-    name = study or the_space.name
-    if "/" in name or name.startswith("."):
-        raise NasError("--study", f"got '{name}'", "a name without a slash or leading dot")
+    name = the_space.name if study is None else study
+    check_study_name(name)
 
     with working("Reading the data"):
         n_workers = default_workers() if workers is None else workers

@@ -33,6 +33,7 @@ from nas.search.leftovers import sweep
 from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
 from nas.storage import storage_errors, with_storage
+from nas.study_name import check_study_name
 from nas.write_behind import WriteBehind
 
 
@@ -86,9 +87,12 @@ def open_study(
     """Opens or creates the study of a search, and clears away what a killed search left.
 
     Raises:
-        NasError: When a study of that name rests on another space, data set, split or metric.
+        NasError: When a study of that name rests on another space, data set, split or metric, or
+            no study can have that name.
     """
     with storage_errors(url):
+        if name not in optuna.get_all_study_names(storage):
+            check_study_name(name)
         _drop(storage, orphans())
         # Loaded if it exists, so that two searches may begin at the same moment.
         study = optuna.create_study(

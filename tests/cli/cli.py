@@ -20,6 +20,15 @@ epochs: 4
 """
 
 
+PROGRESS = (
+    "Reading the data",
+    "Reading the trials",
+    "Starting TensorFlow",
+    "Assessing the parameters",
+    "Analysing the study",
+)
+
+
 @dataclass
 class Result:
     code: int
@@ -54,8 +63,7 @@ class Nas:
         lines = [
             line
             for line in result.err.splitlines()
-            if line not in ("Reading the data", "Starting TensorFlow", "Assessing the parameters")
-            and not line.startswith("Training the winner")
+            if line not in PROGRESS and not line.startswith("Training the winner")
         ]
         assert result.code == code, result
         assert len(lines) == 1 and lines[0].startswith("nas: "), result.err

@@ -1,5 +1,7 @@
 """Every mistake gets one line that says where, what was received, and what was expected."""
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -254,3 +256,71 @@ def test_too_little_memory_is_told(nas, folder: Path, monkeypatch: pytest.Monkey
 def test_no_complete_trial_names_the_ways_out(nas, folder: Path) -> None:
     line = nas.wrong(*search("--max-params", 3, "--study", "small"))
     assert "no complete trial" in line and "--max-params" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("n" * 300, "got a name of 300 bytes; expected 200 at most"),
+        ("ü" * 150, "got a name of 300 bytes"),
+        ("", "got an empty name"),
+        (" ", "got an empty name"),
+        ("a/b", "a name without a slash"),
+        ("-x", "leading dot or hyphen"),
+        ("a\x1b[2Jb", r"got 'a\x1b[2Jb'; expected a name without control characters"),
+        ("a\nb", "a name without control characters"),
+        ("a\u202eb", r"got 'a\u202eb'"),
+        ("a\udcff", r"got 'a\udcff'"),
+    ],
+)
+def test_names_that_no_study_can_have(nas, folder: Path, name: str, words: str) -> None:
+    assert words in nas.wrong(*search(f"--study={name}"))
+    assert not (folder / "studies").exists()
+
+
+def test_file_names_that_the_system_refuses(nas, folder: Path) -> None:
+    long = "x" * 300
+    for command in (
+        ("space", "check", f"{long}.yaml"),
+        ("space", "new", f"{long}.yaml", "--depth", "2"),
+        ("search", "--config", f"{long}.yaml"),
+        search("--storage", f"sqlite:///{long}.db"),
+        ("predict", f"{long}.keras", "--data", "iris", "--output", "p.csv"),
+    ):
+        assert "File name too long" in nas.wrong(*command), command
+    nas.wrong(*search("--storage", "sqlite:///a\udcff.db"))
+    nas.wrong(*search("--data", "a\udcff.csv"))
+
+
+def test_a_disk_that_is_full(nas, searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(searched)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = sorted(searched.rglob("*"))
+    monkeypatch.setattr(Path, "write_text", full)
+    assert "No space left" in nas.wrong("space", "new", "n.yaml", "--depth", "2")
+    assert "No space left" in nas.wrong("report", "--no-baselines", "--output", "r.html")
+    monkeypatch.setattr("pandas.DataFrame.to_csv", full)
+    predict = ("predict", "studies/tiny.keras", "--data", "iris", "--output", "p.csv")
+    assert "No space left" in nas.wrong(*predict)
+    assert sorted(searched.rglob("*")) == before
+
+
+@pytest.mark.parametrize("nested", ["trials: " + "[" * 250, "space: " + "{a: " * 250])
+def test_a_recipe_that_is_nested_too_deep(nas, folder: Path, nested: str) -> None:
+    Path("r.yaml").write_text(nested, encoding="utf-8")
+    assert "r.yaml:1: nested too deep" in nas.wrong("search", "--config", "r.yaml")
+
+
+def test_a_recipe_of_aliases_and_odd_tags(nas, folder: Path) -> None:
+    lines = ["a0: &a0 [x,x,x,x,x,x,x,x]"]
+    lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 9)]
+    Path("r.yaml").write_text("\n".join([*lines, "drop: *a8"]), encoding="utf-8")
+    assert "too many values" in nas.wrong("search", "--config", "r.yaml")
+    for text in ("!!timestamp z", "!!bool x", "!!int"):
+        Path("r.yaml").write_text(f"trials: {text}\n", encoding="utf-8")
+        assert "r.yaml:1: trials: got" in nas.wrong("search", "--config", "r.yaml")
+        Path("r.yaml").write_text(f"space:\n  depth: {text}\n", encoding="utf-8")
+        assert "r.yaml:2: depth: cannot be read" in nas.wrong("search", "--config", "r.yaml")
