@@ -1,3 +1,7 @@
+import json
+import os
+import socket
+import sqlite3
 from dataclasses import fields
 from pathlib import Path
 
@@ -158,3 +162,85 @@ def test_without_a_complete_trial_the_advice_fits_what_happened(
         f"{outcomes.count(o)} {o.replace('_', ' ')}" for o in dict.fromkeys(outcomes)
     )
     assert f"no complete trial ({counts or 'no trials'})" in str(caught.value)
+
+
+def test_a_study_in_training_is_deleted_by_force_only(tmp_path: Path) -> None:
+    def scores(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        if epoch == 2 and fold == 0 and len(engine.started) == 2:
+            with pytest.raises(NasError) as caught:
+                delete_study("fake", url_of(tmp_path))
+            told.append(str(caught.value))
+            delete_study("fake", url_of(tmp_path), force=True)
+        return smooth(spec, fold, seed, epoch)
+
+    told: list[str] = []
+    engine = FakeEngine(scores)
+    with pytest.raises(NasError, match="study 'fake': was deleted while it was in use"):
+        search_fake(tmp_path, engine, n_trials=60)
+    assert told == [
+        f"study 'fake': has 1 trial in training, in process {os.getpid()} on "
+        f"{socket.gethostname()}. End that first (Ctrl-C), or add --force."
+    ]
+    assert len(engine.started) < 5
+    assert rows(tmp_path) == {}
+    # Nothing is left that a later study, which gets the id, would inherit.
+    study, _ = search_fake(tmp_path, n_trials=2, name="other")
+    assert len(study_record(study).counted) == 2
+
+
+def test_a_deleted_study_leaves_no_row_and_others_alone(tmp_path: Path) -> None:
+    search_fake(tmp_path, n_trials=2, name="kept")
+    before = rows(tmp_path)
+    search_fake(tmp_path, n_trials=3, name="gone")
+    delete_study("gone", url_of(tmp_path))
+    assert rows(tmp_path) == before
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_what_an_older_nas_left_of_a_deleted_study_is_cleared_away(
+    tmp_path: Path, inherited: bool
+) -> None:
+    """It went on making trials, which the next study inherited and was refused for."""
+    study, _ = search_fake(tmp_path, n_trials=1)
+    optuna.delete_study(study_name="fake", storage=open_storage(url_of(tmp_path)))
+    with sqlite3.connect(tmp_path / "nas.db") as database:
+        database.execute(
+            "INSERT INTO trials (trial_id, number, study_id, state) VALUES (7, 0, ?, 'RUNNING')",
+            [study._study_id],
+        )
+        database.execute(
+            "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (7, 'owner', ?)",
+            [json.dumps({"host": socket.gethostname(), "pid": 0, "start": "0"})],
+        )
+    database.close()
+    if inherited:
+        optuna.create_study(
+            study_name="other", storage=open_storage(url_of(tmp_path)), direction="maximize"
+        )
+    other, _ = search_fake(tmp_path, n_trials=2, name="other")
+    assert other._study_id == study._study_id
+    assert [trial.outcome for trial in study_record(other).trials] == ["complete"] * 2
+
+
+def test_trials_that_nas_did_not_make_are_kept_and_refused(tmp_path: Path) -> None:
+    storage = open_storage(url_of(tmp_path), create=True)
+    theirs = optuna.create_study(study_name="fake", storage=storage, direction="maximize")
+    theirs.ask()
+    with pytest.raises(NasError, match="'fake' was not made by nas"):
+        search_fake(tmp_path, n_trials=1)
+    assert len(theirs.trials) == 1
+
+
+def rows(folder: Path) -> dict[str, int]:
+    """How many rows each table with any has."""
+    with sqlite3.connect(folder / "nas.db") as database:
+        names = [
+            name
+            for (name,) in database.execute(
+                "SELECT name FROM sqlite_master "
+                "WHERE type = 'table' AND name NOT IN ('version_info', 'alembic_version')"
+            )
+        ]
+        counts = {n: database.execute(f"SELECT count(*) FROM {n}").fetchone()[0] for n in names}
+    database.close()
+    return {name: count for name, count in counts.items() if count}
