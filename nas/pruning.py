@@ -64,8 +64,13 @@ def median(
 ) -> NDArray[np.bool_]:
     """Keeps the trials that are not worse than the median of the others at this epoch.
 
-    The median stopping rule (Golovin et al. 2017, section 3.2.2). Nothing is pruned before
-    `n_startup_trials` other trials are known.
+    Not quite the median stopping rule of Vizier (Golovin et al. 2017, section 3.2.2): that one
+    compares a trial's best score so far with the running averages of completed trials. Here a
+    trial's score after this epoch, by which it would be judged if it ended, is compared with the
+    scores of all others after the same epoch, also of those that were pruned later or still train.
+    So as many epochs are saved and the best trial is lost less often: without the pruned ones the
+    bar rises with every trial that is pruned. Nothing is pruned before `n_startup_trials` other
+    trials are known.
 
     Returns:
         Mask of the trials to keep, shape (n_trials,).

@@ -9,7 +9,8 @@ def simplest_equal(study: StudyRecord) -> TrialRecord:
     """The complete trial with the fewest weights within one standard error of the best.
 
     The one-standard-error rule (Breiman et al. 1984, section 3.4.3), with the standard error of
-    the best trial. With one fold there is no standard error, and the best trial itself is it.
+    the best trial; see `nas.uncertainty.standard_error`. With one fold there is none, and the best
+    trial itself is it.
     """
     best = study.best()
     margin = best.stderr or 0.0

@@ -457,8 +457,8 @@ def _show_baselines(kept: "tuple[Baseline, ...]", reason: str, record: "StudyRec
         if baseline.note:
             say(f"{baseline.name}: {baseline.note}.")
     say(
-        "They have their usual settings. The winner is the best of many, which flatters its mean "
-        "over folds; the test is fair to all."
+        "They have scikit-learn's default settings. The winner is the best of many, which flatters "
+        "its mean over folds; the test is fair to all."
     )
     if reason:
         say(reason)

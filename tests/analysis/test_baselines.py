@@ -21,6 +21,7 @@ from nas.data import (
 )
 from nas.metrics import METRICS, get_metric
 from nas.study import study_record
+from nas.uncertainty import rows_ratio, standard_error
 
 NAMES = {
     "classes": {"logistic regression", "random forest", "gradient boosting", "SVC"},
@@ -74,7 +75,7 @@ def test_scores_are_those_of_scikit_learn_by_hand(iris: tuple[Dataset, Split]) -
     from sklearn.preprocessing import StandardScaler
 
     dataset, split = iris
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    model = make_pipeline(StandardScaler(), LogisticRegression())
     by_hand = [
         model.fit(dataset.features[fold.train], dataset.y[fold.train]).score(
             dataset.features[fold.val], dataset.y[fold.val]
@@ -194,6 +195,93 @@ def test_a_fold_that_lacks_a_class(iris: tuple[Dataset, Split]) -> None:
         assert all(np.isfinite(baseline.value) for baseline in found)
         if metric == "accuracy":
             assert all(baseline.value < 0.7 for baseline in found)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "names"),
+    [
+        (
+            "binary",
+            "accuracy",
+            [
+                "LogisticRegression()",
+                "RandomForestClassifier(random_state=0)",
+                "HistGradientBoostingClassifier(random_state=0)",
+                "SVC()",
+            ],
+        ),
+        (
+            "multiclass",
+            "log_loss",
+            [
+                "LogisticRegression()",
+                "RandomForestClassifier(random_state=0)",
+                "HistGradientBoostingClassifier(random_state=0)",
+                "CalibratedClassifierCV(cv=3, ensemble=False, estimator=SVC())",
+            ],
+        ),
+        (
+            "regression",
+            "r2",
+            [
+                "Ridge()",
+                "RandomForestRegressor(random_state=0)",
+                "HistGradientBoostingRegressor(random_state=0)",
+                "TransformedTargetRegressor(regressor=SVR(), transformer=StandardScaler())",
+            ],
+        ),
+    ],
+)
+def test_all_have_the_defaults_of_scikit_learn(task: str, metric: str, names: list[str]) -> None:
+    """What differs from a default is what scikit-learn writes in the parentheses."""
+    y = np.arange(60.0) if task == "regression" else np.arange(60) % 3
+    if task == "binary":
+        y = np.arange(60) % 2
+    classes = () if task == "regression" else tuple(range(int(y.max()) + 1))
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    dataset = Dataset("made", x, y, Schema((), (2,)), task, classes)
+    split = split_dataset(dataset, SplitOptions(folds=2))
+    found = run_baselines(dataset, split, METRICS[metric])
+    assert [baseline.estimator for baseline in found] == names
+
+
+def test_boosting_is_left_out_where_there_are_too_many_columns() -> None:
+    x, y = np.random.default_rng(0).normal(size=(80, 400)), np.arange(80) % 2
+    dataset = Dataset("wide", x, y, Schema((), (400,)), "multiclass", (0, 1))
+    split = split_dataset(dataset, SplitOptions(folds=2))
+    found = {b.name: b for b in run_baselines(dataset, split, METRICS["accuracy"])}
+    assert found["gradient boosting"].value is None
+    assert found["gradient boosting"].note == "left out, too slow for 32 rows of 400 columns"
+    assert found["random forest"].value is not None
+
+
+def test_standard_errors_are_those_of_trials() -> None:
+    dataset = load_dataset(DataOptions("iris"))
+    options = SplitOptions(folds=4, repeats=2)
+    split = split_dataset(dataset, options)
+    for baseline in run_baselines(dataset, split, METRICS["accuracy"]):
+        ratio = rows_ratio({"folds": 4})
+        assert baseline.stderr == pytest.approx(standard_error(baseline.fold_values, ratio))
+
+
+def test_the_interval_of_the_test_is_over_groups() -> None:
+    dataset = load_dataset(DataOptions("iris"))
+    split = split_dataset(dataset, SplitOptions(folds=2))
+    one_group = replace(dataset, groups=np.zeros(dataset.n_rows))
+    rows, grouped = (run_baselines(d, split, METRICS["accuracy"]) for d in (dataset, one_group))
+    for by_row, by_group in zip(rows, grouped, strict=True):
+        assert by_row.test_value == by_group.test_value
+        assert by_row.test_interval[0] > 0.5 > by_group.test_interval[0]
+
+
+def test_those_of_an_older_version_are_trained_anew(tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path)
+    old = Baseline("SVC", (0.9, 0.8), 0.85, 0.05, 0.9, (0.8, 1.0), 0.1, estimator="SVC()").to_dict()
+    study.set_user_attr("baselines", [old])
+    assert len(load_baselines(study_record(study))) == 1
+    del old["estimator"]
+    study.set_user_attr("baselines", [old])
+    assert load_baselines(study_record(study)) == ()
 
 
 def test_they_are_kept_in_the_study(iris: tuple[Dataset, Split], tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_score_that_only_counts_weights_is_told() -> None:
 def test_a_better_point_is_not_called_certain() -> None:
     generator = np.random.default_rng(4)
     jacobian = TRUTH + generator.normal(0, 0.05, N)
-    first = TRUTH + generator.normal(0, 0.025, N)
+    first = TRUTH + generator.normal(0, 0.028, N)
     screening = made({"jacobian": jacobian}, first_epoch=first)
     assert 0.05 < screening.epoch_first < 0.95
     assert screening.score("one_epoch").pick > screening.score("jacobian").pick
