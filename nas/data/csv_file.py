@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nas.data.numbers import is_number
+from nas.data.numerals import is_number
 from nas.errors import NasError
 from nas.wording import counted
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from nas.data.cells import MISSING
 from nas.data.dates import is_date
-from nas.data.numbers import parse_cell
+from nas.data.numerals import parse_cell
 from nas.errors import NasError
 
-SAMPLE_ROWS = 1000
+SAMPLE_ROWS = 300
 LARGEST_SHARE_OF_SERIES = 0.1  # of the rows, where a first line in even steps is no row
 SHARE_OF_A_KIND = 0.8  # of the cells of a column of numbers or dates
 # What a cell of the first line says, by weight. A name above numbers is hardly anything else; a
@@ -45,7 +45,7 @@ def first_line_is_data(first: Sequence[str], rows: pd.DataFrame) -> bool:
                 data += LIKE_ITS_COLUMN
             elif own == "text" or kind == "number":
                 names += NAME_ABOVE_NUMBERS
-        elif cell in values:
+        elif (rows[k] == cell).any():
             data += LIKE_ITS_COLUMN
         elif own == "text" and 3 * len(set(values)) <= len(values):
             names += TEXT_FOUND_ONCE

@@ -13,103 +13,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nas.data.numerals import Cell, is_number, parse_cell, plain_marks
 from nas.errors import NasError
 from nas.shell import names_option
 
 # A column with a larger share of words than this is text; it says nothing about decimal marks.
 LARGEST_SHARE_OF_WORDS = 0.1
+# Different cells such as 1.234, and whole numbers beside them, that decide what the point is.
+LEAST_MARKED, MANY_MARKED, LEAST_WHOLE = 3, 10, 2
 SAMPLE_TEXTS = 300  # a column in whose first so many different texts there is no number is text
 
-SYMBOLS = {
-    "€": "EUR",
-    "£": "GBP",
-    "US$": "$",
-    "USD": "$",
-    "A$": "AUD",
-    "C$": "CAD",
-    "R$": "BRL",
-    "zł": "PLN",
-    "Kč": "CZK",
-    "₹": "INR",
-    "₽": "RUB",
-    "₩": "KRW",
-    "₺": "TRY",
-    "₪": "ILS",
-    "₴": "UAH",
-}
-CODES = (
-    "$ ¥ ¢ ฿ ₫ ₦ ₱ kr Fr. EUR GBP JPY CHF CNY INR AUD CAD NZD SEK NOK DKK PLN CZK HUF RUB BRL "
-    "MXN ZAR KRW TRY SGD HKD ILS THB UAH RON BGN TWD IDR MYR PHP VND AED SAR ARS CLP COP"
-)
-CURRENCIES = (*SYMBOLS, *CODES.split())
-_CURRENCY = "|".join(re.escape(word) for word in sorted(CURRENCIES, key=len, reverse=True))
-_CELL = re.compile(
-    rf"(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<before>{_CURRENCY})?\s*(?P<sign2>[-+])?\s*"
-    r"(?P<body>[0-9.,](?:[0-9.,' ]*[0-9.,])?)(?P<exponent>[eE][-+]?[0-9]+)?\s*"
-    rf"(?P<after>{_CURRENCY}|%)?\s*(?P<close>\))?",
-)
-# Blanks, minus signs and apostrophes of print.
-_PRINT = str.maketrans(
-    {"\u2212": "-", "\u2013": "-", "\ufe63": "-", "\uff0d": "-", "’": "'", "\ufeff": ""}
-    | dict.fromkeys("\u00a0\u202f\u2009\u2007\u2008\u2006\u200a", " ")
-)
 
-
-def _body(decimal: str, other: str) -> re.Pattern[str]:
-    d, o = re.escape(decimal), re.escape(other)
-    indian = rf"|[1-9][0-9]?(?:{o}[0-9]{{2}})+{o}[0-9]{{3}}"
-    return re.compile(
-        rf"(?:[0-9]+|[1-9][0-9]{{0,2}}(?P<mark>[{o} '])[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*{indian})"
-        rf"(?:{d}[0-9]*)?|{d}[0-9]+"
-    )
-
-
-_BODIES = {".": _body(".", ","), ",": _body(",", ".")}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number in a cell, read with a decimal point and with a decimal comma; NaN is neither."""
-
-    dot: float
-    comma: float
-    unit: str
-
-
-def parse_cell(text: str) -> Cell | None:
-    """The number that a cell shows, or None where it shows none."""
-    text = text.translate(_PRINT).strip()
-    match = _CELL.fullmatch(text)
-    if match is None:
-        return None
-    part = match.groupdict("")
-    in_parentheses = bool(part["open"])
-    signs = part["sign"] + part["sign2"]
-    units = part["before"] + part["after"]
-    if in_parentheses != bool(part["close"]) or len(signs) + in_parentheses > 1:
-        return None
-    if part["before"] and part["after"]:
-        return None
-    body = part["body"]
-    if "+" in signs and " " in body:  # a telephone number
-        return None
-    negative = in_parentheses or signs == "-"
-    values = {}
-    for decimal, pattern in _BODIES.items():
-        if pattern.fullmatch(body):
-            kept = re.sub(r"[^0-9" + re.escape(decimal) + "]", "", body).replace(decimal, ".")
-            exponent = int(part["exponent"][1:] or 0) - 2 * (units == "%")
-            number = float(f"{kept}e{exponent}")
-            values[decimal] = -number if negative else number
-    if not values:
-        return None
-    unit = SYMBOLS.get(units, units)
-    return Cell(values.get(".", np.nan), values.get(",", np.nan), unit)
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell shows a number in any spelling."""
-    return parse_cell(text) is not None
+_GROUPED = re.compile(r"\s*[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+\s*")
 
 
 @dataclass(frozen=True)
@@ -156,6 +71,23 @@ class _Texts:
         with_comma = self.counts[~np.isnan(self.comma)].sum()
         return "." if with_dot > with_comma else "," if with_comma > with_dot else ""
 
+    def grouped_mark(self) -> str:
+        """The decimal mark that follows from the whole numbers beside `1.234` and `5.678`.
+
+        Beside 12 and 345 the points stand between thousands: as decimals some would have fewer
+        digits. Beside 1234 they do not. Empty where there are too few such cells.
+        """
+        unclear = self.differ()
+        marks = {"," if "," in text else "." for text in np.array(self.texts)[unclear]}
+        if unclear.sum() < LEAST_MARKED or len(marks) > 1:
+            return ""
+        mark = marks.pop()
+        whole = np.abs(self.dot[~unclear & (self.dot == self.comma) & (self.dot != 0)])
+        if (whole >= 1000).any():
+            return mark
+        enough = len(whole) >= LEAST_WHOLE or (len(whole) and unclear.sum() >= MANY_MARKED)
+        return {".": ",", ",": "."}[mark] if enough else ""
+
     def differ(self) -> NDArray[np.bool_]:
         """Which texts are one number with a decimal point and another with a comma."""
         both = ~np.isnan(self.dot) & ~np.isnan(self.comma)
@@ -199,16 +131,20 @@ def read_numbers(
         if np.isnan(numbers[given]).any() and (texts := _texts(series, given)) is not None:
             spelled[name] = texts
     numeric = [t for t in spelled.values() if t.share_of_words < LARGEST_SHARE_OF_WORDS]
-    if any("," in text for texts in numeric for text in texts.texts):
-        # Only then may 1.234 be 1234 in a column that is plain.
-        for name, series in columns.items():
-            if name not in spelled and not np.isnan(plain[name]).all():
-                texts = _texts(series, ~missing[name], plain=True)
-                if texts is not None:
-                    spelled[name] = texts
-                    numeric.append(texts)
-    own = {texts.own_mark() for texts in numeric} - {""}
+    own = {texts.own_mark() for texts in numeric}
+    for name, series in columns.items():
+        if name in spelled or np.isnan(plain[name]).all():
+            continue
+        has_points, may_group = _points(series, ~missing[name])
+        if has_points and not may_group:
+            own.add(".")
+        elif has_points and (texts := _texts(series, ~missing[name])) is not None:
+            spelled[name] = texts  # 1.234 may be 1234
+            numeric.append(texts)
+    own -= {""}
     file_mark = own.pop() if len(own) == 1 else ""
+    by_group = {texts.grouped_mark() for texts in numeric} - {""}
+    group_mark = by_group.pop() if len(by_group) == 1 else ""
     result = {}
     for name, series in columns.items():
         if needed is not None and name not in needed:
@@ -219,7 +155,7 @@ def read_numbers(
             result[name] = Numbers(plain[name], np.asarray(is_word))
             continue
         texts = spelled[name]
-        mark = texts.own_mark() or file_mark or _assumed(texts, marks, separator, where)
+        mark = texts.own_mark() or file_mark or _assumed(texts, group_mark, marks, separator, where)
         result[name] = _numbers(texts, mark, len(series), where)
     grouped = sorted({numbers.grouped for numbers in result.values()} - {""})
     has_commas = any("decimal commas" in numbers.spelling for numbers in result.values())
@@ -227,22 +163,31 @@ def read_numbers(
     return result, decimal + "".join(mark for mark in grouped if mark != decimal)
 
 
-def _texts(
-    series: "pd.Series[Any]", given: NDArray[np.bool_], plain: bool = False
-) -> _Texts | None:
-    """The texts of a column; None where there are no numbers among them, nor (plain) points."""
+def _points(series: "pd.Series[Any]", given: NDArray[np.bool_]) -> tuple[bool, bool]:
+    """Whether plain numbers have points, and whether all of those may stand between thousands."""
+    pointed = [text for text in pd.unique(series[given].astype(object)) if "." in str(text)]
+    return bool(pointed), all(_GROUPED.fullmatch(str(text)) for text in pointed)
+
+
+def _texts(series: "pd.Series[Any]", given: NDArray[np.bool_]) -> _Texts | None:
+    """The texts of a column; None where there are no numbers among them."""
     codes, uniques = pd.factorize(series[given].astype(object))
     texts = [str(text) for text in uniques]
-    if plain and not any("." in text for text in texts):
-        return None
-    if not plain and not any(map(is_number, texts[:SAMPLE_TEXTS])):
+    if not any(map(is_number, texts[:SAMPLE_TEXTS])):
         return None
     cells = [parse_cell(text) for text in texts]
-    if plain and not all(cells):  # such as inf, which is told elsewhere
-        return None
+    return None if _is_a_code(texts, cells) else _as_texts(given, codes, texts, cells)
+
+
+def _as_texts(
+    given: NDArray[np.bool_],
+    codes: NDArray[Any],
+    texts: Sequence[str],
+    cells: Sequence[Cell | None],
+) -> _Texts:
     dot = np.array([cell.dot if cell else np.nan for cell in cells])
     comma = np.array([cell.comma if cell else np.nan for cell in cells])
-    result = _Texts(
+    return _Texts(
         rows=np.flatnonzero(given),
         codes=np.asarray(codes),
         texts=texts,
@@ -251,7 +196,6 @@ def _texts(
         comma=comma,
         units=[cell.unit if cell else "" for cell in cells],
     )
-    return None if _is_a_code(texts, cells) else result
 
 
 def _is_a_code(texts: Sequence[str], cells: Sequence[Cell | None]) -> bool:
@@ -265,8 +209,8 @@ def _is_a_code(texts: Sequence[str], cells: Sequence[Cell | None]) -> bool:
     )
 
 
-def _assumed(texts: _Texts, marks: str | None, separator: str, where: str) -> str:
-    """The decimal mark of a column that nothing in its file decides."""
+def _assumed(texts: _Texts, group_mark: str, marks: str | None, separator: str, where: str) -> str:
+    """The decimal mark of a column that can be read with both, as all columns of its file can."""
     unclear = [text for text, two in zip(texts.texts, texts.differ(), strict=True) if two]
     if not unclear:
         return "."
@@ -274,11 +218,14 @@ def _assumed(texts: _Texts, marks: str | None, separator: str, where: str) -> st
     points = [text for text in unclear if "," not in text]
     if not (commas and points):
         if marks is None:
-            return "," if commas and separator == ";" else "."
+            return group_mark or ("," if commas and separator == ";" else ".")
+        settled = ""
         if commas and "," in marks:
-            return "," if marks[0] == "," else "."
-        if points and (marks[0] == "." or "." not in marks):
-            return "."
+            settled = marks[0]
+        elif points and (marks[0] == "." or "." not in marks):
+            settled = "."
+        if settled and group_mark in ("", settled):
+            return settled
     example = (commas or points)[0]
     readings = {f"{texts.dot[texts.texts.index(example)]:g}"}
     readings.add(f"{texts.comma[texts.texts.index(example)]:g}")
@@ -301,7 +248,7 @@ def _numbers(texts: _Texts, mark: str, n_rows: int, where: str) -> Numbers:
     used = [text for text, good in zip(texts.texts, is_number, strict=True) if good]
     unit = next((unit for unit in texts.units if unit), "")
     thousands = "." if mark == "," else ","
-    blanks = [text.strip().translate(_PRINT) for text in used]
+    blanks = [plain_marks(text) for text in used]
     signs = {
         "decimal commas": [text for text in used if mark == "," and "," in text],
         "thousands marks": [

@@ -1,5 +1,6 @@
 """Parquet files as columns of numbers, truth values, text or dates."""
 
+import datetime
 import re
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,24 @@ def _series(column: "pa.ChunkedArray") -> "pd.Series[Any]":
     if column.null_count and pa.types.is_boolean(kind):
         return pd.Series(column.to_pylist(), dtype="boolean")
     if pa.types.is_temporal(kind):
-        # Days beyond the range of nanoseconds are dates too; nobody computes with them.
-        present = column.is_valid().to_pandas()
-        return pd.Series(pd.Timestamp(0), index=range(len(column))).where(present)
+        return pd.Series(_dates(column), dtype=object)
     values = column.to_pandas()
     if pa.types.is_float16(kind):
         values = values.astype("float64")
     return pd.Series(values).reset_index(drop=True)
+
+
+def _dates(column: "pa.ChunkedArray") -> list[Any]:
+    """Dates and times as objects; days where no time differs from midnight, as pandas writes CSV.
+
+    Objects hold days that 64-bit nanoseconds do not; what they do not hold either is text.
+    """
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError):
+        return list(column.cast(pa.string()).to_pylist())
+    if pa.types.is_timestamp(column.type) and all(
+        value.time() == datetime.time() for value in values if value is not None
+    ):
+        return [None if value is None else value.date() for value in values]
+    return list(values)

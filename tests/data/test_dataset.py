@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_iris
 from sources import N, fails, frame, load, write
 
 from nas.data import DataOptions, Schema, load_dataset
@@ -134,3 +135,43 @@ def test_targets_that_64_bits_cannot_tell(target, received):
 def test_targets_that_64_bits_can_tell(start, step):
     y, task, _ = encode_target(start + step * np.arange(40), None, "y")
     assert (task, y.std()) == ("regression", pytest.approx(step * np.arange(40).std()))
+
+
+def test_plain_files_keep_their_hash(tmp_path, data_dir):
+    """As computed before other spellings were read: stored studies find their data again."""
+    iris = load_iris(as_frame=True).frame
+    head = (data_dir / "adult.csv").read_text().splitlines(keepends=True)[:301]
+    mixed = pd.DataFrame(
+        {
+            "a": np.arange(N) / 10,
+            "n": pd.array([1, None, 3, 4] * 10, dtype="Int64"),
+            "b": [True, False] * 20,
+            "c": ["u", "v", "w", None] * 10,
+            "k": pd.Categorical(["x", "y"] * 20),
+            "y": ["no", "yes"] * 20,
+        }
+    )
+    codes = pd.DataFrame(
+        {
+            "zip": ["01", "02"] * 20,
+            "p": ["A1", "A2"] * 20,
+            "m": ["1", "?"] * 20,
+            "v": ["1.2.3", "1.10"] * 20,
+            "y": [1, 2, 3, 4] * 10,
+            "g": ["q", "r", "s", "t"] * 10,
+        }
+    )
+    fractions = pd.DataFrame({"a": range(40), "y": [0.5, 1.5] * 20})
+    parquet = write(tmp_path, mixed, "t.parquet")
+    hashes = {
+        load(write(tmp_path, iris), target="target").hash(): "3c6656956501275d",
+        load(write(tmp_path, "".join(head)), target="income").hash(): "9449a1292fa57059",
+        load(parquet, target="y").hash(): "5e6c57c2a2324222",
+        load(parquet, target="y", categorical=("b",)).hash(): "36fde1095fc45596",
+        load(
+            write(tmp_path, codes), target="y", categorical=("zip",), groups="g"
+        ).hash(): "09aa386d469a8c34",
+        load(write(tmp_path, fractions), target="y", task="multiclass").hash(): "48dbe6b0e8d4851b",
+    }
+    for found, expected in hashes.items():
+        assert found.startswith(expected)
