@@ -155,6 +155,17 @@ def test_they_see_what_the_networks_see(tmp_path: Path, scaling: str) -> None:
                 assert not expected[:, width:].any()
 
 
+@pytest.mark.parametrize("scale, offset", [(1e-30, 0), (1e-3, 2459000.5)])
+def test_their_scores_do_not_depend_on_the_unit_of_the_target(scale: float, offset: float) -> None:
+    dataset = load_dataset(DataOptions("diabetes", max_rows=120))
+    split = split_dataset(dataset, SplitOptions(folds=2))
+    changed = replace(dataset, y=dataset.y * scale + offset)
+    usual, found = (run_baselines(d, split, METRICS["r2"]) for d in (dataset, changed))
+    for one, other in zip(usual, found, strict=True):
+        # Trees may choose another one of two equal splits.
+        assert other.value == pytest.approx(one.value, abs=0.02), one.name
+
+
 def test_large_data_are_sampled_or_left_out_and_it_is_said(
     iris: tuple[Dataset, Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
