@@ -35,7 +35,7 @@ def check_largest(values: NDArray[Any], where: str) -> None:
         ends = (np.nanmin(values), np.nanmax(values))
     largest = max(ends, key=lambda end: abs(float(end)))
     if abs(float(largest)) > LARGEST_NUMBER:
-        raise NasError(where, f"got {largest:g}", f"numbers within ±{LARGEST_NUMBER:g}")
+        raise NasError(where, f"got {largest:g}", f"numbers below {LARGEST_NUMBER:g}")
 
 
 def check_target(values: NDArray[np.float64], where: str) -> None:

@@ -88,4 +88,6 @@ def test_rows_that_hardly_differ_are_fine_to_predict_for(tmp_path):
 
 def test_numbers_beyond_32_bits_are_refused_to_predict_for(tmp_path):
     path = write(tmp_path, "a,b\n1,2\n1,1e31\n", "new.csv")
-    fails(lambda: load_features(str(path), NUMBERS), "new.csv: b", "got 1e+31", "within ±1e+30")
+    fails(
+        lambda: load_features(str(path), NUMBERS), "new.csv: b", "got 1e+31", "numbers below 1e+30"
+    )
