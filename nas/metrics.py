@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nas.data import Dataset
 
 Array = NDArray[Any]
+# Of the class that is predicted, not of its probability.
+SCORES_OF_CLASSES = ("accuracy", "balanced_accuracy", "f1")
 CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
 
 

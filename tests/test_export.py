@@ -39,8 +39,8 @@ from nas.engines.keras_engine import KerasEngine
 from nas.engines.pool import LocalPool
 from nas.engines.selection import Selection
 from nas.errors import NasError
-from nas.export import export_winner, load_model, predict_file
-from nas.metrics import get_metric
+from nas.export import export_winner, load_model, predict, predict_file
+from nas.metrics import get_metric, predicted_classes
 from nas.model_card import card_path, winner_entry
 from nas.models.network import initial_weights
 from nas.models.preprocessing import encode_folds, model_inputs
@@ -370,7 +370,21 @@ def test_spec_of_the_card_is_that_of_the_network(any_study: Study) -> None:
 
 def test_winner_entry_is_the_test(iris: Study) -> None:
     entry = winner_entry(iris.card)
-    assert entry == {key: iris.card[key] for key in ("trial", "test_value", "test_interval")}
+    keys = ("trial", "test_value", "test_interval", "predicted_on", "predicted_classes")
+    assert entry == {key: iris.card[key] for key in keys}
+
+
+def test_the_card_counts_the_answers(any_study: Study) -> None:
+    model, card = load_model(any_study.path)
+    rows = any_study.split.test
+    assert card["predicted_on"] == "test" and len(rows)
+    if card["task"] == "regression":
+        assert card["predicted_classes"] is None
+        return
+    prediction = predict(model, take_rows(any_study.dataset.features, rows), card["task"])
+    answers = np.array(list(map(str, card["classes"])))[predicted_classes(prediction)].tolist()
+    expected = {str(label): answers.count(str(label)) for label in card["classes"]}
+    assert card["predicted_classes"] == expected
 
 
 def test_the_refit_never_sees_the_test_part(iris: Study, tmp_path: Path) -> None:
@@ -413,6 +427,7 @@ def test_no_test_part_no_test_score(iris: Study, tmp_path: Path) -> None:
     card = export_winner(iris.record, iris.dataset, split, Untrained, path, SEED)
     assert card["test_value"] is card["test_interval"] is None
     assert (card["n_train_rows"], card["n_test_rows"]) == (150, 0)
+    assert card["predicted_on"] == "training" and sum(card["predicted_classes"].values()) == 150
 
 
 # Writing

@@ -66,8 +66,8 @@ def doubts(study: StudyRecord) -> tuple[str, ...]:
             if constant["answer"] is not None:
                 same = f"'{constant['answer']}' for every row"
             found.append(
-                f"over the folds the winner is not clearly better than to answer {same}, which "
-                f"has {study.metric_title} {constant['value']:.4g}."
+                f"over the folds the winner is not clearly better than answering {same} "
+                f"({study.metric_title} {constant['value']:.4g})."
             )
     if found and study.metric == "accuracy":
         found.append("--metric balanced_accuracy, in a new study, counts every class the same.")

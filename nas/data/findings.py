@@ -168,9 +168,10 @@ def _running_numbers(dataset: Dataset) -> list[str]:
 
 def _running_finding(dataset: Dataset, names: list[str]) -> Finding:
     one = len(names) == 1
-    text = f"{_named(names)} {'numbers' if one else 'number'} the rows, or is another for each: "
-    if not one:
-        text = text.replace("or is", "or are")
+    text = (
+        f"{_named(names)} {'has' if one else 'have'} another number in every row, as a running "
+        "number, an identifier or a time has: "
+    )
     y = dataset.y
     steps = np.diff(y)
     is_sorted = bool((steps >= 0).all() or (steps <= 0).all())

@@ -18,7 +18,7 @@ from nas.claims import Claims
 from nas.data import DataOptions, Dataset, Split, SplitOptions
 from nas.data.findings import find
 from nas.errors import NasError
-from nas.metrics import Metric, constant_score
+from nas.metrics import SCORES_OF_CLASSES, Metric, constant_score
 from nas.optuna_tables import (
     IDENTITY,
     StudyKey,
@@ -181,7 +181,9 @@ def _check_same(study: optuna.Study, settings: dict[str, Any], url: str) -> None
 def _constant(dataset: Dataset, split: Split, metric: Metric) -> dict[str, Any]:
     """The score of one answer for all rows, and that answer where it is a class."""
     y, n_classes = dataset.y[split.development], len(dataset.classes)
-    answer = str(dataset.classes[int(np.bincount(y).argmax())]) if n_classes else None
+    answer = None
+    if metric.name in SCORES_OF_CLASSES:
+        answer = str(dataset.classes[int(np.bincount(y).argmax())])
     return {"answer": answer, "value": constant_score(metric, y, dataset.task, n_classes)}
 
 

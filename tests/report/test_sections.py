@@ -90,3 +90,28 @@ def test_cut_intervals_and_triangles_are_explained(record: StudyRecord) -> None:
         is_cut = picture.figure.layout.xaxis.range is not None
         assert ("reach an edge of the picture end beyond it" in picture.caption) == is_cut
     assert not [b for b in figures if isinstance(b, Text)]
+
+
+def test_doubts_and_findings_are_told(record: StudyRecord) -> None:
+    best = record.best()
+    text = " ".join(make_report(record, "none.", BASELINES).summary)
+    assert "But " not in text
+    winner = {**record.winner, "predicted_on": "test", "predicted_classes": {"a": 30, "b": 0}}
+    finding = {"code": "order", "text": "neighbouring rows are alike."}
+    settings = {**record.settings, "findings": [finding],
+                "constant": {"answer": "a", "value": best.value}}  # fmt: skip
+    report = make_report(replace(record, winner=winner, settings=settings), "none.", BASELINES)
+    assert "But the winner answers 'a' for all 30 rows of the test part." in report.summary[1]
+    said = [block.text for block in blocks(report, "winner") if isinstance(block, Text)]
+    assert f"To answer 'a' for every row has accuracy {best.value:.4g}." in said[0]
+    assert "In doubt: the winner answers 'a' for all 30 rows of the test part." in said
+    assert any("not clearly better than answering 'a'" in text for text in said)
+    assert "Of the data: neighbouring rows are alike." in said
+
+
+def test_the_positive_class_is_named(record: StudyRecord) -> None:
+    positive = {"class": 0, "label": "fraud"}
+    settings = {**record.settings, "task": "binary", "positive": positive}
+    report = make_report(replace(record, metric="f1", settings=settings), "none.", BASELINES)
+    assert "F1 of 'fraud'" in report.summary[0]
+    assert any("F1 of 'fraud'" in what for _, what in report.facts)

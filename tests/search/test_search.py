@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from fakes import (
 )
 from optuna.trial import TrialState
 
-from nas.data import SplitOptions
+from nas.analysis.reproduction import data_options
+from nas.data import DataOptions, SplitOptions, load_dataset
+from nas.data.positive import positive_class
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
-from nas.metrics import METRICS
+from nas.metrics import METRICS, choose_metric
 from nas.search import SearchOptions, live_study, run_search, sweep
 from nas.space import Range, SearchSpace
 from nas.spec import TrialSpec
@@ -292,6 +295,52 @@ def test_another_basis_under_the_same_name_is_refused(
         open_fake_study(tmp_path, **change)
     assert named in str(caught.value)
     assert "--study" in str(caught.value)
+
+
+TWO = ("0", "1")
+
+
+def by_f1(positive: str | None) -> dict:
+    dataset = load_dataset(DataOptions("iris", classes=TWO))
+    number = positive_class(dataset, positive)
+    metric = choose_metric("f1", replace(dataset, positive=number), positive)
+    return {"metric": metric, "classes": TWO, "positive": positive}
+
+
+def test_f1_of_another_class_is_another_study(tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path, **by_f1("0"))
+    assert study.user_attrs["positive"] == {"class": 0, "label": "0"}
+    record = study_record(study)
+    assert (record.metric, record.positive, record.metric_title) == ("f1", "0", "f1 of '0'")
+    y, answers = np.array([0, 0, 1, 1]), np.array([0.1, 0.9, 0.9, 0.9])
+    assert record.scorer().score(y, answers) == pytest.approx(2 / 3)
+    open_fake_study(tmp_path, **by_f1("0"))
+    with pytest.raises(NasError, match="--positive \\('0', now '1'\\)"):
+        open_fake_study(tmp_path, **by_f1("1"))
+    words = data_options(record)
+    assert words[words.index("--positive") + 1] == "0"
+    other = data_options(replace(record, metric="balanced_accuracy"))
+    assert "--positive" not in other  # it is for f1 alone
+
+
+def test_an_older_study_by_f1_keeps_the_second_class(tmp_path: Path) -> None:
+    study = open_fake_study(tmp_path, metric=METRICS["f1"], classes=TWO)
+    assert "positive" not in study.user_attrs
+    record = study_record(study)
+    assert (record.positive, record.metric_title) == (None, "f1 of the second class")
+    y, answers = np.array([0, 0, 1, 1]), np.array([0.1, 0.9, 0.9, 0.9])
+    assert record.scorer().score(y, answers) == pytest.approx(4 / 5)
+    open_fake_study(tmp_path, **by_f1("1"))
+    with pytest.raises(NasError, match="--positive \\(the second class, now '0'\\)"):
+        open_fake_study(tmp_path, **by_f1("0"))
+
+
+def test_a_study_keeps_what_was_said_of_its_data(tmp_path: Path) -> None:
+    settings = open_fake_study(tmp_path).user_attrs
+    assert settings["findings"] == []
+    assert settings["constant"] == {"answer": "0", "value": pytest.approx(1 / 3)}
+    wide = open_fake_study(tmp_path, name="loss", metric=METRICS["log_loss"]).user_attrs
+    assert wide["constant"] == {"answer": None, "value": pytest.approx(np.log(3))}
 
 
 def test_a_study_from_before_an_option_goes_on_with_its_default(tmp_path: Path) -> None:
