@@ -61,7 +61,8 @@ def draw_trials(n_trials: int, problem: Problem) -> tuple[list[TrialSpec], list[
     """Specifications and seeds of a random search, in its order."""
     import optuna
 
-    from nas.search.proposals import derive_seed, make_sampler
+    from nas.search.proposals import make_sampler
+    from nas.seeds import derive_seed
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
@@ -69,7 +70,7 @@ def draw_trials(n_trials: int, problem: Problem) -> tuple[list[TrialSpec], list[
     for index in range(n_trials):
         study.sampler = make_sampler("random", 0, index, 0)
         specs.append(SPACE.sample(study.ask(), problem))
-        seeds.append(derive_seed(0, index))
+        seeds.append(derive_seed("trial", 0, index))
     return specs, seeds
 
 

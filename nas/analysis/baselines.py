@@ -84,7 +84,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class _Model:
-    """A model, and the largest training set with which it answers in seconds.
+    """A model, and the largest training set that takes it less than half a minute of a core.
 
     Attributes:
         estimator: Unfitted.
