@@ -23,15 +23,15 @@ def test_a_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("older")
-    with pytest.raises(NasError, match=r"x\.csv: cannot be written \(OSError.*No space left"):
-        with written_whole(path) as file:
-            file.write_text("half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    told = pytest.raises(NasError, match=r"x\.csv: cannot be written \(OSError.*No space left")
+    with told, written_whole(path) as file:
+        file.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert path.read_text() == "older"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match=r"x\.csv: cannot be written"):
-        with written_whole(tmp_path / "none" / "x.csv") as file:
-            file.write_text("x")
+    told = pytest.raises(NasError, match=r"x\.csv: cannot be written")
+    with told, written_whole(tmp_path / "none" / "x.csv") as file:
+        file.write_text("x")
