@@ -35,6 +35,7 @@ from nas.data import (
 )
 from nas.engines.base import Engine
 from nas.errors import NasError, first_line
+from nas.files import written_whole
 from nas.metrics import predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
@@ -322,12 +323,6 @@ def predict_file(
             table[f"p_{label}"] = column
     if names := image_names(source):
         table = {"file": names, **table}
-    partial_file = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    try:
-        pd.DataFrame(table).to_csv(partial_file, index=False)
-        partial_file.replace(output)
-    except OSError as error:
-        raise NasError(str(output), f"cannot be written ({first_line(error, 120)})") from error
-    finally:
-        partial_file.unlink(missing_ok=True)
+    with written_whole(output) as file:
+        pd.DataFrame(table).to_csv(file, index=False)
     return n_rows(features)

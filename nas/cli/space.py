@@ -10,6 +10,7 @@ import typer
 
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.errors import NasError, did_you_mean
+from nas.files import written_whole
 from nas.layers import EXPECTED, parse_layers
 from nas.shell import option as shell_option
 from nas.space import (
@@ -289,7 +290,8 @@ def _new(
     text = dump_space(space)
     if parse_space(text, name=space.name) != space:
         raise RuntimeError(f"a space changed on its way through YAML: {text}")
-    file.write_text(text, encoding="utf-8")
+    with written_whole(file) as partial:
+        partial.write_text(text, encoding="utf-8")
     say(f"{file}:")
     console.print(text, end="")
     say(f"Next: nas search {shell_option('space', file)}" + ("" if data else " --data digits"))

@@ -1,20 +1,22 @@
 """A report as Markdown with pictures, for a README."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import quote
 
 import plotly.graph_objects as go
 from plotly.io import write_images
 
-from nas.errors import NasError, first_line
+from nas.errors import NasError, first_line, visible
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 
 WIDTH, SMALL_WIDTH = 820, 380  # pixels, of which PNG files have twice as many
 MARGIN = {"l": 8, "r": 16, "t": 40, "b": 8}
-SPECIAL = "\\`*_{}[]<>#|"
+SPECIAL = "\\`*_{}[]<>#|&~$"
 
 
 def render_markdown(report: Report, files: Mapping[str, str]) -> str:
@@ -108,10 +110,12 @@ def _block(block: Block, files: Mapping[str, str]) -> str:
         case Text(text):
             return _escaped(text)
         case Code(text):
-            fence = "```" if "```" not in text else "~~~~"
-            return f"{fence}\n{text}\n{fence}"
+            longest = max(map(len, re.findall("`+", text)), default=0)
+            fence = "`" * max(3, longest + 1)
+            return f"{fence}\n{visible(text, keep=chr(10))}\n{fence}"
         case Table(columns, rows):
-            lines = [columns, ("---",) * len(columns), *(tuple(map(_escaped, r)) for r in rows)]
+            head, *body = (tuple(map(_escaped, line)) for line in (columns, *rows))
+            lines = [head, ("---",) * len(columns), *body]
             return "\n".join(f"| {' | '.join(line)} |" for line in lines)
     image = _image(block, files, 360 if isinstance(block.figure, str) else WIDTH)
     return "\n\n".join(filter(None, (image, f"*{_escaped(block.caption)}*")))
@@ -120,11 +124,11 @@ def _block(block: Block, files: Mapping[str, str]) -> str:
 def _image(picture: Picture, files: Mapping[str, str], width: int) -> str:
     if picture.name not in files:
         return ""
-    path = files[picture.name].replace(" ", "%20").replace('"', "%22")
+    path = quote(files[picture.name])
     return f'<img src="{path}" width="{width}" alt="{picture.name}">'
 
 
 def _escaped(text: str) -> str:
     for sign in SPECIAL:
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))

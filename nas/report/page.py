@@ -2,10 +2,9 @@
 
 import base64
 import gzip
+import html
 import json
-import os
 from collections.abc import Sequence
-from html import escape
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +15,8 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 import nas
-from nas.errors import NasError, first_line
+from nas.errors import visible
+from nas.files import written_whole
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import TEMPLATE
 
@@ -34,8 +34,8 @@ def render_page(report: Report) -> str:
     page = Template(resources.files("nas.report").joinpath("page.html").read_text("utf-8"))
     library = gzip.compress(get_plotlyjs().encode(), mtime=0)
     return page.substitute(
-        version=escape(nas.__version__),
-        title=escape(f"{report.study}: search report"),
+        version=_escape(nas.__version__),
+        title=_escape(f"{report.study}: search report"),
         body=_body(report),
         figures=_script_json(plots),
         template=_script_json(TEMPLATE.to_plotly_json()),
@@ -49,36 +49,30 @@ def write_page(report: Report, path: Path) -> None:
     Raises:
         NasError: When the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(render_page(report), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise NasError(str(path), f"cannot be written ({first_line(error, 120)})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        file.write_text(render_page(report), encoding="utf-8")
 
 
 def _body(report: Report) -> str:
     facts = "".join(
-        f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd></div>"
+        f"<div><dt>{_escape(what)}</dt><dd>{_escape(value)}</dd></div>"
         for value, what in report.facts
     )
     links = "".join(
-        f'<a href="#{section.name}">{escape(section.title)}</a> ' for section in report.sections
+        f'<a href="#{section.name}">{_escape(section.title)}</a> ' for section in report.sections
     )
-    summary = "".join(f"<p>{escape(sentence)}</p>" for sentence in report.summary)
+    summary = "".join(f"<p>{_escape(sentence)}</p>" for sentence in report.summary)
     return "\n".join(
         [
             '<header><p class="kind">Search report</p>',
-            f"<h1>{escape(report.study)}</h1>",
+            f"<h1>{_escape(report.study)}</h1>",
             f'<div class="summary">{summary}</div>',
             f'<dl class="facts">{facts}</dl>',
             f'<nav aria-label="Sections">{links}</nav></header>',
             "<noscript><p>The figures are drawn by JavaScript, which is off.</p></noscript>",
             '<p id="trouble" role="status"></p>',
             *map(_section, report.sections),
-            f"<footer>Made by nas {escape(nas.__version__)}; 'nas report' makes it anew.</footer>",
+            f"<footer>Made by nas {_escape(nas.__version__)}; 'nas report' makes it anew.</footer>",
         ]
     )
 
@@ -89,32 +83,36 @@ def _section(section: Section) -> str:
         inner = "\n".join(map(_block, blocks))
         parts.append(f'<div class="beside">{inner}</div>' if small else inner)
     inner = "\n".join(parts)
-    return f'<section id="{section.name}"><h2>{escape(section.title)}</h2>\n{inner}\n</section>'
+    return f'<section id="{section.name}"><h2>{_escape(section.title)}</h2>\n{inner}\n</section>'
 
 
 def _block(block: Block) -> str:
     match block:
         case Text(text):
-            return f"<p>{escape(text)}</p>"
+            return f"<p>{_escape(text)}</p>"
         case Code(text):
-            return f"<pre>{escape(text)}</pre>"
+            return f"<pre>{_escape(text)}</pre>"
         case Table(columns, rows):
             head = _row("th", columns) if any(columns) else ""
             cells = "".join(_row("td", row) for row in rows)
             return f'<div class="table"><table>{head}{cells}</table></div>'
-    caption = f"<figcaption>{escape(block.caption)}</figcaption>"
+    caption = f"<figcaption>{_escape(block.caption)}</figcaption>"
     if isinstance(block.figure, str):
         return f"<figure>{block.figure}{caption}</figure>"
     height = int(block.figure.layout.height or 400)
     style = f"height:{height}px;min-width:{block.min_width}px"
-    plot = f'<div data-figure="{escape(block.name)}" style="{style}"></div>'
+    plot = f'<div data-figure="{_escape(block.name)}" style="{style}"></div>'
     if block.min_width:
         plot = f'<div class="wide">{plot}</div>'
     return f"<figure>{plot}{caption}</figure>"
 
 
+def _escape(text: str) -> str:
+    return html.escape(visible(text, keep="\n"))
+
+
 def _row(cell: str, values: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{cell}>{escape(value)}</{cell}>' for value in values)}</tr>"
+    return f"<tr>{''.join(f'<{cell}>{_escape(value)}</{cell}>' for value in values)}</tr>"
 
 
 def _plot(plot: go.Figure, small: bool) -> dict[str, Any]:

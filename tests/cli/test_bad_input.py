@@ -284,10 +284,10 @@ def test_file_names_that_the_system_refuses(nas, folder: Path) -> None:
         ("space", "check", f"{long}.yaml"),
         ("space", "new", f"{long}.yaml", "--depth", "2"),
         ("search", "--config", f"{long}.yaml"),
-        search("--storage", f"sqlite:///{long}.db"),
         ("predict", f"{long}.keras", "--data", "iris", "--output", "p.csv"),
     ):
         assert "File name too long" in nas.wrong(*command), command
+    assert "unable to open" in nas.wrong(*search("--storage", f"sqlite:///{long}.db"))
     nas.wrong(*search("--storage", "sqlite:///a\udcff.db"))
     nas.wrong(*search("--data", "a\udcff.csv"))
 

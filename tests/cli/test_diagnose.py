@@ -1,8 +1,14 @@
 """`nas train` and `nas diagnose` as a user runs them."""
 
+import shlex
 from pathlib import Path
 
 import pytest
+
+from nas.analysis.diagnosis import _experiment
+from nas.space import load_space, parse_space
+from nas.storage import with_storage
+from nas.study import load_study
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +126,22 @@ def test_commands_look_in_the_same_database(nas, in_searched: None) -> None:
     commands = [line.split("try", 1)[1] for line in shown.splitlines() if "  try" in line]
     assert commands and all(c.endswith("--storage sqlite:///other.db") for c in commands)
     assert "--storage" not in nas.right("diagnose").out
+
+
+def test_what_is_proposed_runs_without_the_file_of_the_space(
+    nas, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nas.db").write_bytes((searched / "studies" / "nas.db").read_bytes())
+    monkeypatch.chdir(tmp_path)  # there is no tiny.yaml
+    storage = "sqlite:///nas.db"
+    record = load_study("tiny", storage)
+    command = with_storage(_experiment(record, record.best(), "imbalanced"), storage)
+    save, search = (shlex.split(part) for part in command.split(" && "))
+    assert (save[0], save[-4:-2]) == ("nas", [">", "tiny_balanced.yaml"])
+    shown = nas.right(*save[1:-4], *save[-2:]).out
+    Path("tiny_balanced.yaml").write_text(shown, encoding="utf-8")
+    assert parse_space(shown, name="tiny") == load_space(searched / "tiny.yaml")
+    nas.right(*search[1:], "--trials", 1)
+    assert nas.right("best", "--storage", storage, "--json").json()["study"] == "tiny_balanced"
+    train = with_storage(_experiment(record, record.best(), "learning_rate_too_high"), storage)
+    assert nas.right(*shlex.split(train)[1:], "--json").json()["trial"] >= 8

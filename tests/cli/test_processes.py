@@ -133,6 +133,75 @@ def test_a_search_with_workers_stops_at_once_and_goes_on(folder: Path) -> None:
     assert outcomes == {"interrupted"}
 
 
+STOPPED = "nas: stopped; the same command starts again or goes on\n"
+
+
+def start_in_terminal(folder: Path, *more: str) -> subprocess.Popen[str]:
+    """A search in a process group of its own, as a shell starts one in a terminal."""
+    (folder / "tmp").mkdir()
+    return subprocess.Popen(
+        [*SEARCH, *more],
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder / "tmp")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.5, 3.0])
+def test_ctrl_c_in_the_first_seconds_is_one_line(folder: Path, seconds: float) -> None:
+    process = start_in_terminal(folder, "--workers", "2")
+    assert process.stderr is not None
+    first = process.stderr.readline()  # a server of processes begins to import TensorFlow
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, first) == (130, "Reading the data\n")
+    assert err.replace("Starting TensorFlow\n", "") == STOPPED
+    assert list((folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("how, code", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_search_that_is_told_to_end_leaves_a_clean_study(
+    folder: Path, how: signal.Signals, code: int
+) -> None:
+    text = TINY.replace("epochs: 4", "epochs: 100000").replace("[4, 8]", "[400, 800]")
+    (folder / "tiny.yaml").write_text(text, encoding="utf-8")
+    process = start_in_terminal(folder, "--workers", "2")
+    wait_until(lambda: any(t["outcome"] == "running" for t in trials_of(folder, "tiny")))
+    assert any((folder / "tmp").glob("nas-*"))
+    os.killpg(process.pid, how)  # systemd tells all processes, a terminal that closes too
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "The same command goes on from here." in out
+    assert "Traceback" not in err
+    assert {t["outcome"] for t in trials_of(folder, "tiny")} == {"interrupted"}
+    assert list((folder / "tmp").iterdir()) == []
+
+
+def test_a_command_that_is_told_to_end_says_so(folder: Path) -> None:
+    process = start_in_terminal(folder)
+    assert process.stderr is not None
+    while process.stderr.readline() != "Starting TensorFlow\n":
+        pass
+    process.terminate()
+    assert process.communicate(timeout=60)[1] == STOPPED
+    assert process.returncode == 143
+
+
+def test_what_is_ignored_on_purpose_stays_ignored(folder: Path) -> None:
+    search = ["nohup", *SEARCH]
+    process = subprocess.Popen(
+        search, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_trials(process, 1)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+
+
 def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:
     done = subprocess.run(SEARCH, cwd=folder, capture_output=True, text=True, check=True)
     reading, starting, training, publishing = done.stderr.splitlines()

@@ -11,7 +11,7 @@ from reports import report_on
 from nas.analysis.importance import Importance
 from nas.errors import NasError
 from nas.report import markdown
-from nas.report.blocks import Picture
+from nas.report.blocks import Code, Picture, Report, Section
 from nas.report.markdown import render_markdown, render_note, write_markdown
 from nas.report.summary import summarize_in_words
 
@@ -38,6 +38,19 @@ def test_tables_keep_their_columns_whatever_the_text(record) -> None:
     text = render_markdown(report_on(replace(record, trials=trials, winner={})), {})
     (row,) = [line for line in text.splitlines() if line.startswith("| failed")]
     assert row == f"| failed | a\\|b \\<i\\> \\`c\\` | {len(trials)} |"
+
+
+def test_names_are_not_markup(record) -> None:
+    name = "<b>&copy; ~~$x$ | `c` \u202e\x1b[2J"
+    text = render_markdown(report_on(replace(record, name=name)), {})
+    title = r"# \<b\>\&copy; \~\~\$x\$ \| \`c\` \\u202e\\x1b\[2J: search report"
+    assert text.splitlines()[0].replace("\\\\", "\\") == title.replace("\\\\", "\\")
+    assert not set("\u202e\x1b") & set(text)
+
+
+def test_a_fence_is_longer_than_those_in_it() -> None:
+    code = Report("s", ("", "", ""), (), (Section("c", "C", (Code("a\n````\nb"),)),))
+    assert render_markdown(code, {}).endswith("`````\na\n````\nb\n`````\n")
 
 
 def test_the_note_is_the_summary(record) -> None:

@@ -210,6 +210,12 @@ def test_names_are_not_markup(record) -> None:
     assert text.count("</script>") == text.count("<script")
 
 
+def test_names_cannot_turn_the_direction_of_what_follows(record) -> None:
+    text = render_page(report_on(replace(record, name="a\u202eb\x1b[2J\udcff")))
+    assert "\\u202eb\\x1b[2J\\udcff" in text
+    assert not set("\u202e\x1b\udcff") & set(text)
+
+
 def test_a_single_split_has_no_bands_and_no_significance(tmp_path: Path, record) -> None:
     trials = tuple(replace(t, fold_values=t.fold_values[:1], stderr=None) for t in record.trials)
     settings = {**record.settings, "split": {**record.settings["split"], "folds": 1}}

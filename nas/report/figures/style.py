@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from nas.errors import NasError, first_line
+from nas.files import written_whole
 from nas.space import Range, parse_space, shown_value
 from nas.study import StudyRecord, TrialRecord
 
@@ -115,7 +116,7 @@ def save_figure(figure: go.Figure, path: Path) -> None:
 
     Raises:
         NasError: When the ending is unknown, the folder does not exist, or a picture cannot be
-            drawn because Kaleido or its browser is missing.
+            drawn because Kaleido or its browser is missing, or the file cannot be written.
     """
     if not path.parent.is_dir():
         raise NasError(str(path), f"no folder '{path.parent}'", "a folder that exists")
@@ -124,7 +125,8 @@ def save_figure(figure: go.Figure, path: Path) -> None:
         # The button would send the figure to plotly's own servers.
         config = {"modeBarButtonsToRemove": ["sendChartToCloud"]}
         page = figure.to_html(config=config, include_plotlyjs=True, full_html=True)
-        path.write_text(page, encoding="utf-8")
+        with written_whole(path) as file:
+            file.write_text(page, encoding="utf-8")
         return
     if suffix not in STATIC_FORMATS:
         raise NasError(str(path), f"the ending '{suffix}'", ".html, " + ", ".join(STATIC_FORMATS))
@@ -136,4 +138,5 @@ def save_figure(figure: go.Figure, path: Path) -> None:
             f"a picture cannot be drawn ({first_line(error, 100)})",
             fix="Install Kaleido and Chrome or Chromium (pip install 'nas[png]'), or write .html.",
         ) from error
-    path.write_bytes(picture)
+    with written_whole(path) as file:
+        file.write_bytes(picture)
