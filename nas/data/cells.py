@@ -63,5 +63,6 @@ def as_text(series: "pd.Series[Any]", numbers: bool) -> "pd.Series[Any]":
         shown = str(cell).strip()
         return shown[: shown.index(".")] if numbers and _WHOLE.fullmatch(shown) else shown
 
-    objects = series.astype(object)
-    return objects.where(~series.isna(), "").map(text)
+    codes, cells = pd.factorize(series.astype(object))
+    texts = np.array([*map(text, cells), ""], dtype=object)  # code -1 is a missing cell
+    return pd.Series(texts[codes], index=series.index, name=series.name, dtype=object)

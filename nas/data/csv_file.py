@@ -28,6 +28,8 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+END_OF_DOS = b"\x1a"  # the end of a file, for old programs
+NUL = re.compile("\x00")
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f]")
 EXCEL_SEPARATOR = re.compile("sep=(.)\r?\n", re.IGNORECASE)
 
@@ -110,15 +112,16 @@ def _decode(path: Path) -> tuple[str, list[str]]:
     if encoding is None:
         encoding = _utf16_without_a_mark(data) or "utf-8"
     try:
-        text = data.decode(encoding)
+        text = data.removesuffix(END_OF_DOS).decode(encoding)
     except UnicodeDecodeError:
         encoding = "cp1252"
         notes.append("the file is no UTF-8; it is read as Windows-1252 (Latin-1)")
         try:
-            text = data.decode(encoding)
+            text = data.removesuffix(END_OF_DOS).decode(encoding)
         except UnicodeDecodeError as error:
             raise _no_text(path) from error
-    if CONTROL.search(text):
+    # A stray control character is harmless in UTF-8, which other bytes hardly ever look like.
+    if (CONTROL if encoding == "cp1252" else NUL).search(text):
         raise _no_text(path)
     return text, notes
 

@@ -124,7 +124,9 @@ def read_numbers(
     plain: dict[str, NDArray[np.float64]] = {}
     spelled: dict[str, _Texts] = {}
     for name, series in columns.items():
-        numbers = np.array(pd.to_numeric(series, errors="coerce"), dtype=np.float64)
+        codes, cells = pd.factorize(series)
+        read = np.asarray(pd.to_numeric(pd.Series(cells), errors="coerce"), dtype=np.float64)
+        numbers = np.append(read, np.nan)[codes]  # code -1 is a missing cell
         numbers[missing[name]] = np.nan
         plain[name] = numbers
         given = ~missing[name]
@@ -155,8 +157,10 @@ def read_numbers(
             result[name] = Numbers(plain[name], np.asarray(is_word))
             continue
         texts = spelled[name]
-        mark = texts.own_mark() or file_mark or _assumed(texts, group_mark, marks, separator, where)
-        result[name] = _numbers(texts, mark, len(series), where)
+        mark = texts.own_mark() or file_mark
+        in_doubt = not mark
+        mark = mark or _assumed(texts, group_mark, marks, separator, where)
+        result[name] = _numbers(texts, mark, in_doubt, len(series), where)
     grouped = sorted({numbers.grouped for numbers in result.values()} - {""})
     has_commas = any("decimal commas" in numbers.spelling for numbers in result.values())
     decimal = file_mark or ("," if has_commas and "." not in own else ".")
@@ -237,7 +241,7 @@ def _assumed(texts: _Texts, group_mark: str, marks: str | None, separator: str, 
     )
 
 
-def _numbers(texts: _Texts, mark: str, n_rows: int, where: str) -> Numbers:
+def _numbers(texts: _Texts, mark: str, in_doubt: bool, n_rows: int, where: str) -> Numbers:
     chosen, other = (texts.dot, texts.comma) if mark == "." else (texts.comma, texts.dot)
     is_number = ~np.isnan(chosen)
     if texts.share_of_words < 0.5:
@@ -249,7 +253,11 @@ def _numbers(texts: _Texts, mark: str, n_rows: int, where: str) -> Numbers:
     unit = next((unit for unit in texts.units if unit), "")
     thousands = "." if mark == "," else ","
     blanks = [plain_marks(text) for text in used]
+    unclear = np.array(texts.texts)[texts.differ()].tolist()
     signs = {
+        "decimal points": unclear
+        if in_doubt and mark == "." and "," not in "".join(unclear)
+        else [],
         "decimal commas": [text for text in used if mark == "," and "," in text],
         "thousands marks": [
             text

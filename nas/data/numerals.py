@@ -49,6 +49,10 @@ def _body(decimal: str, other: str) -> re.Pattern[str]:
     )
 
 
+_MARKS = {
+    ".": str.maketrans("", "", ", '"),
+    ",": str.maketrans(",", ".", ". '"),
+}
 _BODIES = {".": _body(".", ","), ",": _body(",", ".")}
 
 
@@ -81,7 +85,7 @@ def parse_cell(text: str) -> Cell | None:
     values = {}
     for decimal, pattern in _BODIES.items():
         if pattern.fullmatch(body):
-            kept = re.sub(r"[^0-9" + re.escape(decimal) + "]", "", body).replace(decimal, ".")
+            kept = body.translate(_MARKS[decimal])
             exponent = int(part["exponent"][1:] or 0) - 2 * (units == "%")
             number = float(f"{kept}e{exponent}")
             values[decimal] = -number if negative else number

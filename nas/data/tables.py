@@ -285,6 +285,8 @@ def _column(
     name: str, kind: Any, series: "pd.Series[Any]", numbers: Numbers | None, words: tuple[str, ...]
 ) -> Column:
     if kind == "categorical":
+        if numbers is not None:  # it has words
+            return Column(name, kind)
         given = series[~are_missing(series, words)]
         plain = not is_text(series) or not pd.to_numeric(given, errors="coerce").isna().any()
         return Column(name, kind, numbers=bool(plain))

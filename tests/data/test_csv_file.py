@@ -54,6 +54,7 @@ def test_bytes_that_are_no_text(tmp_path, data):
         TEXT.replace("\n", ",\n"),
         "a,c,y\n" + ROWS.replace("\n", ",\n"),  # separators at the end of the rows
         TEXT.removesuffix("\n"),
+        TEXT + "\x1a",  # as DOS ends a file
     ],
 )
 def test_spellings_of_one_table(tmp_path, text):

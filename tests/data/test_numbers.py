@@ -128,7 +128,11 @@ def test_targets(tmp_path, spelling):
 def test_one_file_has_one_decimal_mark(tmp_path):
     thousands = [f"{k % 9 + 1}.{k:03d}" for k in range(N)]
     plain = write(tmp_path, frame(b=thousands))
-    assert load(plain, target="y").features[1, 1] == 2.001
+    assert load(plain, target="y").notes == ()  # the other column has decimal points
+    doubtful = write(tmp_path, frame(a=range(N), b=thousands), "doubtful.csv")
+    dataset = load(doubtful, target="y")
+    assert dataset.features[1, 1] == 2.001
+    assert dataset.notes == ("column 'b' read as numbers: decimal points (such as '1.000')",)
     # Beside decimal commas the point stands between thousands.
     table = frame(a=[f"0,{k}" for k in range(N)], b=thousands)
     path = tmp_path / "data.csv"
