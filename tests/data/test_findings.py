@@ -305,8 +305,10 @@ def test_categories_and_missing_values_are_compared_too(table):
     columns, label, _ = features(200, n_columns=1)
     columns["colour"] = np.where(np.arange(200) % 3, "red", "blue")
     columns["x0"][::4] = np.nan
+    columns["zero"] = np.zeros(200)
     columns["x1"] = np.random.default_rng(5).normal(size=200)
     doubled = {name: np.concatenate([column, column]) for name, column in columns.items()}
+    doubled["zero"] = np.where(np.arange(400) < 200, 0.0, -0.0)
     found = findings(table({**doubled, "y": np.concatenate([label, label])}))
     assert "of 400 rows stand" in found["duplicates"]
 
