@@ -290,9 +290,8 @@ def _row_keys(dataset: Dataset) -> Array:
         matrix = np.stack([part.astype(np.float64) for part in parts], axis=1)
     else:
         matrix = np.ascontiguousarray(features.reshape(len(features), -1))
-    if matrix.dtype.kind == "f":
-        matrix = matrix + 0.0  # -0 and 0 are the same
-    return np.fromiter((hash(row.tobytes()) for row in matrix), np.int64, len(matrix))
+    zero = matrix.dtype.type(0)  # -0 becomes 0; row by row, as the data may be large
+    return np.fromiter((hash((row + zero).tobytes()) for row in matrix), np.int64, len(matrix))
 
 
 def _duplicates(dataset: Dataset, split: Split, keys: Array) -> Finding | None:

@@ -87,11 +87,11 @@ def split_dataset(dataset: Dataset, options: SplitOptions) -> Split:
     try:
         return _divide(dataset, options)
     except NasError as error:
-        fix = " or ".join(_what_works(dataset, options))
-        if not fix:
-            raise
-        fix = f"Use {fix}." if not error.fix else f"Use {fix}, or {error.fix}"
-        raise NasError(error.where, error.received, error.expected, fix) from None
+        known = [" or ".join(_what_works(dataset, options)), error.fix]
+        fix = ", or ".join(part for part in known if part)
+        raise NasError(
+            error.where, error.received, error.expected, f"Use {fix}." if fix else ""
+        ) from None
 
 
 def _what_works(dataset: Dataset, options: SplitOptions) -> Iterator[str]:
@@ -251,5 +251,5 @@ def _check_class_sizes(dataset: Dataset, rows: Rows, folds: int, needs_test: boo
         dataset.name,
         received,
         f"at least {needed}: one for each fold" + ", and one for the test part" * needs_test,
-        "a larger --max-rows where one is given.",
+        "more rows of it (a larger --max-rows where one is given)",
     )

@@ -66,7 +66,7 @@ def sorted_by_target(dataset):
 def test_clean_data_has_none_in_any_order(name):
     dataset = load_dataset(DataOptions(name))
     assert findings(dataset) == {}
-    for seed in range(10):
+    for seed in range(5):
         mixed = shuffled(dataset, seed)
         assert findings(mixed, seed=seed) == {}
         assert findings(sorted_by_target(mixed), seed=seed) == {}
@@ -88,8 +88,7 @@ def test_real_tables_have_none_and_that_is_quickly_known(data_dir, name, target)
     began = process_time()
     assert find(dataset, split, "accuracy" if dataset.classes else "r2") == ()
     assert process_time() - began < 5  # a tenth of that, unless the machine is busy
-    for seed in range(3):
-        assert findings(shuffled(dataset, seed), seed=seed) == {}
+    assert findings(shuffled(dataset, 0)) == {}
 
 
 def test_mnist_has_none(data_dir):
@@ -305,8 +304,10 @@ def test_categories_and_missing_values_are_compared_too(table):
     columns, label, _ = features(200, n_columns=1)
     columns["colour"] = np.where(np.arange(200) % 3, "red", "blue")
     columns["x0"][::4] = np.nan
+    columns["zero"] = np.zeros(200)
     columns["x1"] = np.random.default_rng(5).normal(size=200)
     doubled = {name: np.concatenate([column, column]) for name, column in columns.items()}
+    doubled["zero"] = np.where(np.arange(400) < 200, 0.0, -0.0)
     found = findings(table({**doubled, "y": np.concatenate([label, label])}))
     assert "of 400 rows stand" in found["duplicates"]
 
