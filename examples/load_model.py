@@ -8,39 +8,71 @@ import keras
 import numpy as np
 import pandas as pd
 
-MISSING = ("", "?", "na", "n/a", "nan", "null", "none")  # in a column of numbers
+MINUS = {0x2212: "-", 0x2013: "-", 0xA0: " ", 0x202F: " ", 0x2009: " ", 0x2019: "'"}  # of print
+MISSING = ["", "?", "na", "n/a", "nan", "-nan", "null", "none", "<na>", "#n/a", "#n/a n/a", "#na"]
 
 model_file, table_file = map(Path, sys.argv[1:])
 model = keras.models.load_model(model_file)
-# The card beside the model says which columns it takes. All others are left out.
+# The card beside the model says which columns it takes, and how they were written. All others are
+# left out.
 card = json.loads(model_file.with_suffix(".json").read_text(encoding="utf-8"))
+schema = card["schema"]
+decimal, *thousands = schema["marks"]
 
 if table_file.suffix == ".csv":  # as text, so that categories such as 007 stay as they are
-    with table_file.open(encoding="utf-8") as file:
-        separator = max(",;\t", key=file.readline().count)
+    with table_file.open(encoding="utf-8-sig") as file:
+        separator = max(",;\t|", key=file.readline().count)
+    names = [str(number) for number in range(1, schema["n_unnamed"] + 1)] or None
     table = pd.read_csv(
-        table_file, sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True
+        table_file,
+        sep=separator,
+        header=None if names else 0,
+        names=names,
+        dtype=str,
+        keep_default_na=False,
+        encoding="utf-8-sig",
     )
 else:
     table = pd.read_parquet(table_file)
+table = table.rename(columns=str.strip)
+
+
+def without(words, cells):
+    """The cells, of which those that hold one of the words are missing."""
+    return cells.mask(cells.astype(str).str.strip().str.casefold().isin(words))
 
 
 def numbers(cells, column):
-    """Numbers, where NaN is a missing one. `column` is what the card says of it."""
-    words = cells.astype(str).str.strip().str.casefold()
-    return pd.to_numeric(cells.mask(words.isin(MISSING))).to_numpy(float, na_value=np.nan)
+    """Numbers, where NaN is a missing one: those of the file's spelling, and plain ones."""
+    cells = without([*MISSING, *map(str.casefold, schema["missing"])], cells)
+    if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
+        return cells.to_numpy(float, na_value=np.nan)
+    text = cells.str.strip().replace({"true": "1", "false": "0"}).str.translate(MINUS)
+    in_percent = text.str.endswith("%").fillna(False)
+    for mark in thousands:
+        text = text.str.replace(mark, "", regex=False)
+    text = text.str.replace(decimal, ".", regex=False)
+    text = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)  # of bookkeepers
+    # What is left beside the number is a currency or a percent sign.
+    number = text.str.extract(r"([-+]?)[^-+.\d]*([-+]?[\d.][\d.' ]*(?:[eE][-+]?\d+)?)")
+    digits = number[1].str.replace("[' ]", "", regex=True)
+    return pd.to_numeric(number[0] + digits) / np.where(in_percent, 100, 1)
 
 
 def texts(cells, column):
     """Python strings; an empty cell is a category like any other."""
-    return cells.astype(object).where(cells.notna(), "").map(str).to_numpy(object)
+    cells = without([word.casefold() for word in schema["missing"]], cells.astype(object))
+    text = cells.where(cells.notna(), "").map(str).str.strip()
+    if column["numbers"]:  # 1.0 is 1
+        text = text.str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", r"\1", regex=True)
+    return text.to_numpy(object)
 
 
 columns = {
     column["name"]: (numbers if column["kind"] == "numeric" else texts)(
         table[column["name"]], column
     )
-    for column in card["schema"]["columns"]
+    for column in schema["columns"]
 }
 # With text columns the model takes a dictionary of columns, without them one array of numbers.
 features = columns if isinstance(model.input, dict) else np.column_stack(list(columns.values()))

@@ -90,6 +90,23 @@ TABLES: dict[str, tuple[str, Any, dict[str, Any]]] = {
         {},
     ),
     "codes of Parquet": (".parquet", BASE | {"c": [7, 12] * 30}, {"categorical": ("c",)}),
+    "percent": (".csv", BASE | {"c": [f"{k} %" for k in range(N)], "d": ["u", "v"] * 30}, {}),
+    "currencies": (
+        ".csv",
+        BASE | {"c": [f"{k - 9:,}.5 €".replace(",", "'") for k in range(0, 997 * N, 997)]},
+        {},
+    ),
+    "codes as numbers": (".csv", BASE | {"d": ["1.0", "2"] * 30}, {"categorical": ("d",)}),
+    "thousands": (
+        ".csv",
+        BASE | {"c": [f"$({k:,})" if k % 2 else f"${k:,}" for k in range(0, 97 * N, 97)]},
+        {},
+    ),
+    "words": (
+        ".csv",
+        BASE | {"c": ["#N/A", "3", "n.d."] * 20, "d": ["u", "n.d.", "#N/A"] * 20},
+        {"missing": ("n.d.",)},
+    ),
     "names": (".csv", BASE | {"cast": ["u", "v"] * 30, "where": YES}, {}),
 }
 
@@ -106,6 +123,15 @@ def check_load_model(
     monkeypatch.setattr(sys, "argv", ["load_model.py", str(model), str(table)])
     found = runpy.run_path(str(EXAMPLES / "load_model.py"))["predictions"]
     np.testing.assert_allclose(found[:, -1], expected.iloc[:, -1], rtol=1e-5)
+
+
+def test_load_model_predicts_for_a_table_without_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bare.csv"
+    frame = pd.DataFrame(BASE | {"c": ["u", "v"] * 30})
+    frame.to_csv(path, index=False, header=False, sep=";", decimal=",")
+    check_load_model(monkeypatch, tmp_path, path, target="3")
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -5,7 +5,8 @@ import subprocess
 import pytest
 
 from nas.analysis.reproduction import wrap_command
-from nas.shell import join, option, quoted, split
+from nas.shell import join, names_option, option, quoted, split
+from nas.wording import split_names
 
 WORDS = [
     "<=50K",
@@ -46,3 +47,10 @@ def test_a_value_that_looks_like_an_option_is_part_of_its_word() -> None:
     assert option("target", "-1") == "--target=-1"
     assert option("target", "- 1") == "'--target=- 1'"
     assert option("classes", "<=50K,>50K") == "--classes '<=50K,>50K'"
+
+
+@pytest.mark.parametrize("names", [["y"], ["<=50K"], ["-1"], ["a b", "c"], ["a,b"], ["it's"]])
+def test_an_option_with_names_holds_those_names(names: list[str]) -> None:
+    words = typed(names_option("drop", *names))
+    value = words[1] if words[0] == "--drop" else words[0].removeprefix("--drop=")
+    assert split_names(value) == tuple(names)

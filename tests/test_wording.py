@@ -1,10 +1,8 @@
 """Numbers and lists of names in sentences and options."""
 
-import shlex
-
 import pytest
 
-from nas.wording import counted, join_names, option, split_names
+from nas.wording import counted, join_names, split_names
 
 
 def test_one_is_singular_and_everything_else_plural() -> None:
@@ -25,20 +23,3 @@ def test_one_is_singular_and_everything_else_plural() -> None:
 def test_names_with_commas_between_them(text: str, names: tuple[str, ...]) -> None:
     assert split_names(text) == names
     assert split_names(join_names(names)) == names
-
-
-@pytest.mark.parametrize(
-    "values, text",
-    [
-        (["y"], "--drop y"),
-        (["<=50K"], "--drop '<=50K'"),
-        (["-1"], "--drop=-1"),
-        (["a b", "c"], "--drop 'a b,c'"),
-        (["a,b"], "--drop '\"a,b\"'"),
-        (["it's"], "--drop 'it'\"'\"'s'"),
-    ],
-)
-def test_an_option_is_quoted_for_the_shell(values, text):
-    assert option("--drop", *values) == text
-    value = shlex.split(text)[-1].removeprefix("--drop=")
-    assert split_names(value) == tuple(values)

@@ -110,7 +110,8 @@ def read_numbers(
         source: What an error message begins with.
         marks: For rows to predict for, the second result of the training data: it settles what
             can be read in two ways. None for training data.
-        separator: What stands between the cells; with a semicolon, `1,234` is 1.234.
+        separator: What stands between the cells. With a semicolon, where nothing in the file says
+            otherwise, `1,234` is 1.234, and `1.234` is 1234.
         needed: The columns that are read; others only show how the file writes numbers. None
             reads all.
 
@@ -222,7 +223,8 @@ def _assumed(texts: _Texts, group_mark: str, marks: str | None, separator: str, 
     points = [text for text in unclear if "," not in text]
     if not (commas and points):
         if marks is None:
-            return group_mark or ("," if commas and separator == ";" else ".")
+            # Who separates cells by semicolons writes 1.234 for 1234, and 1,234 for 1.234.
+            return group_mark or ("," if separator == ";" else ".")
         settled = ""
         if commas and "," in marks:
             settled = marks[0]

@@ -147,6 +147,11 @@ def test_what_can_be_read_in_two_ways_is_read_in_one(tmp_path):
     for separator, value in ((",", 2001), (";", 2.001)):
         table.to_csv(tmp_path / "data.csv", index=False, sep=separator)
         assert load(tmp_path / "data.csv", target="y").features[1, 1] == value
+    # The other way round with points, where semicolons separate the cells.
+    table = frame(a=range(N), b=[f"{k % 9 + 1}.{k:03d}" for k in range(N)])
+    for separator, value in ((",", 2.001), (";", 2001)):
+        table.to_csv(tmp_path / "data.csv", index=False, sep=separator)
+        assert load(tmp_path / "data.csv", target="y").features[1, 1] == value
     # As decimals, the points beside smaller whole numbers would not all have three digits.
     for mark in (".", ","):
         table = frame(a=range(N), b=[f"{37 * k:,}".replace(",", mark) for k in range(N)])

@@ -170,7 +170,7 @@ def test_a_sample_too_small_for_the_folds_is_told_by_the_class():
     fails(
         lambda: split_dataset(dataset, SplitOptions(folds=2)),
         "digits",
-        "class '0' has 1 row",
+        "classes '0' (1 row), '1' (1 row)",
         fix="a larger --max-rows",
     )
 
