@@ -70,8 +70,10 @@ def read_target(
     exact, texts = _texts_of_numbers(given)
     wanted = task or infer_task(values if exact else np.unique(texts, return_inverse=True)[1])
     plain = exact and (bool(numbers.spelling) or not is_text(series) or _are_plain(texts))
-    target = values if wanted == "regression" or plain else texts
-    return has_target, *encode_target(target, wanted, where), notes
+    if wanted == "regression" or plain:
+        return has_target, *encode_target(values, wanted, where), notes
+    # 007 and 7 are one number, but two labels.
+    return has_target, *encode_target(texts, task, where), notes
 
 
 def _is_numeric(

@@ -66,7 +66,12 @@ def test_labels_are_neither_changed_nor_merged(tmp_path, labels, classes):
 
 
 @pytest.mark.parametrize(
-    "labels", [["007", "008", "010"], ["1234567890123456781", "1234567890123456782"]]
+    "labels",
+    [
+        ["007", "008", "010"],
+        ["007", "08", "7"],
+        ["1234567890123456781", "1234567890123456782"],
+    ],
 )
 def test_codes_are_classes_by_themselves(tmp_path, labels):
     path = write(tmp_path, frame(y=[labels[k % len(labels)] for k in range(N)]))
