@@ -67,7 +67,7 @@ def finished(
         SPACE,
         n_trials=n_trials,
         sampler="random",
-        seed=3,
+        seed=6,
         **{"pruner": "median", **options},
     )
     record = study_record(study)

@@ -178,6 +178,7 @@ def test_convolutions_are_drawn_with_poolings_and_shortcuts(record) -> None:
         convolutions=("8c3", "mp2", "8r3", "16r3s2", "gap"),
         units=(12,),
         spatial_dropout=0.2,
+        residual=False,
     )
     problem = replace(spec.problem, n_inputs=64, image_shape=(8, 8, 1))
     spec = replace(spec, problem=problem, architecture=architecture)
