@@ -170,6 +170,8 @@ class WorkerPool(Pool):
         return self._ready.popleft() if self._ready else None
 
     def answer(self, job: int, go_on: bool) -> None:
+        if job not in self._jobs:  # it has failed since it reported
+            return
         self._jobs[job].go_on = go_on
         for worker in self._workers:
             if job in worker.jobs:  # else it is told when one has taken it up again
