@@ -210,8 +210,8 @@ def choose_metric(name: str | None, dataset: "Dataset", positive: str | None = N
 def constant_score(metric: Metric, y: Array, task: Task, n_classes: int) -> float:
     """Score of the best prediction that is the same for every row.
 
-    That is the shares of the classes, the commonest being the answer, and the mean of numbers, or
-    their median for the mean absolute error.
+    That is the shares of the classes, the commonest being the answer; for f1 of two classes the
+    positive one; and the mean of numbers, or their median for the mean absolute error.
 
     Args:
         metric: What to score by.
@@ -224,7 +224,11 @@ def constant_score(metric: Metric, y: Array, task: Task, n_classes: int) -> floa
         return metric.score(y, np.full(len(y), middle))
     shares = np.bincount(y, minlength=n_classes) / len(y)
     prediction = np.tile(shares, (len(y), 1))
-    return metric.score(y, prediction[:, 1] if task == "binary" else prediction)
+    if task != "binary":
+        return metric.score(y, prediction)
+    if metric.name == "f1":
+        return max(metric.score(y, np.full(len(y), answer)) for answer in (0.0, 1.0))
+    return metric.score(y, prediction[:, 1])
 
 
 def check_metric(metric: Metric, parts: Mapping[str, Array], n_classes: int) -> None:

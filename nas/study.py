@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -267,6 +267,29 @@ def load_study(name: str | None, url: str) -> StudyRecord:
         return study_record(open_optuna_study(storage, name, url))
 
 
+def check_not_searched(name: str, url: str) -> None:
+    """Refuses to go on with a study that a living process searches.
+
+    Raises:
+        NasError: When there is no such study, or it is being searched.
+    """
+    storage = open_storage(url)
+    with storage_errors(url):
+        _check_none_in_training(name, open_optuna_study(storage, name, url).get_trials())
+
+
+def _check_none_in_training(name: str, trials: Sequence[FrozenTrial]) -> None:
+    living = [t for t in trials if t.state == TrialState.RUNNING and is_alive(t)]
+    if living:
+        owners = (trial.user_attrs.get("owner", {}) for trial in living)
+        who = {f"process {o['pid']} on {o['host']}" if o else "a process" for o in owners}
+        raise NasError(
+            f"study '{name}'",
+            f"has {counted(len(living), 'trial')} in training, in " + ", ".join(sorted(who)),
+            fix="End that first (Ctrl-C), or add --force.",
+        )
+
+
 def delete_study(name: str, url: str, *, force: bool = False) -> None:
     """Removes a study and its trials from the database.
 
@@ -279,17 +302,10 @@ def delete_study(name: str, url: str, *, force: bool = False) -> None:
         NasError: When there is no such study, or it is being searched.
     """
     storage = open_storage(url)
-    study_id = open_optuna_study(storage, name, url)._study_id
+    study = open_optuna_study(storage, name, url)
+    study_id = study._study_id
     with storage_errors(url), transaction(storage.engine) as connection:
         hold(connection, study_id)  # no trial is begun from here on
-        running = storage.get_all_trials(study_id, states=(TrialState.RUNNING,))
-        living = [trial for trial in running if is_alive(trial)]
-        if living and not force:
-            owners = (trial.user_attrs.get("owner", {}) for trial in living)
-            who = {f"process {o['pid']} on {o['host']}" if o else "a process" for o in owners}
-            raise NasError(
-                f"study '{name}'",
-                f"has {counted(len(living), 'trial')} in training, in " + ", ".join(sorted(who)),
-                fix="End that first (Ctrl-C), or add --force.",
-            )
+        if not force:
+            _check_none_in_training(name, storage.get_all_trials(study_id))
         delete_study_rows(connection, study_id)

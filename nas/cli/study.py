@@ -217,10 +217,12 @@ def delete(
     ] = False,
 ) -> None:
     """Delete a study and its trials. A saved model stays."""
-    from nas.study import delete_study, load_study
+    from nas.study import check_not_searched, delete_study, load_study
     from nas.wording import counted
 
     record = load_study(study, storage)
+    if not force:
+        check_not_searched(study, storage)
     if not yes:
         trials = counted(len(record.trials), "trial")
         typer.confirm(f"Delete study '{study}' with {trials}?", abort=True)

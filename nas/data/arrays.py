@@ -57,6 +57,13 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
     if x.dtype.kind == "f":
         x = x.astype(np.float64)
     scale_per_feature = differ_in_scale(x)
+    if x.ndim == 3 and not scale_per_feature and differ_in_scale(x.transpose(0, 2, 1)):
+        raise NasError(
+            f"{source}: x",
+            f"rows of {x.shape[1]} x {x.shape[2]} whose lines differ in scale by far",
+            "images, or sequences with their features on the last axis",
+            "Save x.transpose(0, 2, 1).",
+        )
     if x.dtype.itemsize > 1:  # all others hold whole numbers, small ones
         has_columns = x.ndim == 2 or scale_per_feature
         check_precision(x.reshape(-1, x.shape[-1] if has_columns else 1), f"{source}: x")
@@ -127,6 +134,13 @@ def open_npz(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except (ValueError, TypeError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise NasError(
+                str(path),
+                "holds arrays of Python objects, which may run programs",
+                "numbers or text",
+                "Save text as y.astype(str), and numbers as x.astype(float).",
+            ) from error
         raise NasError(
             str(path), f"cannot be read ({first_line(error, 120)})", "a NumPy .npz archive"
         ) from error

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError
+from nas.wording import counted
 
 # Networks compute with 32-bit floats: a deviation below this share of the values is lost in them.
 LEAST_RELATIVE_DEVIATION = 1e-5
@@ -56,8 +57,14 @@ def check_target(values: NDArray[np.float64], where: str) -> None:
         )
 
 
-def check_precision(values: NDArray[Any], where: str) -> None:
-    """Refuses columns to learn from whose differences 32-bit floats, which networks take, lose."""
+def check_precision(values: NDArray[Any], where: str, leave_out: str = "leave it out") -> None:
+    """Refuses columns to learn from whose differences 32-bit floats, which networks take, lose.
+
+    Args:
+        values: Shape (n_rows, n_columns).
+        where: What an error message begins with.
+        leave_out: How a user does that.
+    """
     values = np.asarray(values, dtype=np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
@@ -74,7 +81,7 @@ def check_precision(values: NDArray[Any], where: str) -> None:
             name(column),
             f"no value beyond {largest[column]:.2g}",
             f"some of at least {SMALLEST_NUMBER:g}",
-            "Multiply the column, or leave it out.",
+            f"Multiply the column, or {leave_out}.",
         )
     lost = (deviation > 0) & (deviation < LEAST_RELATIVE_DEVIATION * largest)
     # Differences at the limit of 64 bits are rounding errors of a constant column.
@@ -85,7 +92,7 @@ def check_precision(values: NDArray[Any], where: str) -> None:
             name(column),
             f"values around {largest[column]:.6g} that differ by {deviation[column]:.2g} only",
             "differences that 32-bit floats can tell",
-            "Subtract a constant from the column, or leave it out.",
+            f"Subtract a constant from the column, or {leave_out}.",
         )
 
 
@@ -103,7 +110,10 @@ def check_finite(values: NDArray[Any], where: str, allow_missing: bool = False) 
         rows = np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))
         raise NasError(
             where,
-            f"NaN or infinite in {len(rows)} rows, first in row {rows[0] + 1}",
+            f"{'infinite' if allow_missing else 'NaN or infinite'} in "
+            f"{counted(len(rows), 'row')}, first in row {rows[0] + 1}",
             "finite numbers",
-            "Remove those rows, or give a table, where an empty cell is a missing value.",
+            "Empty those cells: an empty cell is a missing value."
+            if allow_missing
+            else "Remove those rows, or give a table, where an empty cell is a missing value.",
         )

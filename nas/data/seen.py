@@ -29,7 +29,8 @@ def seen_values(
         statistics: What they taught.
 
     Returns:
-        By column `min` and `max` of numbers; of categories those that the model knows, as
+        By column `min` and `max` of numbers, and whether some were missing, as `has_gaps`; of
+        categories those that the model knows, as
         `categories`, and how many there were in all, as `n_categories`.
     """
     seen: dict[str, dict[str, Any]] = {}
@@ -40,7 +41,11 @@ def seen_values(
                 "n_categories": len(set(values.tolist())),
             }
         elif not np.isnan(values).all():
-            seen[name] = {"min": float(np.nanmin(values)), "max": float(np.nanmax(values))}
+            seen[name] = {
+                "min": float(np.nanmin(values)),
+                "max": float(np.nanmax(values)),
+                "has_gaps": bool(np.isnan(values).any()),
+            }
     return seen
 
 
@@ -69,6 +74,7 @@ def match_seen(
             lines += _unknown_line(name, matched[name], known)
         elif "min" in known:
             lines += _far_line(name, values, known["min"], known["max"])
+            lines += _gaps_line(name, values) if known.get("has_gaps") is False else []
     return (matched if isinstance(features, Mapping) else features), lines
 
 
@@ -123,6 +129,16 @@ def _far_line(name: str, values: NDArray[Any], low: float, high: float) -> list[
     return [
         f"column {_short(name)}: {len(far):,} of {counted(len(values), 'row')} hold numbers far "
         f"from the {low:g} to {high:g} that the model saw, such as {far[0]:g}"
+    ]
+
+
+def _gaps_line(name: str, values: NDArray[Any]) -> list[str]:
+    n_missing = int(np.isnan(values).sum())
+    if not n_missing:
+        return []
+    return [
+        f"column {_short(name)}: {n_missing:,} of {counted(len(values), 'row')} hold no number, "
+        "which the model never saw; they count as the mean"
     ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.data.cells import MISSING_TARGET, are_missing, as_text, is_text
+from nas.data.cells import are_missing, as_text, is_text
 from nas.data.checks import check_finite, check_largest, check_precision
 from nas.data.dataset import Column, Dataset, Features, Schema, take_rows
 from nas.data.dates import are_dates, is_date
@@ -18,15 +18,14 @@ from nas.data.header import is_row_number
 from nas.data.numbers import Numbers, read_numbers
 from nas.data.options import DataOptions
 from nas.data.table_file import Table
-from nas.data.targets import read_target
-from nas.data.words import example_words, few_words, mostly_numbers, word_fixes
+from nas.data.targets import LARGEST_EXACT, read_target
+from nas.data.words import example_words, few_words, mostly_numbers, unit_of, word_fixes
 from nas.errors import NasError, did_you_mean
 from nas.shell import names_option, option
 from nas.wording import counted
 
 MOST_NAMED = 5  # columns in one note
 ODD_CELLS = (list, tuple, dict, set, bytes, np.ndarray)
-UNIT = re.compile(r"[-+]?[0-9][0-9.,]*\s?(?P<unit>[^0-9\s][^0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,8 @@ def features_of_table(table: Table, schema: Schema, source: str) -> Features:
                 source,
                 f"no column '{name}', which the model needs",
                 "the columns " + ", ".join(names),
-                did_you_mean(name, table.frame.columns) or table.hint,
+                did_you_mean(name, table.frame.columns)
+                or ("" if table.has_header else "The first line of the file has no names."),
             )
     categorical = [column.name for column in schema.columns if column.kind == "categorical"]
     # The other columns count too: they may show which decimal mark the file has.
@@ -142,17 +142,25 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
             return name
         if re.fullmatch("-[1-9][0-9]*", name) and int(name[1:]) <= len(names):
             return names[int(name)]
+        blanks = len(names) == 1 and len(names[0].split()) > 1
+        hint = "Are its cells separated by blanks? Write commas." if blanks else table.hint
         raise NasError(
             options.source,
             f"no column '{name}' for {of}",
-            "one of " + ", ".join(names),
-            f"{did_you_mean(name, names)} {table.hint}".strip(),
+            "one of " + ", ".join(f"'{n}'" if blanks else n for n in names),
+            f"{did_you_mean(name, names)} {hint}".strip(),
         )
 
+    target = column(options.target, "--target")
+    groups = column(options.groups, "--groups") if options.groups else None
+    drop = tuple(column(name, "--drop") for name in options.drop)
+    for given, of in (((groups,), "--groups"), (drop, "--drop")):
+        if target in given:
+            raise NasError(of, f"got '{target}', which is the target", "another column")
     return _Chosen(
-        column(options.target, "--target"),
-        column(options.groups, "--groups") if options.groups else None,
-        tuple(column(name, "--drop") for name in options.drop),
+        target,
+        groups,
+        drop,
         tuple(column(name, "--categorical") for name in options.categorical),
     )
 
@@ -263,22 +271,11 @@ def _column_kind(
     almost = ""  # numbers, but not quite
     if mostly_numbers(numbers):
         almost = f"it holds {example_words(series, numbers)} beside numbers"
-    elif unit := _unit(given):
+    elif unit := unit_of(given):
         almost = f"its numbers have '{unit}' behind them, such as '{given.iloc[0]}'"
     if len(given) > 20 and given.nunique() == len(given):
         return "categorical", "every row has another text" + (almost and f", as {almost}"), ""
     return "categorical", "", almost and f"column '{name}' is categories, as {almost}"
-
-
-def _unit(given: "pd.Series[Any]") -> str:
-    """The text that follows a number in nearly all cells of a column of many values."""
-    counts = given.value_counts()
-    if len(counts) <= 20:
-        return ""
-    matches = [UNIT.fullmatch(text) for text in counts.index]
-    units = pd.Series([match["unit"].strip() if match else "" for match in matches])
-    shares = counts.groupby(units.to_numpy()).sum() / counts.sum()
-    return str(shares.idxmax()) if shares.max() > 0.9 else ""
 
 
 def _column(
@@ -319,7 +316,9 @@ def _features(
         check_finite(values, where, allow_missing=True)
         check_largest(values, where)
         if training:
-            check_precision(values[:, None], where)
+            leave_out = f"use {names_option('drop', column.name)}"
+            _check_told_apart(series, values, where, column.name)
+            check_precision(values[:, None], where, leave_out)
         columns[column.name] = values
     if schema.is_table:
         return columns
@@ -359,9 +358,24 @@ def _values(
     return values
 
 
+def _check_told_apart(
+    series: "pd.Series[Any]", values: NDArray[np.float64], where: str, name: str
+) -> None:
+    """Refuses whole numbers so long that 64-bit floats make one of several, as ids are."""
+    long = np.abs(values) > LARGEST_EXACT
+    if long.any() and series[long].nunique() > len(np.unique(values[long])):
+        drop, categories = (names_option(option, name) for option in ("drop", "categorical"))
+        raise NasError(
+            where,
+            f"got numbers such as {series[long].iloc[0]}",
+            "numbers of at most 15 digits",
+            f"Use {drop} if they are names of the rows, or {categories}.",
+        )
+
+
 def _group_codes(series: "pd.Series[Any]", words: tuple[str, ...]) -> tuple[NDArray[Any], str]:
     """The group of each row, and a note where rows without one are groups of their own."""
-    missing = are_missing(series, words, MISSING_TARGET)
+    missing = are_missing(series, words)
     cells = series.astype(str).str.strip() if is_text(series) else series
     codes = np.asarray(pd.factorize(cells)[0])
     if not missing.any():

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from nas.data.cells import MISSING, MISSING_TARGET, are_missing, as_text, is_text
 from nas.data.checks import check_finite
-from nas.data.dataset import encode_target, infer_task, most_classes
+from nas.data.dataset import MAX_CLASSES_OF_NUMBERS, encode_target, infer_task, most_classes
 from nas.data.numbers import Numbers
-from nas.data.words import few_words, word_fixes
+from nas.data.words import few_words, unit_of, word_fixes
 from nas.errors import NasError
 from nas.shell import names_option
 from nas.spec import Task
@@ -63,11 +63,15 @@ def read_target(
     if not as_numbers:
         target = _labels(given)
         if is_text(series):
+            _check_unit(given, task, where)
+            notes += _classes_of_one_word(target, name)
             notes += _classes_like_missing(target, name)
         return has_target, *encode_target(target, task, where), notes
     values = numbers.values[has_target]
     check_finite(values, where)
     exact, texts = _texts_of_numbers(given)
+    if task is None and is_text(series):
+        _check_merged(texts, values, where)
     wanted = task or infer_task(values if exact else np.unique(texts, return_inverse=True)[1])
     plain = exact and (bool(numbers.spelling) or not is_text(series) or _are_plain(texts))
     if wanted == "regression" or plain:
@@ -103,6 +107,47 @@ def _is_numeric(
         f"a number, as in {n_numbers:,} other rows",
         f"Mend the cell, or add {fixes}, which leaves out such rows of '{name}'{as_classes}.",
     )
+
+
+def _check_unit(given: "pd.Series[Any]", task: Task | None, where: str) -> None:
+    """Refuses numbers with a unit that is not read, unless they are said to be classes."""
+    unit = unit_of(as_text(given, numbers=False))
+    if unit and task not in ("binary", "multiclass"):
+        raise NasError(
+            where,
+            f"got '{given.iloc[0]}'",
+            f"numbers without '{unit}'",
+            "Take it out of the file, or add --task multiclass if they are classes.",
+        )
+
+
+def _check_merged(texts: NDArray[Any], values: NDArray[np.float64], where: str) -> None:
+    """Refuses a few labels such as 1.1 and 1.10, unless they are said to be numbers or classes."""
+    labels, rows = np.unique(texts, return_index=True)
+    if len(labels) > MAX_CLASSES_OF_NUMBERS or all(map(_WHOLE.fullmatch, labels)):
+        return
+    fractions = [k for k, label in zip(rows, labels, strict=True) if "." in label]
+    numbers = values[fractions]
+    same = [k for k in fractions if (numbers == values[k]).sum() > 1]
+    if len(same) > 1:
+        raise NasError(
+            where,
+            f"got '{texts[same[0]]}' and '{texts[same[1]]}', which are one number",
+            "labels or numbers",
+            "Add --task multiclass if they are labels, or --task regression.",
+        )
+
+
+def _classes_of_one_word(labels: NDArray[Any], name: str) -> list[str]:
+    """A note on classes that differ in case only."""
+    by_word: dict[str, list[str]] = {}
+    for text in np.unique(labels).tolist():
+        by_word.setdefault(text.casefold(), []).append(text)
+    return [
+        f"'{texts[0]}' and '{texts[1]}' are two classes of '{name}', which differ in case only"
+        for texts in by_word.values()
+        if len(texts) > 1
+    ]
 
 
 def _labels(given: "pd.Series[Any]") -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """Words in columns of numbers: mistakes and unusual signs of a missing value."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from nas.shell import names_option
 # A column with a smaller share of words than this is taken for numbers with mistakes in it.
 SHARE_OF_MISTAKES = 0.1
 MOST_WORDS = 3  # that stand for missing values in a column that is mostly numbers
-LEAST_NUMBERS = 20  # a column with more different numbers is more than categories
+LEAST_NUMBERS = 10  # a column with more different numbers is more than categories
+_UNIT = re.compile(r"[-+<>]?[0-9][0-9.,]*\s?(?P<unit>[^0-9\s][^0-9]*)")
 
 
 def few_words(series: "pd.Series[Any]", numbers: Numbers) -> bool:
@@ -22,8 +24,7 @@ def few_words(series: "pd.Series[Any]", numbers: Numbers) -> bool:
     if n_words < SHARE_OF_MISTAKES * (n_words + n_numbers):
         return True
     return (
-        n_words < n_numbers
-        and len(_words(series, numbers)) <= MOST_WORDS
+        len(_words(series, numbers)) <= MOST_WORDS
         and len(np.unique(numbers.values[~np.isnan(numbers.values)])) > LEAST_NUMBERS
     )
 
@@ -31,6 +32,21 @@ def few_words(series: "pd.Series[Any]", numbers: Numbers) -> bool:
 def mostly_numbers(numbers: Numbers) -> bool:
     """Whether more cells are numbers than words."""
     return bool((~np.isnan(numbers.values)).sum() > numbers.is_word.sum())
+
+
+def unit_of(given: "pd.Series[Any]") -> str:
+    """The text that follows a number in nearly all cells of a column of many values.
+
+    Args:
+        given: The cells that are not missing, as text.
+    """
+    counts = given.value_counts()
+    if len(counts) <= LEAST_NUMBERS:
+        return ""
+    matches = [_UNIT.fullmatch(text) for text in counts.index]
+    units = pd.Series([match["unit"].strip() if match else "" for match in matches])
+    shares = counts.groupby(units.to_numpy()).sum() / counts.sum()
+    return str(shares.idxmax()) if shares.max() > 0.9 else ""
 
 
 def word_fixes(

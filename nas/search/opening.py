@@ -183,7 +183,9 @@ def _constant(dataset: Dataset, split: Split, metric: Metric) -> dict[str, Any]:
     y, n_classes = dataset.y[split.development], len(dataset.classes)
     answer = None
     if metric.name in SCORES_OF_CLASSES:
-        answer = str(dataset.classes[int(np.bincount(y).argmax())])
+        commonest = int(np.bincount(y).argmax())
+        is_f1 = metric.name == "f1" and dataset.positive is not None
+        answer = str(dataset.classes[dataset.positive if is_f1 else commonest])
     return {"answer": answer, "value": constant_score(metric, y, dataset.task, n_classes)}
 
 

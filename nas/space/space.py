@@ -73,8 +73,12 @@ class SearchSpace:
     @property
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial of this space can have."""
-        if "epochs" not in self.parameters and "steps" in self.parameters:
-            return int(max(largest("steps", self.parameters), WORDS["epochs"].default))
+        epochs = self.parameters.get("epochs")
+        if "steps" in self.parameters and (epochs is None or epochs.when):
+            # Where epochs are not said, there may be one for each step.
+            words = ("steps", "epochs") if epochs else ("steps",)
+            largest_of = [largest(word, self.parameters) for word in words]
+            return int(max(*largest_of, WORDS["epochs"].default))
         return int(largest("epochs", self.parameters))
 
     @property

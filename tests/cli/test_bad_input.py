@@ -63,7 +63,7 @@ def test_nan_in_an_array(nas, folder: Path) -> None:
     x = np.ones((50, 3))
     x[4, 1] = np.nan
     np.savez("a.npz", x=x, y=np.arange(50) % 2)
-    assert "a.npz: x: NaN or infinite in 1 rows, first in row 5" in nas.wrong(
+    assert "a.npz: x: NaN or infinite in 1 row, first in row 5" in nas.wrong(
         *search("--data", "a.npz")
     )
     np.savez("a.npz", x=np.ones((50, 3)), y=np.where(np.arange(50) == 9, np.nan, 1.5))

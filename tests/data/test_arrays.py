@@ -206,7 +206,7 @@ Y = np.arange(N) % 2
         ({"x": np.ones((N, 1), complex), "y": Y}, ": x", "an array of complex128", "numbers"),
         ({"x": np.ones((N, 1)), "y": Y.astype("S")}, ": y", "an array of |S", "numbers or text"),
         ({"x": np.ones((N, 1)), "y": Y * 0}, ": y", "one value only (0)", "two classes"),
-        ({"x": np.array([[1, None]] * N), "y": Y}, "", "cannot be read", "a NumPy .npz archive"),
+        ({"x": np.array([[1, None]] * N), "y": Y}, "", "Python objects", "numbers or text"),
         ({"x": np.ones((0, 3)), "y": np.ones(0)}, "", "", ""),
         ({"x": np.ones((N, 1)), "y": np.array(1.0)}, "", "", ""),
         ({"x": np.array(1.0), "y": Y}, "", "", ""),
@@ -343,3 +343,23 @@ def test_numbers_to_predict_for_that_32_bits_do_not_hold(tmp_path):
 def test_numbers_that_32_bits_hold(tmp_path, factor, shift):
     x = (np.random.default_rng(0).random((N, 2)) + shift) * factor
     assert load(write_npz(tmp_path, x=x * 10, y=np.arange(N) % 2)).n_rows == N
+
+
+def test_sequences_with_their_features_first_are_refused(tmp_path):
+    random = np.random.default_rng(0)
+    x = np.stack([101325 + 50 * random.normal(size=(N, 20)), random.normal(size=(N, 20))], axis=1)
+    y = np.arange(N) % 2
+    fails(
+        lambda: load(write_npz(tmp_path, x=x, y=y)),
+        ": x",
+        "rows of 2 x 20 whose lines differ in scale",
+        "last axis",
+        fix="x.transpose(0, 2, 1)",
+    )
+    assert load(write_npz(tmp_path, x=x.transpose(0, 2, 1), y=y)).scale_per_feature
+
+
+def test_labels_that_are_python_objects(tmp_path):
+    y = np.array(["a", "b"] * (N // 2), dtype=object)
+    np.savez(tmp_path / "o.npz", x=np.zeros((N, 2)), y=y)
+    fails(lambda: load(tmp_path / "o.npz"), "o.npz", "Python objects", fix="y.astype(str)")

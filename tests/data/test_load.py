@@ -58,7 +58,7 @@ NUMBERS = Schema((Column("a", "numeric"), Column("b", "numeric")), (2,))
     [
         ("a,bb\n1,2\n", "new.csv", "no column 'b', which the model needs", "the columns a, b"),
         ("a,b\n1,2\n1,x\n", "new.csv: b, row 2", "got 'x'", "a number"),
-        ("a,b\n1,2\n1,inf\n", "new.csv: b", "infinite in 1 rows, first in row 2", "finite"),
+        ("a,b\n1,2\n1,inf\n", "new.csv: b", "infinite in 1 row, first in row 2", "finite"),
     ],
 )
 def test_features_that_do_not_fit(tmp_path, text, where, received, expected):

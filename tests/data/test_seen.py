@@ -27,13 +27,13 @@ def matched(folder, training, new, name="new.csv", **options):
 def test_what_training_held(tmp_path):
     dataset = load(write(tmp_path, frame(c=["u", "v"] * 20, n=[3, np.nan] * 20)), target="y")
     assert seen_of(dataset) == {
-        "a": {"min": 0.0, "max": 3.9},
+        "a": {"min": 0.0, "max": 3.9, "has_gaps": False},
         "c": {"categories": ["u", "v"], "n_categories": 2},
-        "n": {"min": 3.0, "max": 3.0},
+        "n": {"min": 3.0, "max": 3.0, "has_gaps": True},
     }
     few = np.arange(5)
     seen = seen_values(dataset, few, fit_statistics(dataset, few))
-    assert seen["a"] == {"min": 0.0, "max": 0.4}  # of the training rows alone
+    assert seen["a"] == {"min": 0.0, "max": 0.4, "has_gaps": False}  # of the training rows alone
 
 
 def test_arrays_without_names_tell_nothing():
@@ -131,3 +131,9 @@ def test_numbers_far_from_those_of_training_are_told(tmp_path):
 def test_another_number_than_the_only_one_of_training_is_told(tmp_path):
     _, lines = matched(tmp_path, frame(n=0.1), pd.DataFrame({"a": 0, "n": [0.1, 0.2]}))
     assert len(lines) == 1 and "column 'n': 1 of 2 rows" in lines[0]
+
+
+def test_gaps_that_training_did_not_have_are_told(tmp_path):
+    new = pd.DataFrame({"a": [1, None, None], "n": [1, None, 3]})
+    _, lines = matched(tmp_path, frame(n=[3, None] * 20), new)
+    assert len(lines) == 1 and "'a': 2 of 3 rows hold no number" in lines[0]

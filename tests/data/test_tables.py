@@ -6,6 +6,7 @@ import pytest
 from sources import N, fails, frame, load, write
 
 from nas.data import Column, Schema, load_features, n_rows, take_rows
+from nas.errors import NasError
 
 
 @pytest.mark.parametrize("name", ["data.csv", "data.parquet", "data.pq", "DATA.CSV"])
@@ -292,7 +293,7 @@ def test_words_for_missing_may_be_classes(tmp_path):
 def test_infinite_numbers(tmp_path, name, column):
     numbers = {"y": np.arange(N) * 1.0} | {column: np.where(np.arange(N) == 4, np.inf, 1.0)}
     path = write(tmp_path, frame(**numbers), name)
-    where, received = f"{name}: {column}", "infinite in 1 rows, first in row 5"
+    where, received = f"{name}: {column}", "infinite in 1 row, first in row 5"
     fails(lambda: load(path, target="y"), where, received, "finite numbers")
 
 
@@ -343,3 +344,50 @@ def test_features_of_a_table(tmp_path):
     assert list(features) == ["a", "c"]
     assert features["a"].tolist() == [0.0, 0.1, 0.2]
     assert features["c"].tolist() == ["u", "v", "u"]
+
+
+# What a critical reader found
+
+
+@pytest.mark.parametrize("word", ["-", "n.d."])
+@pytest.mark.parametrize("of_three", [1, 2])
+def test_a_word_in_any_share_of_a_column_of_numbers_is_told(tmp_path, word, of_three):
+    cells = [word if k % 3 < of_three else k / 8 for k in range(90)]
+    table = pd.DataFrame({"a": range(90), "b": cells, "y": [k % 2 for k in range(90)]})
+    path = write(tmp_path, table)
+    with pytest.raises(NasError, match=rf"b, row 1: got '{word}'; .*--missing"):
+        load(path, target="y")
+    assert np.isnan(load(path, target="y", missing=(word,)).features[0, 1])
+    with pytest.raises(NasError, match=rf"b, row 1: got '{word}'; .*leaves out such rows"):
+        load(path, target="b")
+
+
+def test_long_ids_are_not_made_one(tmp_path):
+    ids = [str(1234567890123456000 + k % 4) for k in range(N)]
+    path = write(tmp_path, frame(id=ids))
+    with pytest.raises(NasError, match=r"id: got numbers such as 1234567890123456000; .*--drop id"):
+        load(path, target="y")
+    chosen = load(path, target="y", categorical=("id",))
+    assert len(set(chosen.features["id"])) == 4
+    far = write(tmp_path, frame(t=[1_700_000_000_000_000_000 + k * 10**15 for k in range(N)]))
+    assert len(load(far, target="y").schema.columns) == 2  # nanoseconds that floats tell apart
+
+
+@pytest.mark.parametrize("option", ["drop", "groups"])
+def test_the_target_is_nothing_else_too(tmp_path, option):
+    value = ("y",) if option == "drop" else "y"
+    with pytest.raises(NasError, match=f"--{option}: got 'y', which is the target"):
+        load(write(tmp_path, frame()), target="y", **{option: value})
+
+
+@pytest.mark.parametrize("word", ["NaN", "N/A", "?", ""])
+def test_rows_without_a_group_are_alone_whatever_stands_there(tmp_path, word):
+    table = frame(g=[word if k % 2 else "u" for k in range(N)])
+    dataset = load(write(tmp_path, table), target="y", groups="g")
+    assert np.bincount(dataset.groups).tolist() == [N // 2] + [1] * (N // 2)
+
+
+def test_a_file_separated_by_blanks_is_told(tmp_path):
+    path = write(tmp_path, "a b y\n" + "1 2 3\n" * 20)
+    with pytest.raises(NasError, match=r"one of 'a b y'.* separated by blanks"):
+        load(path, target="y")

@@ -1,8 +1,11 @@
 """Targets of tables: cells that are no number, labels like numbers, and ways out that work."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from sources import N, fails, frame, load, write
+
+from nas.errors import NasError
 
 
 def table_with(cell, n_values=449, n=450):
@@ -94,3 +97,22 @@ def test_numbers_as_groups(tmp_path, name):
     dataset = load(write(tmp_path, frame(who=who), name), target="y", groups="who")
     assert len(set(dataset.groups)) == 4
     assert (dataset.groups == dataset.groups[3]).sum() == 1
+
+
+def test_a_target_with_a_unit_is_no_list_of_classes(tmp_path):
+    path = write(tmp_path, frame(y=[f"{40 + k} kg" for k in range(N)]))
+    with pytest.raises(NasError, match=r"y: got '40 kg'; expected numbers without 'kg'"):
+        load(path, target="y")
+
+
+def test_versions_are_not_merged_to_numbers(tmp_path):
+    path = write(tmp_path, frame(y=["1.1", "1.10", "1.2", "1.3"] * (N // 4)))
+    with pytest.raises(NasError, match=r"'1.1' and '1.10', which are one number.*multiclass"):
+        load(path, target="y")
+    assert load(path, target="y", task="multiclass").classes == ("1.1", "1.10", "1.2", "1.3")
+    assert len(np.unique(load(path, target="y", task="regression").y)) == 3
+
+
+def test_classes_that_differ_in_case_are_told(tmp_path):
+    dataset = load(write(tmp_path, frame(y=["Yes", "yes", "no", "no"] * (N // 4))), target="y")
+    assert "'Yes' and 'yes' are two classes of 'y', which differ in case only" in dataset.notes
