@@ -877,7 +877,7 @@ class EngineContract:
             epochs=60,
             early_stopping=patience,
         )
-        trained = train(self.start(folds_of("multiclass"), [spec], [1]))
+        trained = train(self.start(folds_of("multiclass"), [spec], [2]))
         ends = set()
         for result in trained.results:
             for fold, ran in enumerate(result.epochs):
