@@ -281,7 +281,7 @@ def test_a_positive_class_is_for_f1(name):
     [
         ("accuracy", 0.7),
         ("balanced_accuracy", 0.5),
-        ("f1", 0.0),
+        ("f1", 0.6 / 1.3),
         ("auc", 0.5),
         ("log_loss", -0.7 * np.log(0.7) - 0.3 * np.log(0.3)),
     ],

@@ -134,7 +134,7 @@ def open_npz(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except (ValueError, TypeError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
+        if "Object arrays" in str(error):
             raise NasError(
                 str(path),
                 "holds arrays of Python objects, which may run programs",

@@ -117,7 +117,9 @@ def features_of_table(table: Table, schema: Schema, source: str) -> Features:
                 f"no column '{name}', which the model needs",
                 "the columns " + ", ".join(names),
                 did_you_mean(name, table.frame.columns)
-                or ("" if table.has_header else "The first line of the file has no names."),
+                or (
+                    "" if table.has_header else "Its first line looks like data rather than names."
+                ),
             )
     categorical = [column.name for column in schema.columns if column.kind == "categorical"]
     # The other columns count too: they may show which decimal mark the file has.

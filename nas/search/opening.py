@@ -185,7 +185,8 @@ def _constant(dataset: Dataset, split: Split, metric: Metric) -> dict[str, Any]:
     if metric.name in SCORES_OF_CLASSES:
         commonest = int(np.bincount(y).argmax())
         is_f1 = metric.name == "f1" and dataset.positive is not None
-        answer = str(dataset.classes[dataset.positive if is_f1 else commonest])
+        answered = dataset.positive if is_f1 else commonest
+        answer = str(dataset.classes[answered or 0])
     return {"answer": answer, "value": constant_score(metric, y, dataset.task, n_classes)}
 
 

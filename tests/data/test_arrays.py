@@ -228,7 +228,7 @@ def test_numbers_of_arrays_must_be_finite(tmp_path, key, value):
     arrays = {"x": np.ones((N, 2, 2)), "y": np.linspace(0, 1, N)}
     arrays[key][4] = value
     path = write_npz(tmp_path, **arrays)
-    fails(lambda: load(path), f"data.npz: {key}", "in 1 rows, first in row 5", "finite numbers")
+    fails(lambda: load(path), f"data.npz: {key}", "in 1 row, first in row 5", "finite numbers")
 
 
 def test_a_corrupt_archive(tmp_path):

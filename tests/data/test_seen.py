@@ -134,6 +134,6 @@ def test_another_number_than_the_only_one_of_training_is_told(tmp_path):
 
 
 def test_gaps_that_training_did_not_have_are_told(tmp_path):
-    new = pd.DataFrame({"a": [1, None, None], "n": [1, None, 3]})
+    new = pd.DataFrame({"a": [1, None, None], "n": [3, None, 3]})
     _, lines = matched(tmp_path, frame(n=[3, None] * 20), new)
     assert len(lines) == 1 and "'a': 2 of 3 rows hold no number" in lines[0]
