@@ -228,7 +228,7 @@ def _assumed(texts: _Texts, group_mark: str, marks: str | None, separator: str, 
         settled = ""
         if commas and "," in marks:
             settled = marks[0]
-        elif points and (marks[0] == "." or "." not in marks):
+        elif points and separator != ";" and (marks[0] == "." or "." not in marks):
             settled = "."
         if settled and group_mark in ("", settled):
             return settled

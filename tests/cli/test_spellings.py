@@ -206,7 +206,11 @@ def test_rows_to_predict_for_may_be_spelled_otherwise(
         other = written(write, frame, folder / spelling)
         if write in (percent, currency):  # another unit than the training rows had
             line = nas.wrong("predict", model, "--data", other, "--output", "no.csv")
-            assert "a unit" in line
+            assert "a unit" in line or "which may be" in line
+            continue
+        if name == "adult" and write in (thousands, european):  # without any decimal number
+            line = nas.wrong("predict", model, "--data", other, "--output", "no.csv")
+            assert "which may be 94.936 or 94936" in line
             continue
         np.testing.assert_allclose(predictions(nas, model, other), wanted, rtol=1e-6)
     shuffled = frame.assign(extra="x", another=range(len(frame)))
