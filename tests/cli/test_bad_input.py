@@ -30,6 +30,7 @@ def csv(text: str) -> str:
         ("a,b,y\n", ["t.csv", "without rows"]),
         (ROWS.replace("yes", "no"), ["y", "one value only (no)", "at least two"]),
         (ROWS.replace("3,3,yes", "3,inf,yes"), ["t.csv: b", "infinite", "row 4"]),
+        (ROWS.replace("yes", "").replace("no", "?"), ["t.csv: y", "no row has a target"]),
         (ROWS.replace("0,0,no", "0,0,rare", 1), ["class 'rare' has 1 row", "--classes no,yes"]),
     ],
 )
