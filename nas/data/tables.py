@@ -19,7 +19,14 @@ from nas.data.numbers import Numbers, read_numbers
 from nas.data.options import DataOptions
 from nas.data.table_file import Table
 from nas.data.targets import LARGEST_EXACT, read_target
-from nas.data.words import example_words, few_words, mostly_numbers, unit_of, word_fixes
+from nas.data.words import (
+    example_words,
+    few_words,
+    like_numbers,
+    mostly_numbers,
+    unit_of,
+    word_fixes,
+)
 from nas.errors import NasError, did_you_mean
 from nas.shell import names_option, option
 from nas.wording import counted
@@ -275,6 +282,8 @@ def _column_kind(
         almost = f"it holds {example_words(series, numbers)} beside numbers"
     elif unit := unit_of(given):
         almost = f"its numbers have '{unit}' behind them, such as '{given.iloc[0]}'"
+    elif digits := like_numbers(given):
+        almost = f"its cells, such as '{digits}', are no numbers or dates that nas reads"
     if len(given) > 20 and given.nunique() == len(given):
         return "categorical", "every row has another text" + (almost and f", as {almost}"), ""
     return "categorical", "", almost and f"column '{name}' is categories, as {almost}"

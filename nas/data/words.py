@@ -13,6 +13,7 @@ from nas.shell import names_option
 SHARE_OF_MISTAKES = 0.1
 MOST_WORDS = 3  # that stand for missing values in a column that is mostly numbers
 LEAST_NUMBERS = 10  # a column with more different numbers is more than categories
+_BEGINS_LIKE_A_NUMBER = re.compile(r"[^\w]{0,3}\d")
 _UNIT = re.compile(r"[-+<>]?[0-9][0-9.,]*\s?(?P<unit>[^0-9\s][^0-9]*)")
 
 
@@ -47,6 +48,19 @@ def unit_of(given: "pd.Series[Any]") -> str:
     units = pd.Series([match["unit"].strip() if match else "" for match in matches])
     shares = counts.groupby(units.to_numpy()).sum() / counts.sum()
     return str(shares.idxmax()) if shares.max() > 0.9 else ""
+
+
+def like_numbers(given: "pd.Series[Any]") -> str:
+    """A cell of a column of many texts that nearly all begin and end like amounts or dates.
+
+    That is `$1.3M`, `5/8` or `2024-W01`, which a reader may take for numbers, and nas does not;
+    codes such as `A12` begin with a letter.
+    """
+    texts = given.unique()
+    if len(texts) <= LEAST_NUMBERS:
+        return ""
+    alike = [text for text in texts if _BEGINS_LIKE_A_NUMBER.match(text)]
+    return str(alike[0]) if len(alike) > 0.9 * len(texts) else ""
 
 
 def word_fixes(

@@ -391,3 +391,13 @@ def test_a_file_separated_by_blanks_is_told(tmp_path):
     path = write(tmp_path, "a b y\n" + "1 2 3\n" * 20)
     with pytest.raises(NasError, match=r"one of 'a b y'.* separated by blanks"):
         load(path, target="y")
+
+
+@pytest.mark.parametrize("text", ["${}.3M", "{}/8", "2024-W{:02d}", "{}±0.1", "'{}"])
+def test_what_looks_like_numbers_and_is_not_read_is_told(tmp_path, text):
+    dataset = load(
+        write(tmp_path, frame(c=[text.format(k % 20 + 1) for k in range(N)])), target="y"
+    )
+    assert "c" in str(dataset.dropped) or any("'c' is categories, as" in n for n in dataset.notes)
+    codes = frame(c=[f"A{k % 20}" for k in range(N)])
+    assert load(write(tmp_path, codes), target="y").notes == ()
