@@ -20,7 +20,7 @@ SECTIONS = (
     "Plain models on the same folds",
 )
 KEYS = (
-    "study metric direction n_complete n_pruned effects rope comparisons best simplest pareto "
+    "study metric positive direction n_complete n_pruned effects rope comparisons best simplest pareto "
     "importance budget baselines"
 ).split()
 
