@@ -20,8 +20,8 @@ SECTIONS = (
     "Plain models on the same folds",
 )
 KEYS = (
-    "study metric positive direction n_complete n_pruned effects rope comparisons best simplest pareto "
-    "importance budget baselines"
+    "study metric positive direction n_complete n_pruned effects rope comparisons best simplest "
+    "pareto importance budget baselines"
 ).split()
 
 
