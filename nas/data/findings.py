@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nas.data.dataset import Dataset
 from nas.data.split import Split
+from nas.seeds import derive_seed
 from nas.shell import names_option
 
 Array = NDArray[Any]
@@ -193,7 +194,9 @@ def _copies(dataset: Dataset, split: Split, left_out: list[str]) -> list[str]:
         return []
     screened = rows
     if len(rows) > MAX_SCREENED:
-        screened = np.random.default_rng(0).choice(rows, MAX_SCREENED, replace=False)
+        screened = np.random.default_rng(derive_seed("screened for a copy")).choice(
+            rows, MAX_SCREENED, replace=False
+        )
     tells = _tells_value if dataset.task == "regression" else _tells_class
     return [
         column.name
@@ -336,7 +339,9 @@ def _order(dataset: Dataset, rows: Array) -> Finding | None:
 
     asked = np.arange(n)
     if n > 1000:
-        asked = np.sort(np.random.default_rng(0).choice(n, 1000, replace=False))
+        asked = np.sort(
+            np.random.default_rng(derive_seed("judged order")).choice(n, 1000, replace=False)
+        )
     index = NearestNeighbors(n_neighbors=2 * window + 2).fit(z)
     nearest = index.kneighbors(z[asked], return_distance=False)
     distance = np.abs(nearest - asked[:, None])

@@ -8,7 +8,7 @@ import os
 import signal
 
 from nas.engines.startup import silence
-from nas.stopping import TERMINAL_SIGNALS
+from nas.stopping import SIGNALS, TERMINAL_SIGNALS
 
 # Blocked as it was started. Whoever presses Ctrl-C now needs neither it nor its traceback.
 for number in TERMINAL_SIGNALS:
@@ -18,8 +18,9 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
 with silence():
     import nas.engines.selection  # noqa: F401
 
-# From here on workers are forked from it, and the search decides what they mean.
-for number in TERMINAL_SIGNALS:
+# From here on workers are forked from it, and the search decides what they mean. It ends when the
+# search does, and not before: it alone can tell how a worker ended.
+for number in SIGNALS:
     signal.signal(number, signal.SIG_IGN)
 
 # The server has nothing to put away, and to unload TensorFlow takes a second and a half, in which

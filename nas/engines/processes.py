@@ -8,8 +8,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
 
 from nas.engines.program_cache import program_cache_flags, tidy_program_cache
@@ -23,6 +24,10 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "XLA_FLAGS": "--xla_backend_optimization_level=1",
 }
+
+# The bytes that a folder of temporary files leaves for `pymp-xxxxxxxx/listener-xxxxxxxx` in the
+# name of a socket, which has at most 107.
+LONGEST_FOLDER = 70
 
 
 def default_workers() -> int:
@@ -44,9 +49,24 @@ def process_context() -> Any:
     """How processes are started: from a server that has TensorFlow loaded, where that is safe."""
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
+    _choose_socket_folder()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nas.engines.preload"])
     return context
+
+
+def _choose_socket_folder() -> None:
+    """Puts the sockets of multiprocessing into a folder whose name is short enough for them.
+
+    Newer versions of Python do so themselves; in others `AF_UNIX path too long` ends the program.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER:
+        return
+    before, tempfile.tempdir = tempfile.tempdir, "/tmp"
+    try:
+        util.get_temp_dir()  # made once, removed at the end of the program
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager

@@ -360,6 +360,7 @@ def _start(keeps_programs: bool) -> None:
 def _serve(connection: Connection, in_training: Any, keeps_programs: bool) -> None:
     # Ctrl-C reaches the whole terminal; the search decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
     _start(keeps_programs)
     from nas.engines.selection import Selection
 

@@ -158,7 +158,7 @@ def test_ctrl_c_in_the_first_seconds_is_one_line(folder: Path, seconds: float) -
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, first) == (130, "Reading the data\n")
+    assert (process.returncode, first) == (130, "Reading the data\n"), err
     assert err.replace("Starting TensorFlow\n", "") == STOPPED
     assert list((folder / "tmp").iterdir()) == []
 
@@ -219,6 +219,20 @@ def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:
         check=True,
     )
     assert predicted.stderr == "Starting TensorFlow\n"
+
+
+def test_a_long_name_of_the_temporary_folder_is_no_trouble_for_sockets(folder: Path) -> None:
+    temporary = folder / ("long" * 25)
+    temporary.mkdir()
+    done = subprocess.run(
+        [*SEARCH, "--workers", "2"],
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(temporary.glob("nas-*"))
 
 
 def test_two_searches_share_a_study_and_its_number_of_trials(folder: Path) -> None:

@@ -11,7 +11,7 @@ from nas.engines.base import lane_seed
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
 from nas.search import LiveStudy, SearchOptions, live_study, run_search, train_given
-from nas.search.proposals import derive_seed
+from nas.seeds import derive_seed
 from nas.space import RandomSuggester, params_of
 from nas.spec import TrialSpec
 from nas.storage import open_storage
@@ -50,7 +50,11 @@ def test_a_given_network_is_its_own_trial_while_others_wait(live: LiveStudy) -> 
     assert second.user_attrs["index"] == 1
     assert (second.state, trained.outcome) == (TrialState.COMPLETE, "complete")
     assert trained.value == pytest.approx(
-        sum(smooth(INSIDE, fold, lane_seed(derive_seed(0, 1), fold), 9) for fold in range(3)) / 3
+        sum(
+            smooth(INSIDE, fold, lane_seed(derive_seed("trial", 0, 1), fold), 9)
+            for fold in range(3)
+        )
+        / 3
     )
 
 
