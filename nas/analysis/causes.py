@@ -288,7 +288,7 @@ def _label_noise(s: _Signs, found: frozenset[str]) -> Found:
 
 
 def _undertrained(s: _Signs, found: frozenset[str]) -> Found:
-    if s.exam.n_steps < FEW_STEPS and s.train < FITTED:
+    if s.exam.n_steps < FEW_STEPS and s.train < FITTED and not s.diverged:
         return "too_few_epochs", 0.9, f"training ended after {counted(s.exam.n_steps, 'step')}"
     if found or not s.learned_little:
         return None

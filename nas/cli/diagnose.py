@@ -42,6 +42,7 @@ from nas.cli.output import (
 )
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.study_name import check_study_name
 from nas.wording import join_names, split_names
 
 if TYPE_CHECKING:
@@ -138,10 +139,11 @@ def train(
     values = parse_settings(settings or [])
     the_space = load_space(space)
     name = study or the_space.name
+    check_study_name(name)
     with working("Reading the data"):
         from nas.analysis.study_data import study_data
         from nas.data import SplitOptions, load_dataset, split_dataset
-        from nas.metrics import choose_metric
+        from nas.metrics import check_metric, choose_metric
         from nas.search import live_study, open_study, study_settings, train_given
         from nas.storage import open_storage, study_names
         from nas.study import load_study
@@ -190,6 +192,10 @@ def train(
             the_space.check_problem(dataset.problem(1))
             split = split_dataset(dataset, split_options)
             the_metric, given_space = choose_metric(metric, dataset, positive), the_space
+            scored = {
+                f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)
+            }
+            check_metric(the_metric, scored, len(dataset.classes))
             settled = study_settings(
                 the_space, data_options, dataset, split_options, split, the_metric
             )

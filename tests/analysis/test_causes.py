@@ -157,6 +157,11 @@ def test_the_rank_stands_beside_the_numbers_that_it_is_the_rank_of() -> None:
     )
 
 
+def test_a_network_that_diverged_does_not_need_more_epochs() -> None:
+    signs = {**NOTHING, "loss_after": math.nan, "n_steps": 5}
+    assert causes((2.0, math.nan), **signs) == ["learning_rate_too_high"]
+
+
 def test_few_steps_are_no_over_fitting() -> None:
     gap = {"n_train": 60, "train_value": 0.4, "val_value": 0.15}
     assert causes(FALLEN, n_steps=8, **gap) == ["too_few_epochs"]
