@@ -112,10 +112,10 @@ def test_a_new_study_is_checked_as_that_of_a_search(nas, folder: Path) -> None:
     train = "train --space tiny.yaml --set depth=1".split()
     assert "got 'a/b'" in nas.wrong(*train, "--study", "a/b")
     assert not (folder / "studies").exists()
-    rows = "".join(f"{i / 7},{i * i / 9}\n" for i in range(12))
-    (folder / "few.csv").write_text("a,y\n" + rows, encoding="utf-8")
-    few = "--data few.csv --target y --task regression --folds 12 --test-size 0 --metric r2"
-    assert "r2, but fold 1 has one row" in nas.wrong(*train, *few.split(), "--study", "few")
+    rows = "".join(f"{i / 7},g{i // 10},{'no' if i < 40 else 'yes'}\n" for i in range(60))
+    (folder / "few.csv").write_text("a,g,y\n" + rows, encoding="utf-8")
+    few = "--data few.csv --target y --groups g --folds 4 --test-size 0 --metric auc --study few"
+    assert "has 1 of 2 classes" in nas.wrong(*train, *few.split())
 
 
 def test_mistakes_are_told_before_tensorflow_starts(nas, monkeypatch: pytest.MonkeyPatch) -> None:
