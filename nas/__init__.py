@@ -1,15 +1,67 @@
 """nas: neural architecture and hyperparameter search for Keras, driven by Optuna.
 
-Importing this package is cheap: TensorFlow and Optuna load only where they are used.
+    study = nas.search("mlp_depth", data="adult.csv", target="income", trials=50)
+    study.best.params, study.best.test_value
+
+Importing this package is cheap: TensorFlow, Optuna and pandas load only where they are used.
 """
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from nas.about import DEFAULT_STORAGE, __version__
 
-# Here, and not in `nas.storage`, because the help shows it without loading Optuna.
-DEFAULT_STORAGE = "sqlite:///studies/nas.db"
+if TYPE_CHECKING:
+    from nas.api import Interrupted as Interrupted
+    from nas.api import load as load
+    from nas.api import search as search
+    from nas.api import studies as studies
+    from nas.errors import NasError as NasError
+    from nas.one_network import Trained as Trained
+    from nas.one_network import train as train
+    from nas.results import Best as Best
+    from nas.results import Study as Study
+    from nas.screened import Screened as Screened
+    from nas.screened import screen as screen
+    from nas.space import Choice as Choice
+    from nas.space import Range as Range
+    from nas.space import SearchSpace as SearchSpace
+    from nas.space import parameter as parameter
 
 # Read once by TensorFlow and Keras, so they must be set before either is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"  # the engines are written for it
+
+_FACE = {
+    "Best": "nas.results",
+    "Choice": "nas.space",
+    "Interrupted": "nas.api",
+    "NasError": "nas.errors",
+    "Range": "nas.space",
+    "Screened": "nas.screened",
+    "SearchSpace": "nas.space",
+    "Study": "nas.results",
+    "Trained": "nas.one_network",
+    "load": "nas.api",
+    "parameter": "nas.space",
+    "screen": "nas.screened",
+    "search": "nas.api",
+    "studies": "nas.api",
+    "train": "nas.one_network",
+}
+
+__all__ = ["DEFAULT_STORAGE", "__version__", *_FACE]
+
+
+def __getattr__(name: str) -> Any:
+    """What is offered, imported when it is first asked for (PEP 562)."""
+    if name not in _FACE:
+        raise AttributeError(f"module 'nas' has no attribute '{name}'")
+    value = getattr(import_module(_FACE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FACE})

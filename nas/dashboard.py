@@ -79,7 +79,7 @@ def publish(study: optuna.Study, url: str) -> None:
         try:
             shares = importance(study)
         except NasError as error:
-            shares = str(error)
+            shares = error.on_command_line
         plain = load_baselines(record) or "not trained yet."
         report = make_report(record, shares, plain)
         for section in report.sections:

@@ -27,13 +27,20 @@ def visible(text: str, keep: str = "") -> str:
     return HIDDEN.sub(escaped, text)
 
 
+# A parameter as texts name it, which is how a command line has it, with a number behind it or not.
+PARAMETER = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (\d[\d.]*\d|\d))?")
+
+
 class NasError(Exception):
     """A mistake that the user can mend, told in one line.
 
-    The command line prints it on stderr and ends with exit code 1; in Python it is raised.
+    In Python it is raised, and its text names parameters as Python does (`val_size`). The command
+    line prints it on stderr with the names of its options (`--val-size`), and ends with exit
+    code 1.
 
     Args:
-        where: The file, option, column or study that is at fault.
+        where: The file, parameter, column or study that is at fault. Here and in `fix`, a
+            parameter is written as the option that the command line has for it.
         received: What was found there.
         expected: What would have been right; left out where `received` says it.
         fix: The next step, a sentence.
@@ -50,10 +57,16 @@ class NasError(Exception):
             message += f"; expected {expected}"
         if fix:
             message = message.removesuffix(".") + f". {fix}"
-        super().__init__(visible(" ".join(message.split())))
+        self.on_command_line = visible(" ".join(message.split()))
+        super().__init__(PARAMETER.sub(_in_python, self.on_command_line))
 
     def __reduce__(self) -> tuple[type["NasError"], tuple[str, str, str, str]]:
         return type(self), (self.where, self.received, self.expected, self.fix)
+
+
+def _in_python(option: re.Match[str]) -> str:
+    name = option[1].replace("-", "_")
+    return f"{name}={option[2]}" if option[2] else name
 
 
 def did_you_mean(word: object, allowed: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import nas
+from nas.about import __version__
 from nas.analysis.winner import summarize
 from nas.data import (
     Dataset,
@@ -29,14 +29,15 @@ from nas.data import (
     image_names,
     load_features,
     match_seen,
-    n_rows,
     seen_values,
     take_rows,
 )
+from nas.data.from_memory import features_from_memory
+from nas.data.options import is_source
 from nas.engines.base import Engine
 from nas.errors import NasError, first_line
 from nas.files import written_whole
-from nas.metrics import predicted_classes
+from nas.metrics import Metric, predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
 from nas.models.preprocessing import (
@@ -58,6 +59,7 @@ def export_winner(
     study: StudyRecord,
     dataset: Dataset,
     split: Split,
+    metric: Metric,
     engine_class: type[Engine],
     path: Path,
     seed: int,
@@ -72,6 +74,7 @@ def export_winner(
         study: A study with a complete trial.
         dataset: Its data.
         split: How its search divided it.
+        metric: What it is scored by.
         engine_class: What trains the winner: a cohort of one trial and one fold.
         path: A `.keras` file; an older one is replaced when the new one is whole.
         seed: Seeds the training.
@@ -90,7 +93,6 @@ def export_winner(
     best = study.best()
     if best.spec is None:
         raise NasError(study.name, f"trial {best.number} has no specification")
-    metric = study.scorer()
     # Without the test rows: nothing in the training can see or score them.
     (data,) = encode_folds(dataset, [Fold(split.development, split.test[:0])])
     # Categories that no fold's training part held may widen the input.
@@ -119,7 +121,7 @@ def export_winner(
         interval = score_interval(metric, y, prediction, groups)
     summary = summarize(study)
     card = {
-        "nas_version": nas.__version__,
+        "nas_version": __version__,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **{
             key: summary[key]
@@ -283,6 +285,57 @@ def predict(model: keras.Model, features: Features, task: str) -> NDArray[Any]:
     return outputs if task == "multiclass" else outputs[:, 0]
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What a model answers.
+
+    Attributes:
+        answers: The class or value of each row, shape (n_rows,).
+        probabilities: The probability of each class, a column each; None for regression.
+        lines: A sentence for each column that holds what training never saw.
+    """
+
+    answers: NDArray[Any]
+    probabilities: pd.DataFrame | None
+    lines: list[str]
+
+
+def predict_rows(model: keras.Model, card: dict[str, Any], data: Any) -> Predicted:
+    """Predicts for new rows.
+
+    Args:
+        model: A saved model.
+        card: Its card.
+        data: A source that `load_features` reads, or values in memory.
+
+    Raises:
+        NasError: When the rows do not fit the model.
+    """
+    schema = Schema.from_dict(card["schema"])
+    if is_source(data):
+        features = load_features(str(data), schema)
+    else:
+        features = features_from_memory(data, schema)
+    features, lines = match_seen(features, schema, card.get("seen", {}))
+    try:
+        prediction = predict(model, features, card["task"])
+    except (ValueError, TypeError, KeyError) as error:  # Keras's, for inputs that it lacks
+        raise NasError(
+            "the model", f"does not fit its card ({first_line(error, 160)})", fix="Export it again."
+        ) from error
+    if card["task"] == "regression":
+        return Predicted(prediction, None, lines)
+    classes = card["classes"]
+    columns = prediction.T if prediction.ndim == 2 else (1.0 - prediction, prediction)
+    return Predicted(
+        np.array(classes, dtype=object if isinstance(classes[0], str) else None)[
+            predicted_classes(prediction)
+        ],
+        pd.DataFrame(dict(zip(classes, columns, strict=True))),
+        lines,
+    )
+
+
 def predict_file(
     model_path: Path, source: str, output: Path, tell: Callable[[str], object] = lambda line: None
 ) -> int:
@@ -302,27 +355,17 @@ def predict_file(
     """
     check_output(output, ".csv")
     model, card = load_model(model_path)
-    schema = Schema.from_dict(card["schema"])
-    features = load_features(source, schema)
-    features, lines = match_seen(features, schema, card.get("seen", {}))
-    for line in lines:
+    predicted = predict_rows(model, card, source)
+    for line in predicted.lines:
         tell(line)
-    try:
-        prediction = predict(model, features, card["task"])
-    except (ValueError, TypeError, KeyError) as error:  # Keras's, for inputs that it lacks
-        problem = f"does not fit the model ({first_line(error, 160)})"
-        raise _card_error(model_path, problem) from error
-    table: dict[str, Any]
-    if card["task"] == "regression":
-        table = {"prediction": prediction}
-    else:
-        classes = card["classes"]
-        table = {"prediction": np.array(classes, dtype=object)[predicted_classes(prediction)]}
-        columns = prediction.T if prediction.ndim == 2 else (1.0 - prediction, prediction)
-        for label, column in zip(classes, columns, strict=True):
+    table: dict[str, Any] = {"prediction": predicted.answers}
+    if predicted.probabilities is not None:
+        # As text: the card's labels are what a file holds.
+        table = {"prediction": predicted.answers.astype(object)}
+        for label, column in predicted.probabilities.items():
             table[f"p_{label}"] = column
     if names := image_names(source):
         table = {"file": names, **table}
     with written_whole(output) as file:
         pd.DataFrame(table).to_csv(file, index=False)
-    return n_rows(features)
+    return len(predicted.answers)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nas.data import Dataset
 
 Array = NDArray[Any]
+Direction = Literal["maximize", "minimize"]
 # Of the class that is predicted, not of its probability.
 SCORES_OF_CLASSES = ("accuracy", "balanced_accuracy", "f1")
 CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
@@ -33,14 +34,16 @@ class Metric:
             class of shape (n,) for binary, and values of shape (n,) for regression.
         positive: Number of the class that it is about, of two; None where it is about all.
         positive_label: The label of that class.
+        is_own: Whether it is a function of the user's.
     """
 
     name: str
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     tasks: tuple[Task, ...]
     score: Callable[[Array, Array], float]
     positive: int | None = None
     positive_label: str = ""
+    is_own: bool = False
 
     @property
     def title(self) -> str:
@@ -170,12 +173,12 @@ def get_metric(name: str | None, task: Task, positive: int | None = None) -> Met
     if name is None:
         name = "r2" if task == "regression" else "accuracy"
     fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
-    if name not in fitting:
+    if not isinstance(name, str) or name not in fitting:
         raise NasError(
             "--metric",
             f"got '{name}' for a {task} task",
             "one of " + ", ".join(fitting),
-            did_you_mean(name.lower(), fitting),
+            did_you_mean(str(name).lower(), fitting),
         )
     if name == "f1" and task == "binary" and positive is not None:
         # A partial of a function, as workers get the metric pickled.
@@ -183,17 +186,49 @@ def get_metric(name: str | None, task: Task, positive: int | None = None) -> Met
     return METRICS[name]
 
 
-def choose_metric(name: str | None, dataset: "Dataset", positive: str | None = None) -> Metric:
+def own_metric(scorer: Any, task: Task) -> Metric:
+    """A metric of the user's own, by the name of its function.
+
+    Args:
+        scorer: What `sklearn.metrics.make_scorer` returns, or a function of the target and the
+            predicted classes (as numbers) or values, of which more is better.
+        task: What is predicted.
+    """
+    function = getattr(scorer, "_score_func", scorer)
+    keywords: dict[str, Any] = getattr(scorer, "_kwargs", {})
+    # scikit-learn's scorers turn errors around; here the direction says it.
+    direction: Direction = "maximize" if getattr(scorer, "_sign", 1) > 0 else "minimize"
+    response = getattr(scorer, "_response_method", "predict")
+    responses = (response,) if isinstance(response, str) else tuple(response)
+    name = getattr(function, "__name__", type(function).__name__)
+    return Metric(
+        f"own_{name}" if name in METRICS else name,
+        direction,
+        (task,),
+        partial(_own_score, function, keywords, task != "regression" and "predict" in responses),
+        is_own=True,
+    )
+
+
+def _own_score(
+    function: Callable[..., Any], keywords: Mapping[str, Any], of_classes: bool, y: Array, p: Array
+) -> float:
+    return float(function(y, predicted_classes(p) if of_classes else p, **keywords))
+
+
+def choose_metric(name: Any, dataset: "Dataset", positive: str | None = None) -> Metric:
     """The metric for a data set; f1 of two classes is about the positive one.
 
     Args:
-        name: Its name; None is the task's default.
+        name: Its name, or a scorer of the user's own; None is the task's default.
         dataset: The data, which knows its positive class.
         positive: What `--positive` says.
 
     Raises:
         NasError: When there is none, it does not fit the task, or has no positive class.
     """
+    if callable(name):
+        return own_metric(name, dataset.task)
     metric = get_metric(name, dataset.task, dataset.positive)
     if positive is not None and metric.name != "f1":
         raise NasError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
+from nas.storage import sqlite_path
 from nas.study import StudyRecord
 
 
@@ -27,6 +28,16 @@ def check_output(path: Path, suffix: str) -> None:
             raise NasError(str(file), "is a folder", "a file to write to")
     if not os.access(path.parent, os.W_OK):
         raise NasError(str(path), "its folder is not writable", "a folder to write to")
+
+
+def default_model_path(storage: str, study: str) -> Path:
+    """Where a search saves its winner: beside an SQLite database, otherwise in `studies`."""
+    database = sqlite_path(storage)
+    folder = database.parent if database is not None else None
+    if folder is None or not folder.is_dir():
+        folder = Path("studies")
+        folder.mkdir(exist_ok=True)
+    return folder / f"{study}.keras"
 
 
 def card_path(model_path: Path) -> Path:

@@ -13,7 +13,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-from nas import DEFAULT_STORAGE
+from nas.about import DEFAULT_STORAGE
 from nas.errors import NasError, did_you_mean, first_line
 from nas.optuna_tables import NOT_FOUND_MSG
 from nas.shell import option, split

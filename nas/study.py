@@ -146,7 +146,17 @@ class StudyRecord:
         return self.scorer().title if self.positive is not None else "f1 of the second class"
 
     def scorer(self) -> Metric:
-        """The metric itself, about the study's positive class; of older studies the second."""
+        """The metric itself, about the study's positive class; of older studies the second.
+
+        Raises:
+            NasError: When it is a function of the user's own, which a study does not keep.
+        """
+        if self.settings.get("own_metric"):
+            raise NasError(
+                self.name,
+                f"its metric '{self.metric}' is a Python function, which a study does not keep",
+                fix="Give it again: metric=... in Python.",
+            )
         positive = self.settings.get("positive", {})
         metric = get_metric(self.metric, self.settings["task"], positive.get("class"))
         return replace(metric, positive_label=self.positive) if self.positive else metric

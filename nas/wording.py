@@ -21,3 +21,21 @@ def join_names(names: Iterable[str]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
     return text.getvalue()
+
+
+def score(value: float | None, stderr: float | None = None) -> str:
+    """A score, with its standard error where there is one; a dash for none."""
+    if value is None:
+        return "–"
+    form = ".4f" if abs(value) < 100 else ",.2f"
+    if 0 < abs(value) < 0.001:
+        form = ".3g"
+    return f"{value:{form}}" + (f" ± {stderr:{form}}" if stderr is not None else "")
+
+
+def with_interval(value: float, interval: list[float] | None) -> str:
+    """A test score with its interval, where it has one."""
+    if interval is None:
+        return score(value)
+    low, high = interval
+    return f"{score(value)} (95 % interval {score(low)} to {score(high)})"

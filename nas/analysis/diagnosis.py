@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from nas import DEFAULT_STORAGE
+from nas.about import DEFAULT_STORAGE
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.levels import hidden_layers
 from nas.analysis.reproduction import data_options

@@ -1,32 +1,54 @@
 """The data of a study, read again."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset, split_dataset
+from nas.data.from_memory import dataset_from_memory
+from nas.data.options import IN_MEMORY, is_source
 from nas.errors import NasError
 from nas.study import StudyRecord
 
 
-def study_data(study: StudyRecord, source: str | None = None) -> tuple[Dataset, Split]:
+def study_data(study: StudyRecord, data: Any = None, target: Any = None) -> tuple[Dataset, Split]:
     """Reads the data of a study again, and divides it as its search did.
 
     Args:
         study: The study.
-        source: Where the data lies now, if it was moved.
+        data: Where the data lies now, if it was moved; the data itself, if it was in memory.
+        target: The target of data in memory, where it is no column of it.
 
     Raises:
         NasError: When the data has changed since.
     """
     settings = study.settings
     saved = settings["data"]
-    read: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()}
-    options = DataOptions(**{**read, "source": source or saved["source"]})
-    dataset = load_dataset(options)
+    is_moved = data is not None
+    if saved["source"] == IN_MEMORY and not is_moved:
+        raise NasError(
+            study.name,
+            "was searched on data in memory, which cannot be read again",
+            "the data",
+            "Give it with --data, or in Python: nas.load(...).export(path, data, target).",
+        )
+    options = stored_options(saved)
+    if not is_moved or is_source(data):
+        options = replace(options, source=str(data) if is_moved else saved["source"])
+        dataset = load_dataset(options)
+    else:
+        dataset = dataset_from_memory(data, target, options)
     if dataset.hash() != settings["data_hash"]:
         raise NasError(
-            options.source,
+            options.source if options.source != IN_MEMORY else "--data",
             f"not the data that study '{study.name}' was searched on",
             f"data with the hash {settings['data_hash'][:12]}",
             "Give the original with --data.",
         )
     return dataset, split_dataset(dataset, SplitOptions(**settings["split"]))
+
+
+def stored_options(saved: Mapping[str, Any]) -> DataOptions:
+    """How the data of a study was read, from its settings."""
+    read: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()}
+    return DataOptions(**read)

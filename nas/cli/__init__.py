@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-import nas
 from nas import stopping
+from nas.about import __version__
 from nas.cli import (
     dashboard,
     diagnose,
@@ -53,7 +53,7 @@ app.add_typer(study.app, name="study")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"nas {nas.__version__}")
+        typer.echo(f"nas {__version__}")
         raise typer.Exit
 
 
@@ -95,7 +95,7 @@ def _run(arguments: Sequence[str] | None) -> object:
     except NasError as error:
         if stopping.was_stopped():
             raise
-        print(f"nas: {error}", file=sys.stderr)
+        print(f"nas: {error.on_command_line}", file=sys.stderr)
     except TyperException as error:
         message = visible(" ".join(error.format_message().split()))
         end = "" if message.endswith((".", "?")) else "."
@@ -115,11 +115,14 @@ def _run(arguments: Sequence[str] | None) -> object:
     except UnicodeEncodeError as error:  # a name of bytes that are no text
         if stopping.was_stopped():
             raise
-        print(f"nas: {NasError('a name', f'got {error.object!r}', 'text')}", file=sys.stderr)
+        print(
+            f"nas: {NasError('a name', f'got {error.object!r}', 'text').on_command_line}",
+            file=sys.stderr,
+        )
     except OSError as error:  # a full disk, a name that is too long, a file that nobody may read
         if stopping.was_stopped():
             raise
-        print(f"nas: {_told(error)}", file=sys.stderr)
+        print(f"nas: {_told(error).on_command_line}", file=sys.stderr)
     return 1
 
 

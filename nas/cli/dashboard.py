@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from nas import DEFAULT_STORAGE
+from nas.about import DEFAULT_STORAGE
 from nas.cli.output import StorageOption, say
 
 

@@ -1,19 +1,11 @@
 """The options that say which data to read, and how; the same for all commands that have them."""
 
-from collections.abc import Iterable, Mapping
-from itertools import chain, repeat
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from nas.cli.output import say
-from nas.errors import NasError
 from nas.spec import Task
 from nas.wording import split_names
-
-if TYPE_CHECKING:
-    from nas.data import DataOptions, Dataset
-    from nas.space import SearchSpace
 
 LISTS = ("drop", "categorical", "missing", "classes")  # options that take several names
 
@@ -106,44 +98,6 @@ LABEL_NOISE = typer.Option(
 LabelNoiseOption = Annotated[float, LABEL_NOISE]
 
 
-def reading(space: "SearchSpace", data: str | None, **given: Any) -> "DataOptions":
-    """How a command reads its data.
-
-    Args:
-        space: The search space, whose data and target count where `data` is None.
-        data: What `--data` says.
-        given: The other options by the names that `DataOptions` has for them, several names with
-            commas between them; None is the default.
-
-    Raises:
-        NasError: When neither the command nor the space names any data.
-    """
-    from nas.data import DataOptions
-
-    source = data or space.data
-    if source is None:
-        raise NasError(
-            "--space", f"{space.name} names no data", fix="Add --data, such as --data digits."
-        )
-    if data is None and given.get("target") is None:
-        given["target"] = space.target
-    values = {name: value for name, value in given.items() if value is not None}
-    for name in LISTS:
-        if name in values:
-            values[name] = split_names(values[name])
-    return DataOptions(source, images=space.network == "cnn", **values)
-
-
-def show_findings(findings: Iterable[Mapping[str, str]]) -> None:
-    """Prints what makes scores of this data too good or little telling; see docs/data.md."""
-    for label, finding in zip(chain(["Note"], repeat(" ")), findings, strict=False):
-        say(finding["text"], label)
-
-
-def show_data(dataset: "Dataset") -> None:
-    """Prints what was read: a line for the data, for each column left out, and for each note."""
-    say(dataset.describe(), "Data")
-    for column, reason in (dataset.dropped or {}).items():
-        say(f"column '{column}' is left out: {reason}", " ")
-    for note in dataset.notes:
-        say(note, " ")
+def names_of(text: str | None) -> tuple[str, ...] | None:
+    """The names in an option that takes several; None where it was not given."""
+    return None if text is None else split_names(text)

@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas import DEFAULT_STORAGE
+from nas.about import DEFAULT_STORAGE
 from nas.cli.data_options import (
     LABEL_NOISE,
-    LISTS,
     SCALING,
     CategoricalOption,
     ClassesOption,
@@ -23,9 +22,7 @@ from nas.cli.data_options import (
     ScalingName,
     TargetOption,
     TaskOption,
-    reading,
-    show_data,
-    show_findings,
+    names_of,
 )
 from nas.cli.output import (
     JsonOption,
@@ -36,18 +33,12 @@ from nas.cli.output import (
     plain_table,
     print_json,
     say,
-    score,
     show_command,
-    working,
 )
-from nas.engines.startup import start_tensorflow
-from nas.errors import NasError
-from nas.study_name import check_study_name
-from nas.wording import join_names, split_names
+from nas.wording import score
 
 if TYPE_CHECKING:
     from nas.analysis.diagnosis import Diagnosis
-    from nas.spec import TrialSpec
     from nas.study import StudyRecord, TrialRecord
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -127,115 +118,49 @@ def train(
     A network that the study's space holds counts as one of its trials; any other is recorded
     beside them. Where there is no such study, it is made; the options of data and folds are for it.
     """
-    from nas.space import (
-        changed_spec,
-        given_spec,
-        load_space,
-        parse_settings,
-        parse_space,
-        without_effect,
-    )
+    from nas.one_network import train as run
+    from nas.space import load_space, parse_settings
 
     values = parse_settings(settings or [])
-    the_space = load_space(space)
-    name = study or the_space.name
-    check_study_name(name)
-    with working("Reading the data"):
-        from nas.analysis.study_data import study_data
-        from nas.data import SplitOptions, load_dataset, split_dataset
-        from nas.metrics import check_metric, choose_metric
-        from nas.search import live_study, open_study, study_settings, train_given
-        from nas.storage import open_storage, study_names
-        from nas.study import load_study
-
-        read = {
-            "target": target,
-            "task": task,
-            "groups": groups,
-            "drop": drop,
-            "categorical": categorical,
-            "header": header,
-            "missing": missing,
-            "positive": positive,
-            "scaling": scaling,
-            "image_size": image_size,
-            "classes": classes,
-            "max_rows": max_rows,
-            "label_noise": label_noise,
-        }
-        divided: dict[str, Any] = {
-            "folds": folds,
-            "repeats": repeats,
-            "val_size": val_size,
-            "test_size": test_size,
-            "seed": seed,
-        }
-        database = open_storage(storage, create=True)
-        is_new = name not in study_names(database)
-        if not is_new:
-            record = load_study(name, storage)
-            _check_unchanged(record, {**read, **divided, "metric": metric})
-            spec = _spec_of(record, like) if like is not None else None
-            dataset, split = study_data(record, data)
-            the_space = parse_space(record.settings["space"], is_stored=True)
-            the_metric = record.scorer()
-            given_space = load_space(space) if study is None else the_space
-            seed = record.settings["split"]["seed"]
-        else:
-            spec = None
-            if like is not None:
-                raise NasError("--like", f"there is no study '{name}' yet", "a study with trials")
-            data_options = reading(the_space, data, **read)
-            split_options = SplitOptions(**{k: v for k, v in divided.items() if v is not None})
-            seed = split_options.seed
-            dataset = load_dataset(data_options)
-            the_space.check_problem(dataset.problem(1))
-            split = split_dataset(dataset, split_options)
-            the_metric, given_space = choose_metric(metric, dataset, positive), the_space
-            scored = {
-                f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)
-            }
-            check_metric(the_metric, scored, len(dataset.classes))
-            settled = study_settings(
-                the_space, data_options, dataset, split_options, split, the_metric
-            )
-            open_study(database, storage, name, settled, the_metric)
-    if is_new and not as_json:
-        show_data(dataset)
-        show_findings(settled["findings"])
-    with working("Starting TensorFlow"):
-        start_tensorflow()
-        from nas.engines.pool import LocalPool
-        from nas.engines.selection import Selection
-        from nas.models.preprocessing import encode_folds
-
-        encoded = encode_folds(dataset, split.folds)
-        pool = LocalPool(Selection(encoded, the_metric, "auto").choose)
-    problem = dataset.problem(encoded[0].x_train.shape[1])
-    spec = changed_spec(spec, values) if spec else given_spec(given_space, values, problem)
-    message, trial = f"Training {spec.describe()}", None
-    with working(message) as tell, live_study(database, storage, name) as live:
-        for state in train_given(live, the_space, pool, spec, seed):
-            tell(f"{message}: epoch {state.epoch}, {score(state.value)}")
-            trial = state.finished
-    assert trial is not None
-
-    from nas.analysis.diagnosis import diagnose_trial
-
-    record = load_study(name, storage)
-    if tensorboard is not None:
-        from nas.tensorboard import open_runs
-
-        open_runs(tensorboard, record).write(pool, graph_of=trial)
-    diagnosis = diagnose_trial(record, trial.number, storage)
+    trained = run(
+        load_space(space),
+        data,
+        target,
+        params=values,
+        like=like,
+        folds=folds,
+        repeats=repeats,
+        groups=groups,
+        val_size=val_size,
+        test_size=test_size,
+        metric=metric,
+        positive=positive,
+        task=task,
+        drop=names_of(drop),
+        categorical=names_of(categorical),
+        header=header,
+        missing=names_of(missing),
+        scaling=scaling,
+        image_size=image_size,
+        classes=names_of(classes),
+        max_rows=max_rows,
+        label_noise=label_noise,
+        name=study,
+        storage=storage,
+        tensorboard=tensorboard,
+        seed=seed,
+        quiet=as_json,
+    )
+    spec, trial = trained.trial.spec, trained.trial
+    assert spec is not None
     if as_json:
-        print_json({**_as_dict(diagnosis), "trial_record": trial.to_dict()})
+        print_json({**asdict(trained.diagnosis), "trial_record": trial.to_dict()})
         return
     say(f"{spec.describe()}, {spec.n_weights:,} weights", "Network")
-    for reason in without_effect(values, spec).values():
+    for reason in trained.without_effect.values():
         say(f"Without effect: {reason}.", "Note")
-    _show_trial(record, trial)
-    _show(diagnosis, storage)
+    _show_trial(trained.study.record, trial)
+    _show(trained.diagnosis, storage)
 
 
 def diagnose(
@@ -255,7 +180,7 @@ def diagnose(
     if trial is not None:
         diagnosis = diagnose_trial(record, trial, storage)
         if as_json:
-            print_json(_as_dict(diagnosis))
+            print_json(asdict(diagnosis))
             return
         _show_trial(record, next(t for t in record.trials if t.number == trial))
         _show(diagnosis, storage)
@@ -267,8 +192,8 @@ def diagnose(
                 "study": record.name,
                 "n_examined": whole.n_examined,
                 "counts": dict(whole.counts),
-                "best": _as_dict(whole.best) if whole.best else None,
-                "worst": [_as_dict(diagnosis) for diagnosis in whole.worst],
+                "best": asdict(whole.best) if whole.best else None,
+                "worst": [asdict(diagnosis) for diagnosis in whole.worst],
                 "summary": whole.summary,
             }
         )
@@ -290,41 +215,6 @@ def diagnose(
         say(f"Among the worst, trial {diagnosis.trial}")
         _show_trial(record, trials[diagnosis.trial])
         _show(diagnosis, storage)
-
-
-def _check_unchanged(record: "StudyRecord", given: dict[str, Any]) -> None:
-    """Refuses options that an existing study has settled otherwise."""
-    from nas.data import DataOptions
-
-    data = asdict(DataOptions("")) | record.settings["data"]  # an older study lacks newer options
-    settled = {
-        **data,
-        **record.settings["split"],
-        "metric": record.metric,
-        "positive": record.positive,
-    }
-    for name, value in given.items():
-        old = settled[name]
-        if value is None or (split_names(value) == tuple(old) if name in LISTS else value == old):
-            continue
-        shown = join_names(old) if name in LISTS else old
-        raise NasError(
-            f"--{name.replace('_', '-')}",
-            f"got '{value}', but study '{record.name}' has '{shown}'",
-            fix="Leave it out, or give another --study.",
-        )
-
-
-def _spec_of(record: "StudyRecord", number: int) -> "TrialSpec":
-    trial = next((trial for trial in record.trials if trial.number == number), None)
-    if trial is None or trial.spec is None:
-        known = f"0 to {max((t.number for t in record.trials), default=0)}"
-        raise NasError("--like", f"got {number}", f"a trial of study '{record.name}', {known}")
-    return trial.spec
-
-
-def _as_dict(diagnosis: "Diagnosis") -> dict[str, Any]:
-    return asdict(diagnosis)
 
 
 def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:

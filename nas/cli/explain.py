@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from nas import DEFAULT_STORAGE
+from nas.about import DEFAULT_STORAGE
 from nas.cli.output import (
     JsonOption,
     StorageOption,
@@ -15,19 +15,20 @@ from nas.cli.output import (
     plain_table,
     print_json,
     say,
-    score,
     show_command,
     working,
 )
+from nas.wording import score
 
 if TYPE_CHECKING:
-    import optuna
+    from collections.abc import Sequence
 
     from nas.analysis.baselines import Baseline
     from nas.analysis.budget import Budget
     from nas.analysis.effects import Effect
     from nas.analysis.importance import Importance
     from nas.analysis.significance import Comparison
+    from nas.results import Study
     from nas.study import StudyRecord
 
 STRIP, MIN_STRIP = 21, 5  # characters of the picture beside each estimate
@@ -69,39 +70,17 @@ def explain(
 ) -> None:
     """Say what depth, or another parameter, does to the score, and how sure that is."""
     with working("Assessing the parameters"):
-        from nas.analysis.budget import budget
-        from nas.analysis.effects import parameter_effect
-        from nas.analysis.importance import importance, ranked_parameters
-        from nas.analysis.levels import MIN_TRIALS
-        from nas.analysis.significance import compare_levels, rope_width
-        from nas.analysis.surrogate import fit_surrogate
-        from nas.analysis.winner import pareto_front, simplest_equal
-        from nas.errors import NasError
-        from nas.storage import open_optuna_study, open_storage
-        from nas.study import study_record
+        from nas.analysis.explanation import explain as explain_study
+        from nas.api import load
         from nas.wording import counted
 
-        optuna_study = open_optuna_study(open_storage(storage), study, storage)
-        record = study_record(optuna_study)
-        record.best()  # says why there is no complete trial, if there is none
-        shares: Importance | None = None
-        no_importance = ""
-        try:
-            shares = importance(optuna_study)
-        except NasError as error:
-            no_importance = error.received + (f"; expected {error.expected}" * bool(error.expected))
-        names = parameter or _default_parameters(
-            record, ranked_parameters(shares) if shares else []
-        )
-        surrogate = fit_surrogate(record) if len(record.complete) >= MIN_TRIALS else None
-        effects = [parameter_effect(record, name, surrogate=surrogate) for name in names]
-        comparisons = {name: compare_levels(record, name, rope) for name in names}
-        the_budget = budget(record)
+        found = load(study, storage)
+        record = found.record
+        told = explain_study(record, found.optuna, parameter or [], rope)
     if plot is not None:
-        _draw(effects, plot)
-    kept, no_baselines = kept_baselines(record, optuna_study, storage) if baselines else ((), "")
-    simplest, front = simplest_equal(record), pareto_front(record)
-    best = record.best()
+        _draw(told.effects, plot)
+    kept, no_baselines = kept_baselines(found) if baselines else ((), "")
+    best, effects, comparisons = record.best(), told.effects, told.comparisons
     if as_json:
         print_json(
             {
@@ -112,13 +91,13 @@ def explain(
                 "n_complete": len(record.complete),
                 "n_pruned": _n_pruned(record),
                 "effects": [_plain(effect) for effect in effects],
-                "rope": rope_width(record, rope),
-                "comparisons": [_plain(c) for name in names for c in comparisons[name]],
+                "rope": told.rope,
+                "comparisons": [_plain(c) for pairs in comparisons.values() for c in pairs],
                 "best": _outline(best),
-                "simplest": _outline(simplest),
-                "pareto": [_outline(trial) for trial in front],
-                "importance": shares.shares if shares else None,
-                "budget": _plain(the_budget),
+                "simplest": _outline(told.simplest),
+                "pareto": [_outline(trial) for trial in told.pareto],
+                "importance": told.importance.shares if told.importance else None,
+                "budget": _plain(told.budget),
                 "baselines": [baseline.to_dict() for baseline in kept] if kept else None,
             }
         )
@@ -136,51 +115,28 @@ def explain(
         _show_effect(effect, record, storage)
         _show_comparisons(effect, comparisons[effect.parameter], record, rope)
     _show_simplest(record)
-    _show_importance(shares, no_importance)
-    _show_budget(the_budget, record)
+    _show_importance(told.importance, told.no_importance)
+    _show_budget(told.budget, record)
     if baselines:
         _show_baselines(kept, no_baselines, record)
-
-
-def _default_parameters(record: "StudyRecord", ranked: list[str]) -> list[str]:
-    from nas.analysis.levels import depth_word, searched_parameters
-
-    searched, depth = searched_parameters(record), depth_word(record)
-    if depth in searched:
-        return [depth]
-    return (ranked or searched)[:1]
 
 
 def _n_pruned(record: "StudyRecord") -> int:
     return sum(trial.outcome in ("pruned", "diverged") for trial in record.counted)
 
 
-def kept_baselines(
-    record: "StudyRecord", study: "optuna.Study", storage: str
-) -> "tuple[tuple[Baseline, ...], str]":
-    """The baselines, computed if the study has none yet, and why there are none."""
-    from nas.analysis.baselines import load_baselines, run_baselines
-    from nas.analysis.study_data import study_data
+def kept_baselines(study: "Study") -> "tuple[tuple[Baseline, ...], str]":
+    """The plain models, trained if the study has none yet, and why there are none."""
     from nas.errors import NasError
-    from nas.storage import storage_errors
 
-    kept = load_baselines(record)
-    if kept:
-        return kept, ""
     try:
         with working("Training the plain models, once"):
-            kept = run_baselines(*study_data(record), record.scorer())
+            return study.baselines(), ""
     except NasError as error:
-        return (), str(error)
-    try:
-        with storage_errors(storage):
-            study.set_user_attr("baselines", [baseline.to_dict() for baseline in kept])
-    except NasError as error:
-        return kept, f"Not kept: {error}"
-    return kept, ""
+        return (), error.on_command_line
 
 
-def _draw(effects: "list[Effect]", path: Path) -> None:
+def _draw(effects: "Sequence[Effect]", path: Path) -> None:
     from nas.report.figures import effect_figure, save_figure
 
     for effect in effects:

@@ -5,15 +5,10 @@ from typing import Annotated
 
 import typer
 
-from nas import DEFAULT_STORAGE
-from nas.cli.output import (
-    StorageOption,
-    StudyOption,
-    say,
-    with_interval,
-    working,
-)
+from nas.about import DEFAULT_STORAGE
+from nas.cli.output import StorageOption, StudyOption, say, working
 from nas.engines.startup import start_tensorflow
+from nas.wording import with_interval
 
 
 def export(
@@ -28,31 +23,21 @@ def export(
 
     The file loads with Keras alone and takes raw data; its card lies beside it as JSON.
     """
-    from nas.storage import open_optuna_study, open_storage, storage_errors
-    from nas.study import load_study
+    from nas.api import load
+    from nas.model_card import card_path, check_output, read_card
 
-    record = load_study(study, storage)
-    record.best()
+    found = load(study, storage)
+    found.record.best()
+    check_output(output, ".keras")
     with working("Starting TensorFlow"):
         start_tensorflow()
-        from nas.analysis.study_data import study_data
-        from nas.engines.keras_engine import KerasEngine
-        from nas.export import export_winner
-        from nas.model_card import card_path, check_output, winner_entry
-
-        check_output(output, ".keras")
-        dataset, split = study_data(record, data)
     with working("Training the winner on all folds together"):
-        seed = record.settings["split"]["seed"]
-        card = export_winner(record, dataset, split, KerasEngine, output, seed)
-    with storage_errors(storage):
-        optuna_study = open_optuna_study(open_storage(storage), record.name, storage)
-        optuna_study.set_user_attr("winner", winner_entry(card))
+        found.export(output, data)
     say(f"Saved {output} and its card {card_path(output)}.")
-    if card["test_value"] is not None:
-        say(
-            f"Test {record.metric_title} {with_interval(card['test_value'], card['test_interval'])}"
-        )
+    card = read_card(output) or {}
+    if card.get("test_value") is not None:
+        tested = with_interval(card["test_value"], card["test_interval"])
+        say(f"Test {found.record.metric_title} {tested}")
 
 
 def predict(

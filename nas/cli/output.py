@@ -1,35 +1,16 @@
 """What all commands share: options, tables, JSON, and TensorFlow kept quiet."""
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nas.display import Display
 from nas.errors import visible
-
-
-class _Terminal(Console):
-    """A console on which names and cells are text: neither markup, nor anything to obey."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        for segment in super().render(renderable, options):
-            if segment.control:  # of the console itself
-                yield segment
-            else:
-                yield segment._replace(text=visible(segment.text, keep="\n"))
 
 
 class _PlainTable(Table):
@@ -39,8 +20,9 @@ class _PlainTable(Table):
         super().add_row(*(visible(c) if isinstance(c, str) else c for c in cells), **more)
 
 
-console = _Terminal()
-stderr_console = _Terminal(stderr=True)
+_display = Display()
+console, stderr_console = _display.console, _display.stderr_console
+say, working = _display.say, _display.working
 
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="Name of the study. \\[default: the latest]")
@@ -62,26 +44,6 @@ TensorboardOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-def say(text: str, label: str = "") -> None:
-    """Prints prose: wrapped between words on a terminal, in whole lines elsewhere.
-
-    Args:
-        text: What to print.
-        label: A bold word in front, in a column of its own; a space for an empty column.
-    """
-    text = visible(text)
-    if not console.is_terminal:
-        console.print(f"{label:<8}{text}" if label else text, soft_wrap=True)
-    elif not label:
-        console.print(text)
-    else:
-        row = Table.grid(padding=0)
-        row.add_column(width=8, style="bold")
-        row.add_column()
-        row.add_row(label, text)
-        console.print(row)
 
 
 def show_command(command: str, storage: str, label: str = "") -> None:
@@ -112,24 +74,6 @@ def print_json(data: Any) -> None:
     typer.echo(json.dumps(data, indent=2, allow_nan=False))
 
 
-def score(value: float | None, stderr: float | None = None) -> str:
-    """A score, with its standard error where there is one; a dash for none."""
-    if value is None:
-        return "–"
-    form = ".4f" if abs(value) < 100 else ",.2f"
-    if 0 < abs(value) < 0.001:
-        form = ".3g"
-    return f"{value:{form}}" + (f" ± {stderr:{form}}" if stderr is not None else "")
-
-
-def with_interval(value: float, interval: list[float] | None) -> str:
-    """A test score with its interval, where it has one."""
-    if interval is None:
-        return score(value)
-    low, high = interval
-    return f"{score(value)} (95 % interval {score(low)} to {score(high)})"
-
-
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     """A table without vertical lines; columns named in `right` are flush right."""
     table = _PlainTable(box=None, header_style="bold", pad_edge=False)
@@ -152,30 +96,3 @@ def show_params(params: dict[str, Any]) -> str:
         f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in shown.items()
     )
-
-
-@contextmanager
-def working(message: str) -> Iterator[Callable[[str], None]]:
-    """Shows a message with a spinner on a terminal, and prints it elsewhere, on stderr.
-
-    What it yields changes the message on a terminal.
-    """
-    message = visible(message)
-    if stderr_console.is_terminal:
-        with stderr_console.status(message) as status:
-            yield status.update
-    else:
-        print(message, file=sys.stderr, flush=True)
-        yield lambda _message: None
-
-
-def default_model_path(storage: str, study: str) -> Path:
-    """Where a search saves its winner: beside an SQLite database, otherwise in `studies`."""
-    from nas.storage import sqlite_path
-
-    database = sqlite_path(storage)
-    folder = database.parent if database is not None else None
-    if folder is None or not folder.is_dir():
-        folder = Path("studies")
-        folder.mkdir(exist_ok=True)
-    return folder / f"{study}.keras"

@@ -15,13 +15,13 @@ import typer
 import yaml
 from typer.core import TyperOption
 
-from nas.cli.data_options import LISTS
 from nas.errors import NasError, did_you_mean
 from nas.space import SearchSpace, load_space, parse_space
 from nas.space.nodes import compose_yaml, read_yaml
 from nas.space.vocabulary import HEADER_KEYS, WORDS
 from nas.wording import join_names
 
+LISTS = ("drop", "categorical", "missing", "classes")  # options that take several names
 NULL = "tag:yaml.org,2002:null"
 FILES = ("space", "data", "storage")  # options whose errors name the file rather than the option
 NUMBERS = {int: "a whole number", float: "a number"}

@@ -1,14 +1,9 @@
 """`nas screen`."""
 
 import math
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
 
 from nas.cli.data_options import (
     CategoricalOption,
@@ -25,31 +20,15 @@ from nas.cli.data_options import (
     SourceOption,
     TargetOption,
     TaskOption,
-    reading,
-    show_data,
-    show_findings,
+    names_of,
 )
-from nas.cli.output import (
-    JsonOption,
-    console,
-    plain_table,
-    print_json,
-    say,
-    score,
-    stderr_console,
-    working,
-)
-from nas.cli.search import describe_folds, encode_data, seconds_of
-from nas.engines.processes import default_workers, prepare_processes
-from nas.engines.startup import start_tensorflow
+from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.shell import join
-from nas.space import load_space
+from nas.wording import score
 
 if TYPE_CHECKING:
-    from nas.analysis.screen_sample import SampleOptions, Sampling
+    from nas.analysis.screen_sample import Sampling
     from nas.analysis.screening import Screening
-
-ENDING = 3.0  # seconds of the time that judging and ending take
 
 
 def screen(
@@ -109,96 +88,50 @@ def screen(
     Scores networks before training and after one epoch, trains a sample of them on all folds, and
     tells how well each score ranks them. Writes nothing.
     """
-    deadline = time.monotonic() + (seconds_of(timeout) or 0.0) - ENDING
-    the_space = load_space(space)
+    from nas.screened import screen as run
 
-    with working("Reading the data"):
-        n_workers = default_workers() if workers is None else workers
-        if n_workers > 1:  # they import TensorFlow while this process reads the data
-            prepare_processes()
-
-        from nas.analysis.reproduction import option_words
-        from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
-        from nas.analysis.screening import FEW, judge
-        from nas.data import SplitOptions, load_dataset, split_dataset
-        from nas.data.findings import find
-        from nas.metrics import check_metric, choose_metric
-
-        data_options = reading(
-            the_space,
-            data,
-            target=target,
-            task=task,
-            groups=groups,
-            drop=drop,
-            categorical=categorical,
-            header=header,
-            missing=missing,
-            positive=positive,
-            scaling=scaling,
-            image_size=image_size,
-            classes=classes,
-            max_rows=max_rows,
-            label_noise=label_noise,
-        )
-        if data_options.source in ("mnist", "fashion_mnist", "cifar10"):
-            start_tensorflow()
-        dataset = load_dataset(data_options)
-        the_space.check_problem(dataset.problem(1))
-        split = split_dataset(dataset, SplitOptions(folds, test_size=test_size, seed=seed))
-        the_metric = choose_metric(metric, dataset, positive)
-        scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
-        check_metric(the_metric, scored, len(dataset.classes))
-        findings = [asdict(finding) for finding in find(dataset, split, the_metric.name)]
-        # Whether the space holds enough networks does not depend on the number of inputs.
-        draw_networks(the_space, dataset.problem(1), n, seed)
-
-    if not as_json:
-        show_data(dataset)
-        show_findings(findings)
-        say(f"{describe_folds(folds, 1)} on {len(split.development):,} rows", "Split")
-    with working("Starting TensorFlow"):
-        pool: Any
-        if n_workers > 1:
-            from nas.engines.workers import WorkerPool
-
-            pool = WorkerPool(n_workers)
-            encoded = pool.call(encode_data, dataset, split, pool.rows_folder)
-            pool.load(encoded, the_metric, "auto")
-        else:
-            start_tensorflow()
-            from nas.engines.pool import LocalPool
-            from nas.engines.selection import Selection
-
-            encoded = encode_data(dataset, split)
-            pool = LocalPool(Selection(encoded, the_metric, "auto").choose)
-    problem = dataset.problem(encoded[0].x_train.shape[1])
-    specs = draw_networks(the_space, problem, n, seed)
-    options = SampleOptions(sample, deadline, seed, n_workers)
-    try:
-        sampling = _follow(run_sampling(pool, specs, encoded, options), len(specs), options)
-    finally:
-        pool.close()
-    screening = judge(
-        sampling.networks,
-        sampling.trained,
-        len(split.folds),
-        the_metric.name,
-        the_metric.direction,
-        seed,
+    screened = run(
+        space,
+        data,
+        target,
+        n=n,
+        sample=sample,
+        timeout=timeout,
+        folds=folds,
+        groups=groups,
+        test_size=test_size,
+        metric=metric,
+        positive=positive,
+        task=task,
+        drop=names_of(drop),
+        categorical=names_of(categorical),
+        header=header,
+        missing=names_of(missing),
+        scaling=scaling,
+        image_size=image_size,
+        classes=names_of(classes),
+        max_rows=max_rows,
+        label_noise=label_noise,
+        workers=workers,
+        seed=seed,
+        quiet=as_json,
     )
+    screening, prepared = screened.screening, screened.prepared
     if as_json:
         print_json(
             {
-                "space": the_space.name,
-                "data": data_options.source,
-                "positive": the_metric.positive_label or None,
-                "findings": findings,
+                "space": prepared.space.name,
+                "data": prepared.data_options.source,
+                "positive": prepared.metric.positive_label or None,
+                "findings": prepared.findings,
                 **screening.to_dict(),
             }
         )
         return
-    _show(screening, sampling, the_metric.title, all_sizes=sample is not None)
+    _show(screening, screened.sampling, prepared.metric.title, all_sizes=sample is not None)
+    from nas.analysis.reproduction import option_words
+    from nas.analysis.screening import FEW
+
     early = screening.score("one_epoch")
     tells = early.is_worth_something and (early.correlation or 0.0) > 0.0
     few = screening.n_trained < FEW and not tells
@@ -289,34 +222,3 @@ def _show(screening: "Screening", sampling: "Sampling", metric_title: str, all_s
 
 def _median(value: float) -> str:
     return score(value) if math.isfinite(value) else "diverged"
-
-
-def _follow(steps: "Iterator[Sampling]", n_networks: int, options: "SampleOptions") -> "Sampling":
-    """Shows how far the sampling is, on stderr, until it ends."""
-    shown = 0
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[state]}"),
-        console=stderr_console, transient=True, disable=not stderr_console.is_terminal,
-    ) as progress:  # fmt: skip
-        begun = time.monotonic()
-        total = options.sample or max(options.deadline - begun, 1.0)
-        scoring = progress.add_task("Scoring untrained networks", total=n_networks, state="")
-        training = progress.add_task("Training a sample", total=total, state="")
-        for state in steps:
-            n_scored, n_trained = len(state.networks), len(state.trained)
-            done = n_trained if options.sample else time.monotonic() - begun
-            progress.update(scoring, completed=n_scored, state=f"{n_scored} of {n_networks}")
-            progress.update(training, completed=done, state=_describe(n_trained, done, options))
-            if not stderr_console.is_terminal and n_scored + n_trained > shown:
-                shown = n_scored + n_trained
-                print(f"{n_scored} scored, {n_trained} trained", file=sys.stderr, flush=True)
-    return state
-
-
-def _describe(n_trained: int, seconds: float, options: "SampleOptions") -> str:
-    if options.sample:
-        return f"{n_trained} of {options.sample}"
-    left = options.deadline - time.monotonic()
-    if left > 0.0:
-        return f"{n_trained} trained, {left:.0f} s left"
-    return f"{n_trained} trained, on to 8"

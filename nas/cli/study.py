@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from nas import DEFAULT_STORAGE
+from nas.about import DEFAULT_STORAGE
 from nas.cli.output import (
     JsonOption,
     StorageOption,
@@ -16,10 +16,9 @@ from nas.cli.output import (
     plain_table,
     print_json,
     say,
-    score,
     show_params,
-    with_interval,
 )
+from nas.wording import score, with_interval
 
 if TYPE_CHECKING:
     from nas.study import TrialRecord

@@ -1,9 +1,12 @@
 """Which data to read, and how."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from nas.data.dataset import Scaling
 from nas.spec import Task
+
+IN_MEMORY = "<memory>"  # the source of data that was given as values, and cannot be read again
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,7 @@ class DataOptions:
 
     Attributes:
         source: Name of a known data set, or a path to a `.csv`, `.parquet` or `.npz` file, or to
-            a folder with a folder of images for each class.
+            a folder with a folder of images for each class; `IN_MEMORY` for values.
         target: Target column of a table.
         task: The task; None infers it.
         groups: Column that says which rows belong together.
@@ -45,3 +48,8 @@ class DataOptions:
     classes: tuple[str, ...] = ()
     max_rows: int | None = None
     label_noise: float = 0.0
+
+
+def is_source(data: Any) -> bool:
+    """Whether it names data that can be read again, rather than being the data itself."""
+    return isinstance(data, str) or hasattr(data, "__fspath__")

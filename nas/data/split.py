@@ -1,8 +1,10 @@
 """Which rows are for testing, and which train and validate in each fold."""
 
+import base64
 import hashlib
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +41,8 @@ class SplitOptions:
         test_size: Share of the rows that is set aside for the winner; 0 for none. A data set
             that brings a test part of its own keeps that, unless this is 0.
         seed: Seeds every draw.
+        given: Folds that were given as row numbers, packed by `pack_folds`; empty for none. They
+            take the place of those that would be drawn.
     """
 
     folds: int = 5
@@ -46,6 +50,7 @@ class SplitOptions:
     val_size: float = 0.2
     test_size: float = 0.2
     seed: int = 0
+    given: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,8 @@ def _divide(dataset: Dataset, options: SplitOptions) -> Split:
         raise NasError(
             "--folds", f"got {options.folds}, repeated {options.repeats} times", "at least 1"
         )
+    if options.given:
+        return _unpack_folds(options.given, dataset.n_rows)
     rows = np.arange(dataset.n_rows)
     stratify = dataset.task != "regression"
     _check_class_sizes(dataset, rows, options.folds, needs_test=options.test_size > 0)
@@ -197,6 +204,82 @@ def _divide(dataset: Dataset, options: SplitOptions) -> Split:
         indices = list(splitter.split(y, y))
     folds = [Fold(development[train], development[val]) for train, val in indices]
     return Split(development, test, tuple(folds))
+
+
+def choose_folds(dataset: Dataset, folds: Any, options: SplitOptions) -> SplitOptions:
+    """How rows are divided where the folds are the user's own.
+
+    Args:
+        dataset: The data.
+        folds: A number; a splitter of scikit-learn, which divides the rows that the test part
+            leaves; or pairs of row numbers, `(train, validation)`. Rows that no pair names are the
+            test part then.
+        options: The rest.
+
+    Raises:
+        NasError: When the folds name rows that are not there, or validate on rows that they train
+            on.
+    """
+    if isinstance(folds, int) and not isinstance(folds, bool):
+        return replace(options, folds=folds)
+    if hasattr(folds, "split"):
+        drawn = split_dataset(dataset, replace(options, folds=1))
+        rows, test = drawn.development, drawn.test
+        y = dataset.y[rows]
+        groups = None if dataset.groups is None else dataset.groups[rows]
+        try:
+            pairs = [(rows[a], rows[b]) for a, b in folds.split(y, y, groups)]
+        except ValueError as error:
+            raise NasError("--folds", f"{folds} cannot divide the rows ({error})") from error
+    else:
+        pairs, test = _as_pairs(folds, dataset.n_rows), None
+    for number, (train, val) in enumerate(pairs, start=1):
+        if not len(train) or not len(val):
+            raise NasError("--folds", f"fold {number} has an empty part", "rows in both")
+        if len(np.intersect1d(train, val)):
+            raise NasError("--folds", f"fold {number} validates on rows that it trains on")
+    if test is None:
+        test = np.setdiff1d(
+            np.arange(dataset.n_rows), np.concatenate([*map(np.concatenate, pairs)])
+        )
+    share = len(test) / dataset.n_rows
+    packed = _pack_folds(pairs, test, dataset.n_rows)
+    return replace(options, folds=len(pairs), repeats=1, test_size=share, given=packed)
+
+
+def _as_pairs(folds: Any, n_rows: int) -> list[tuple[Rows, Rows]]:
+    wanted = "a number, a splitter of scikit-learn, or pairs of row numbers (train, validation)"
+    try:
+        pairs = [(np.asarray(train), np.asarray(val)) for train, val in folds]
+    except (TypeError, ValueError) as error:
+        raise NasError("--folds", f"got {folds!r}", wanted) from error
+    if not pairs:
+        raise NasError("--folds", "no pair", wanted)
+    numbers = np.concatenate([part for pair in pairs for part in pair])
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+        raise NasError("--folds", f"an array of {numbers.dtype}", wanted)
+    if numbers.min() < 0 or numbers.max() >= n_rows:
+        raise NasError(
+            "--folds", f"row numbers from {numbers.min()} to {numbers.max()}", f"0 to {n_rows - 1}"
+        )
+    return [(train.astype(np.int64), val.astype(np.int64)) for train, val in pairs]
+
+
+def _pack_folds(pairs: Iterable[tuple[Rows, Rows]], test: Rows, n_rows: int) -> str:
+    """The test part and the parts of the folds as text: a bit for each row and part."""
+    parts = [test, *(part for pair in pairs for part in pair)]
+    bits = np.zeros((len(parts), n_rows), dtype=bool)
+    for row, part in zip(bits, parts, strict=True):
+        row[part] = True
+    return base64.b85encode(zlib.compress(np.packbits(bits, axis=1).tobytes())).decode()
+
+
+def _unpack_folds(text: str, n_rows: int) -> Split:
+    packed = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype=np.uint8)
+    bits = np.unpackbits(packed.reshape(-1, -(-n_rows // 8)), axis=1, count=n_rows).astype(bool)
+    test, *parts = (np.flatnonzero(row) for row in bits)
+    folds = tuple(Fold(train, val) for train, val in zip(parts[::2], parts[1::2], strict=True))
+    return Split(np.setdiff1d(np.arange(n_rows), test), test, folds)
 
 
 def _cut(dataset: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:

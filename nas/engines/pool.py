@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,12 @@ class Pool(ABC):
     @abstractmethod
     def close(self) -> None:
         """Ends everything; jobs that still run are lost."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 # From a network to the engine that trains it, and why that one.
@@ -146,7 +152,7 @@ class Task:
         try:
             return act()
         except NasError as error:
-            return Report(self._job, **self._engine, failure=str(error))
+            return Report(self._job, **self._engine, failure=error.on_command_line)
         except Exception as error:  # whatever a network does must not end the search
             return Report(
                 self._job,

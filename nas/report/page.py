@@ -14,7 +14,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-import nas
+from nas.about import __version__
 from nas.errors import visible
 from nas.files import written_whole
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
@@ -34,7 +34,7 @@ def render_page(report: Report) -> str:
     page = Template(resources.files("nas.report").joinpath("page.html").read_text("utf-8"))
     library = gzip.compress(get_plotlyjs().encode(), mtime=0)
     return page.substitute(
-        version=_escape(nas.__version__),
+        version=_escape(__version__),
         title=_escape(f"{report.study}: search report"),
         body=_body(report),
         figures=_script_json(plots),
@@ -72,7 +72,7 @@ def _body(report: Report) -> str:
             "<noscript><p>The figures are drawn by JavaScript, which is off.</p></noscript>",
             '<p id="trouble" role="status"></p>',
             *map(_section, report.sections),
-            f"<footer>Made by nas {_escape(nas.__version__)}; 'nas report' makes it anew.</footer>",
+            f"<footer>Made by nas {_escape(__version__)}; 'nas report' makes it anew.</footer>",
         ]
     )
 

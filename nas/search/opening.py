@@ -13,7 +13,7 @@ import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy import Select
 
-import nas
+from nas.about import __version__
 from nas.claims import Claims
 from nas.data import DataOptions, Dataset, Split, SplitOptions
 from nas.data.findings import find
@@ -66,8 +66,10 @@ def study_settings(
         told["positive"] = {"class": metric.positive, "label": metric.positive_label}
     if dataset.task in metric.tasks:
         told["constant"] = _constant(dataset, split, metric)
+    if metric.is_own:
+        told["own_metric"] = True
     return {
-        "nas_version": nas.__version__,
+        "nas_version": __version__,
         "space": dump_space(space),
         "data": asdict(data),
         "data_hash": dataset.hash(),
@@ -160,7 +162,9 @@ def _check_same(study: optuna.Study, settings: dict[str, Any], url: str) -> None
     elif old["split_hash"] != settings["split_hash"]:
         before, now = old["split"], settings["split"]
         changed = [
-            f"{key} {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]
+            f"{key} {before.get(key)}, now {now[key]}"
+            for key in now
+            if key != "given" and before.get(key) != now[key]
         ]
         differences.append("folds (" + (", ".join(changed) or "other rows") + ")")
     if old["metric"] != settings["metric"]:

@@ -1,7 +1,14 @@
 """The search space language: YAML or Python to `SearchSpace` to `TrialSpec`."""
 
 from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError, parameter
-from nas.space.given import changed_spec, given_spec, params_of, parse_settings, without_effect
+from nas.space.given import (
+    changed_spec,
+    checked_settings,
+    given_spec,
+    params_of,
+    parse_settings,
+    without_effect,
+)
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import GridWalk, RandomSuggester, Replay, Suggester
 from nas.space.vocabulary import shown_value
@@ -19,6 +26,7 @@ __all__ = [
     "SpaceError",
     "Suggester",
     "changed_spec",
+    "checked_settings",
     "dump_space",
     "given_spec",
     "layer_units",

@@ -42,6 +42,27 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Value]:
     return values
 
 
+def checked_settings(values: Mapping[str, Any]) -> dict[str, Value]:
+    """Values by parameter, as plain values that the words can have.
+
+    Raises:
+        NasError: When there is no such parameter, or it cannot have such a value.
+    """
+    checked: dict[str, Value] = {}
+    for key, given in values.items():
+        word = WORDS.get(key)
+        if word is None:
+            raise NasError(
+                key, "no such parameter", "one of " + ", ".join(WORDS), did_you_mean(key, WORDS)
+            )
+        value = word.plain(given)
+        if not word.accepts(value):
+            received, hint = mistake(word, value, f"'{given}'")
+            raise NasError(key, received, word.allowed(value), hint)
+        checked[key] = int(value) if word.kind == "int" else value
+    return checked
+
+
 def given_spec(space: SearchSpace, values: Mapping[str, Value], problem: Problem) -> TrialSpec:
     """The network with these values; the rest is what the space fixes, or the word's default."""
     instead = {"layers"} if values.keys() & set(STRUCTURE) else set()

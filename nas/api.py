@@ -1,0 +1,343 @@
+"""What `import nas` offers: one call for each thing that nas does.
+
+Everything heavy is imported within the calls: TensorFlow takes seconds, and what reads a database
+needs none of it. The command line calls the same functions.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nas.about import DEFAULT_STORAGE
+from nas.display import Display
+from nas.engines.processes import default_workers, prepare_processes
+from nas.errors import NasError
+from nas.stopping import forget
+from nas.study_name import check_study_name
+from nas.wording import counted, score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nas.preparation import Prepared
+    from nas.results import Study
+    from nas.study import StudyRecord
+
+Scaling = Literal["standard", "unit", "symmetric", "none"]
+Sampler = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
+Pruner = Literal["halving", "median", "none"]
+EngineName = Literal["auto", "compiled", "keras"]
+TaskName = Literal["binary", "multiclass", "regression"]
+
+
+class Interrupted(KeyboardInterrupt):
+    """A search that the user ended; its study is clean, and the same call goes on."""
+
+
+def search(
+    space: Any = "mlp_depth",
+    data: Any = None,
+    target: Any = None,
+    *,
+    trials: int = 100,
+    timeout: float | str | None = None,
+    folds: Any = 5,
+    repeats: int = 1,
+    groups: Any = None,
+    val_size: float = 0.2,
+    test_size: float = 0.2,
+    metric: Any = None,
+    positive: str | None = None,
+    task: TaskName | None = None,
+    drop: Any = (),
+    categorical: Any = (),
+    header: bool | None = None,
+    missing: Any = (),
+    scaling: Scaling = "standard",
+    image_size: int | None = None,
+    classes: Any = (),
+    max_rows: int | None = None,
+    label_noise: float = 0.0,
+    sampler: Sampler = "tpe",
+    startup_trials: int | None = None,
+    pruner: Pruner = "halving",
+    max_params: int | None = None,
+    allow_duplicates: bool = False,
+    engine: EngineName = "auto",
+    workers: int | None = None,
+    name: str | None = None,
+    storage: str = DEFAULT_STORAGE,
+    tensorboard: str | Path | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> "Study":
+    """Searches a space for the best network, tests it once, and saves it.
+
+    The same call goes on where an earlier one stopped, was stopped by Ctrl-C, or had fewer
+    `trials`.
+
+    Args:
+        space: The name of a shipped space, a YAML file, or a mapping from words of the space
+            language to a value, a list of values or a `nas.Range`.
+        data: A known data set's name; a `.csv`, `.parquet` or `.npz` file; a folder with a folder
+            of images for each class; a pandas, polars or pyarrow table; or an array of shape
+            (n_rows, n_features), (n_rows, height, width) or (n_rows, height, width, channels).
+            None is what the space names.
+        target: The name of the target column, or the target itself, shape (n_rows,).
+        trials: Trials that the study has in the end.
+        timeout: Time after which to stop, in seconds or as `"10m"` or `"2h"`.
+        folds: A number, a splitter of scikit-learn, or pairs of row numbers (train, validation);
+            1 is a single split.
+        repeats: Times that the folds are drawn anew.
+        groups: Column whose equal values stay in one fold, or an array of shape (n_rows,).
+        val_size: Share of the rows that validates, with one fold.
+        test_size: Share of the rows that is set aside for the winner; 0 is none.
+        metric: `accuracy`, `balanced_accuracy`, `f1`, `auc`, `log_loss`, `r2`, `rmse`, `mae`, or a
+            scorer as of `sklearn.metrics.make_scorer`; None is accuracy or r2.
+        positive: The class that f1 is about, of two; None is the rarer one.
+        task: What is predicted; None infers it from the target.
+        drop: Columns to leave out.
+        categorical: Columns of numbers that are categories.
+        header: Whether the first line of a CSV file names the columns; None looks at it.
+        missing: More words that stand for a missing value.
+        scaling: How numbers are scaled.
+        image_size: Width and height that the images of a folder are given.
+        classes: Classes to keep.
+        max_rows: Rows to keep, drawn at random.
+        label_noise: Share of the rows that get a wrong label.
+        sampler: Who proposes the trials.
+        startup_trials: Random trials first; None is a tenth, at least 10.
+        pruner: Who ends hopeless trials.
+        max_params: Largest number of weights of a network.
+        allow_duplicates: Whether to train the same network again.
+        engine: What trains; `auto` is compiled wherever it can.
+        workers: Processes that train; 1 trains in this one. None is the number of cores.
+        name: Name of the study; None is the space's name.
+        storage: Study database, as an SQLAlchemy URL.
+        tensorboard: Folder to write learning curves to.
+        seed: Seeds everything random.
+        quiet: Whether to print nothing.
+
+    Returns:
+        The study.
+
+    Raises:
+        NasError: When an argument, the data or the study cannot be used; it names the parameter.
+        Interrupted: On Ctrl-C (a `KeyboardInterrupt`), once the study is clean.
+    """
+    forget()
+    display = Display(quiet)
+    seconds = seconds_of(timeout)
+    n_workers = default_workers() if workers is None else workers
+    with display.working("Reading the data"):
+        if n_workers > 1:  # they import TensorFlow while this process reads the data
+            prepare_processes()
+
+        from nas.data import SplitOptions
+        from nas.preparation import as_space, opened_pool, prepare, read_options
+        from nas.search import SearchOptions, live_study, make_sampler, open_study, run_search
+        from nas.storage import open_storage, storage_errors
+        from nas.study import study_record
+
+        the_space = as_space(space)
+        if engine == "compiled" and the_space.network == "cnn":
+            raise NasError("--engine", "got compiled for network: cnn", "auto or keras")
+        name = the_space.name if name is None else name
+        check_study_name(name)
+        options = SearchOptions(
+            n_trials=trials,
+            sampler=sampler,
+            startup_trials=startup_trials,
+            pruner=pruner,
+            seed=seed,
+            timeout=seconds,
+            max_params=max_params,
+            allow_duplicates=allow_duplicates,
+        )
+        make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
+        column, rows_groups = _groups(groups)
+        prepared = prepare(
+            the_space,
+            data,
+            target,
+            read_options(
+                the_space,
+                data,
+                target,
+                task=task,
+                groups=column,
+                drop=drop,
+                categorical=categorical,
+                header=header,
+                missing=missing,
+                positive=positive,
+                scaling=scaling,
+                image_size=image_size,
+                classes=classes,
+                max_rows=max_rows,
+                label_noise=label_noise,
+            ),
+            folds,
+            SplitOptions(5, repeats, val_size, test_size, seed),
+            metric=metric,
+            positive=positive,
+            groups=rows_groups,
+        )
+        settings = prepared.settings()
+        database = open_storage(storage, create=True)
+        optuna_study = open_study(database, storage, name, settings, prepared.metric)
+        with storage_errors(storage):  # for whoever wants to repeat the search
+            optuna_study.set_user_attr("search", asdict(options))
+        runs = None
+        if tensorboard is not None:
+            from nas.tensorboard import open_runs
+
+            runs = open_runs(Path(tensorboard), study_record(optuna_study))
+    _show_plan(display, prepared, settings, options.sampler, options.pruner, name, storage)
+
+    with ExitStack() as opened:
+        with display.working("Starting TensorFlow"):
+            pool, encoded = opened_pool(prepared, n_workers, engine)
+            opened.enter_context(pool)
+        problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
+        live = opened.enter_context(live_study(database, storage, name))
+        steps: Any = run_search(live, storage, the_space, problem, pool, options)
+        interrupted = display.follow(runs.following(steps, pool) if runs else steps)
+        record = study_record(optuna_study)
+        if interrupted:
+            if runs:
+                with suppress(NasError):  # the next search writes them
+                    runs.write(pool)
+            _show_stopped(display, record)
+            raise Interrupted
+        _publish(display, record, prepared, storage, pool, runs)
+    from nas.results import Study
+
+    return Study(name, storage, (prepared.dataset, prepared.split, prepared.metric))
+
+
+def _groups(groups: Any) -> tuple[str | None, Any]:
+    """The column of the groups, or the group of each row."""
+    return (groups, None) if isinstance(groups, str) else (None, groups)
+
+
+def _publish(
+    display: Display, record: "StudyRecord", prepared: "Prepared", storage: str, pool: Any,
+    runs: Any,
+) -> None:  # fmt: skip
+    """Trains, tests and saves the winner, unless that was done, and tells other programs of it."""
+    from nas.dashboard import publish
+    from nas.model_card import default_model_path, is_winner
+    from nas.refit import refit
+    from nas.storage import open_optuna_study, open_storage
+
+    best, path = record.best(), default_model_path(storage, record.name)
+    data = (prepared.dataset, prepared.split, prepared.metric)
+    if not is_winner(path, record):
+        with display.working(f"Training the winner (trial {best.number}) on all folds together"):
+            refit(pool, record, storage, path, data)
+    if runs:
+        with display.working("Writing the runs for TensorBoard"):
+            runs.write(pool, graph_of=best)
+    # Whatever keeps the dashboard from its figures, the search has ended well.
+    with (
+        suppress(NasError),
+        display.working("Putting the figures on the study for the dashboard"),
+    ):
+        publish(open_optuna_study(open_storage(storage), record.name, storage), storage)
+
+
+def _show_plan(
+    display: Display,
+    prepared: "Prepared",
+    settings: Mapping[str, Any],
+    sampler: str,
+    pruner: str,
+    name: str,
+    storage: str,
+) -> None:
+    space, split = prepared.space, prepared.split
+    display.data(prepared.dataset)
+    display.findings(settings["findings"])
+    test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
+    parts = describe_folds(prepared.split_options.folds, prepared.split_options.repeats)
+    display.say(f"{parts} on {len(split.development):,} rows; {test}", "Split")
+    display.say(
+        f"{space.name}, {counted(len(space.parameters), 'parameter')}; "
+        f"sampler {sampler}, pruner {pruner}; by {prepared.metric.title}{guessing(settings)}",
+        "Search",
+    )
+    display.say(f"{name} in {storage.removeprefix('sqlite:///')}", "Study")
+
+
+def _show_stopped(display: Display, record: "StudyRecord") -> None:
+    so_far = "No trial is complete yet."
+    if record.complete:
+        best = record.best()
+        so_far = f"Best so far: {score(best.value, best.stderr)} (trial {best.number})."
+    display.say(f"Stopped. {so_far}")
+    display.say("The same command goes on from here.")
+
+
+def describe_folds(folds: int, repeats: int) -> str:
+    if folds == 1:
+        return "a single split" if repeats == 1 else f"{repeats} random splits"
+    return f"{folds} folds" + (f", {repeats} times" if repeats > 1 else "")
+
+
+def guessing(settings: Mapping[str, Any]) -> str:
+    """The accuracy of always answering the commonest class, in brackets; "" of other metrics."""
+    constant = settings.get("constant")
+    if settings["metric"] != "accuracy" or not constant:
+        return ""
+    return f" (always '{constant['answer']}': {score(constant['value'])})"
+
+
+def seconds_of(time: float | str | None) -> float | None:
+    """Seconds of a time such as `90`, `"90s"`, `"10m"` or `"2h"`.
+
+    Raises:
+        NasError: When it is none, or not positive.
+    """
+    if time is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    text = str(time)
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise NasError("--timeout", f"got '{time}'", "a time such as 90, 10m or 2h")
+    return seconds
+
+
+def load(name: str | None = None, storage: str = DEFAULT_STORAGE) -> "Study":
+    """A study from its database.
+
+    Args:
+        name: Its name; None is the one that was searched last.
+        storage: The database, as an SQLAlchemy URL.
+
+    Raises:
+        NasError: When there is none.
+    """
+    from nas.results import Study
+
+    study = Study(name, storage)
+    _ = study.record  # says at once what is wrong with it
+    return study
+
+
+def studies(storage: str = DEFAULT_STORAGE) -> "pd.DataFrame":
+    """The studies of a database, one a row, the one that was searched last at the end.
+
+    Raises:
+        NasError: When there is no such database.
+    """
+    from nas.results import studies_frame
+
+    return studies_frame(storage)

@@ -1,0 +1,1 @@
+from nas.models.preprocessing import encode_folds

@@ -1,0 +1,271 @@
+"""Training one given network on a study's folds: `nas.train`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from nas.about import DEFAULT_STORAGE
+from nas.display import Display
+from nas.errors import NasError
+from nas.stopping import forget
+from nas.study_name import check_study_name
+from nas.wording import join_names, score
+
+if TYPE_CHECKING:
+    from nas.analysis.diagnosis import Diagnosis
+    from nas.preparation import Prepared
+    from nas.results import Study
+    from nas.spec import TrialSpec
+    from nas.study import StudyRecord, TrialRecord
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained, and what is wrong with it.
+
+    Attributes:
+        study: The study that it was recorded in.
+        trial: Its trial.
+        diagnosis: What is wrong with it.
+        without_effect: By parameter, why a value that was given changes nothing.
+    """
+
+    study: "Study"
+    trial: "TrialRecord"
+    diagnosis: "Diagnosis"
+    without_effect: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        spec, trial = self.trial.spec, self.trial
+        network = spec.describe() if spec else "?"
+        known = [value for value in trial.fold_values if isfinite(value)]
+        found = score(sum(known) / len(known) if known else None, trial.stderr)
+        return f"<nas.Trained trial {trial.number}: {network}, {found}; {self.diagnosis.summary}>"
+
+
+def train(
+    space: Any = "mlp_depth",
+    data: Any = None,
+    target: Any = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    like: int | None = None,
+    folds: Any = None,
+    repeats: int | None = None,
+    groups: Any = None,
+    val_size: float | None = None,
+    test_size: float | None = None,
+    metric: Any = None,
+    positive: str | None = None,
+    task: str | None = None,
+    drop: Any = None,
+    categorical: Any = None,
+    header: bool | None = None,
+    missing: Any = None,
+    scaling: str | None = None,
+    image_size: int | None = None,
+    classes: Any = None,
+    max_rows: int | None = None,
+    label_noise: float | None = None,
+    name: str | None = None,
+    storage: str = DEFAULT_STORAGE,
+    tensorboard: Any = None,
+    seed: int | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Trained:
+    """Trains one given network on a study's folds, records it there, and diagnoses it.
+
+    A network that the study's space holds counts as one of its trials; any other is recorded
+    beside them. Where there is no such study, it is made; the arguments about data and folds are
+    for it, and those of an existing study may be left out.
+
+    Args:
+        space: As for `nas.search`; gives what is not set.
+        data: As for `nas.search`.
+        target: As for `nas.search`.
+        params: Values of the network by word, such as `{"depth": 6}`; the rest is what the space
+            fixes, or the word's default.
+        like: Number of a trial of the study, whose values are the rest instead.
+        folds: As for `nas.search`, with its defaults for a new study; so are all that follow.
+        name: Name of the study; None is the space's name.
+        storage: Study database, as an SQLAlchemy URL.
+        tensorboard: Folder to write learning curves to.
+        quiet: Whether to print nothing.
+        settings: Values like those of `params`, such as `depth=6, activation="sigmoid"`.
+
+    Returns:
+        The trial, and what is wrong with the network.
+
+    Raises:
+        NasError: When an argument cannot be used, or the network cannot be trained.
+    """
+    forget()
+    display = Display(quiet)
+    with display.working("Reading the data"):
+        from nas.preparation import as_space, opened_pool
+        from nas.search import live_study, open_study, train_given
+        from nas.space import (
+            changed_spec,
+            checked_settings,
+            given_spec,
+            parse_space,
+            without_effect,
+        )
+        from nas.storage import open_storage, sqlite_path, study_names
+        from nas.study import load_study
+
+        values = checked_settings({**(params or {}), **settings})
+        the_space = as_space(space)
+        study_name = the_space.name if name is None else name
+        check_study_name(study_name)
+        given: dict[str, Any] = {
+            "target": target, "task": task, "groups": groups, "drop": drop,
+            "categorical": categorical, "header": header, "missing": missing,
+            "positive": positive, "scaling": scaling, "image_size": image_size,
+            "classes": classes, "max_rows": max_rows, "label_noise": label_noise,
+            "folds": folds, "repeats": repeats, "val_size": val_size, "test_size": test_size,
+            "seed": seed, "metric": metric,
+        }  # fmt: skip
+        path = sqlite_path(storage)
+        may_be_there = path is None or path.exists()
+        is_new = not may_be_there or study_name not in study_names(open_storage(storage))
+        spec = None
+        if is_new:
+            if like is not None:
+                raise NasError("--like", f"there is no study '{study_name}' yet", "one with trials")
+            prepared = _new(the_space, data, target, given)
+            given_space = the_space
+            settled = prepared.settings()
+            database = open_storage(storage, create=True)
+            open_study(database, storage, study_name, settled, prepared.metric)
+        else:
+            database = open_storage(storage)
+            record = load_study(study_name, storage)
+            prepared = _existing(record, data, target, given)
+            spec = _spec_of(record, like) if like is not None else None
+            given_space = the_space if name is None else parse_space(
+                record.settings["space"], is_stored=True
+            )  # fmt: skip
+    if is_new:
+        display.data(prepared.dataset)
+        display.findings(settled["findings"])
+    with display.working("Starting TensorFlow"):
+        pool, encoded = opened_pool(prepared, 1, "auto")
+    with pool:
+        problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
+        spec = changed_spec(spec, values) if spec else given_spec(given_space, values, problem)
+        message, trial = f"Training {spec.describe()}", None
+        with (
+            display.working(message) as tell,
+            live_study(database, storage, study_name) as live,
+        ):
+            steps = train_given(live, prepared.space, pool, spec, prepared.split_options.seed)
+            for state in steps:
+                tell(f"{message}: epoch {state.epoch}, {score(state.value)}")
+                trial = state.finished
+        assert trial is not None
+        if tensorboard is not None:
+            from pathlib import Path
+
+            from nas.tensorboard import open_runs
+
+            runs = open_runs(Path(tensorboard), load_study(study_name, storage))
+            runs.write(pool, graph_of=trial)
+    from nas.analysis.diagnosis import diagnose_trial
+    from nas.results import Study
+
+    known = (prepared.dataset, prepared.split, prepared.metric)
+    study = Study(study_name, storage, known)
+    diagnosis = diagnose_trial(study.record, trial.number, storage)
+    return Trained(study, trial, diagnosis, without_effect(values, spec))
+
+
+def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepared":
+    from nas.data import SplitOptions
+    from nas.preparation import prepare, read_options
+
+    reading = [*("task", "drop", "categorical", "header", "missing", "positive", "scaling")]
+    reading += ["image_size", "classes", "max_rows", "label_noise"]
+    groups = given["groups"]
+    options = read_options(
+        space, data, target,
+        groups=groups if isinstance(groups, str) else None,
+        **{name: given[name] for name in reading},
+    )  # fmt: skip
+    dividing = ("repeats", "val_size", "test_size", "seed")
+    return prepare(
+        space,
+        data,
+        target,
+        options,
+        5 if given["folds"] is None else given["folds"],
+        SplitOptions(**{k: given[k] for k in dividing if given[k] is not None}),
+        metric=given["metric"],
+        positive=given["positive"],
+        groups=None if isinstance(groups, str) else groups,
+        scores_test=False,
+    )
+
+
+def _existing(
+    record: "StudyRecord", data: Any, target: Any, given: Mapping[str, Any]
+) -> "Prepared":
+    from nas.analysis.study_data import stored_options, study_data
+    from nas.data import SplitOptions
+    from nas.metrics import choose_metric
+    from nas.preparation import Prepared
+    from nas.space import parse_space
+
+    _check_unchanged(record, given)
+    dataset, split = study_data(record, data, target)
+    metric = given["metric"]
+    return Prepared(
+        parse_space(record.settings["space"], is_stored=True),
+        stored_options(record.settings["data"]),
+        dataset,
+        SplitOptions(**record.settings["split"]),
+        split,
+        choose_metric(metric, dataset) if callable(metric) else record.scorer(),
+    )
+
+
+def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:
+    """Refuses arguments that an existing study has settled otherwise."""
+    from nas.data import DataOptions
+    from nas.preparation import LISTS
+
+    data = asdict(DataOptions("")) | record.settings["data"]  # an older study lacks newer options
+    settled = {
+        **data,
+        **record.settings["split"],
+        "metric": record.metric,
+        "positive": record.positive,
+    }
+    for name, value in given.items():
+        old = settled[name]
+        if name in LISTS:
+            value = None if value is None else _as_names(value)
+            old = tuple(old)
+        # What is no plain value, such as a splitter or an array, the hashes tell from others.
+        if value is None or not isinstance(value, (str, int, float, tuple)) or value == old:
+            continue
+        shown, mine = (join_names(v) if isinstance(v, tuple) else v for v in (old, value))
+        raise NasError(
+            f"--{name.replace('_', '-')}",
+            f"got '{mine}', but study '{record.name}' has '{shown}'",
+            fix="Leave it out, or give another --study.",
+        )
+
+
+def _as_names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
+def _spec_of(record: "StudyRecord", number: int) -> "TrialSpec":
+    trial = next((trial for trial in record.trials if trial.number == number), None)
+    if trial is None or trial.spec is None:
+        known = f"0 to {max((t.number for t in record.trials), default=0)}"
+        raise NasError("--like", f"got {number}", f"a trial of study '{record.name}', {known}")
+    return trial.spec

@@ -1,0 +1,199 @@
+"""What everything that trains begins with: data read and divided, a metric, workers with the data.
+
+The way of the data: a source or values in memory become a `Dataset`, options a `Split` of its rows,
+and both together the folds that a pool trains on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nas.data import DataOptions, Dataset, FoldData, Split, SplitOptions, load_dataset
+from nas.data.findings import find
+from nas.data.from_memory import dataset_from_memory
+from nas.data.options import IN_MEMORY, is_source
+from nas.data.split import choose_folds, split_dataset
+from nas.encoding import encode_folds
+from nas.engines.pool import LocalPool, Pool
+from nas.engines.shared_rows import share_rows
+from nas.engines.startup import start_tensorflow
+from nas.errors import NasError
+from nas.metrics import Metric, check_metric, choose_metric
+from nas.search import study_settings
+from nas.space import SearchSpace, load_space
+
+KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that is ready to be trained on.
+
+    Attributes:
+        space: Where networks are drawn from.
+        data_options: How the data was read.
+        dataset: The data.
+        split_options: How its rows were divided.
+        split: The rows.
+        metric: What networks are scored by.
+    """
+
+    space: SearchSpace
+    data_options: DataOptions
+    dataset: Dataset
+    split_options: SplitOptions
+    split: Split
+    metric: Metric
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What makes scores of this data too good or little telling."""
+        return [asdict(found) for found in find(self.dataset, self.split, self.metric.name)]
+
+    def settings(self) -> dict[str, Any]:
+        """What a study of it rests on, as its attributes."""
+        return study_settings(
+            self.space,
+            self.data_options,
+            self.dataset,
+            self.split_options,
+            self.split,
+            self.metric,
+        )
+
+
+def as_space(space: Any) -> SearchSpace:
+    """A search space from its name, file or words.
+
+    Args:
+        space: The name of a shipped space, a YAML file, a mapping from words of the language to
+            values, lists of them or `Range`s, or a space itself.
+
+    Raises:
+        NasError: When it is none of these.
+    """
+    if isinstance(space, SearchSpace):
+        return space
+    if isinstance(space, Mapping):
+        words = dict(space)
+        header = {key: words.pop(key) for key in ("network", "data", "target") if key in words}
+        return SearchSpace(words, name=str(words.pop("name", "search")), **header)
+    return load_space(space)
+
+
+def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> DataOptions:
+    """How data is read.
+
+    Args:
+        space: The search space, whose data and target count where `data` is None.
+        data: A source, or values in memory.
+        target: The name of the target column, or the target itself.
+        given: Other options by the names that `DataOptions` has for them; None is the default.
+
+    Raises:
+        NasError: When neither the caller nor the space names any data.
+    """
+    if data is None and space.data is None:
+        raise NasError(
+            "--space", f"{space.name} names no data", fix="Add --data, such as --data digits."
+        )
+    if data is None and target is None:
+        target = space.target
+    values: dict[str, Any] = {
+        name: (value,) if name in LISTS and isinstance(value, str) else value
+        for name, value in given.items()
+        if value is not None
+    }
+    for name in LISTS:
+        if name in values:
+            values[name] = tuple(map(str, values[name]))
+    if isinstance(target, (str, int)):
+        values["target"] = str(target)
+    source = str(data or space.data) if data is None or is_source(data) else IN_MEMORY
+    return DataOptions(source, images=space.network == "cnn", **values)
+
+
+LISTS = ("drop", "categorical", "missing", "classes")  # options that take several names
+
+
+def prepare(
+    space: SearchSpace,
+    data: Any,
+    target: Any,
+    data_options: DataOptions,
+    folds: Any,
+    split_options: SplitOptions,
+    *,
+    metric: Any = None,
+    positive: str | None = None,
+    groups: Any = None,
+    scores_test: bool = True,
+) -> Prepared:
+    """Reads, checks and divides data.
+
+    Args:
+        space: Where networks are drawn from.
+        data: A source, or values in memory.
+        target: The name of the target column, or the target itself, shape (n_rows,).
+        data_options: How to read it; from `read_options`.
+        folds: See `nas.data.split.choose_folds`.
+        split_options: How to divide it besides.
+        metric: A name, a scorer, or None for the task's default.
+        positive: Label of the class that f1 is about.
+        groups: The group of each row, shape (n_rows,), where `data_options` names no column.
+        scores_test: Whether the test part will be scored, too.
+
+    Raises:
+        NasError: When any of it cannot be used.
+    """
+    if data_options.source in KERAS_DATA:
+        start_tensorflow()
+    if data_options.source != IN_MEMORY:
+        if target is not None and not isinstance(target, (str, int)):
+            raise NasError("--target", f"an array for {data_options.source}", "a column's name")
+        dataset = load_dataset(data_options)
+    else:
+        dataset = dataset_from_memory(data, target, data_options)
+    if groups is not None:
+        if len(groups) != dataset.n_rows:
+            raise NasError("--groups", f"{len(groups)} groups for {dataset.n_rows} rows", "as many")
+        dataset = replace(dataset, groups=np.unique(np.asarray(groups), return_inverse=True)[1])
+        data_options = replace(data_options, source=IN_MEMORY)
+    space.check_problem(dataset.problem(1))
+    split_options = choose_folds(dataset, folds, split_options)
+    split = split_dataset(dataset, split_options)
+    the_metric = choose_metric(metric, dataset, positive)
+    scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
+    if scores_test:
+        scored["the test part"] = dataset.y[split.test]
+    check_metric(the_metric, scored, len(dataset.classes))
+    return Prepared(space, data_options, dataset, split_options, split, the_metric)
+
+
+def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tuple[FoldData, ...]]:
+    """A pool that has the folds, and the folds.
+
+    Args:
+        prepared: What to train on.
+        workers: Processes; 1 trains in this one.
+        engine: `auto`, `compiled` or `keras`.
+    """
+    dataset, folds, metric = prepared.dataset, prepared.split.folds, prepared.metric
+    if workers == 1:
+        start_tensorflow()
+        from nas.engines.selection import Selection
+
+        encoded = encode_folds(dataset, folds)
+        return LocalPool(Selection(encoded, metric, engine).choose), encoded
+    from nas.engines.workers import WorkerPool
+
+    pool = WorkerPool(workers)
+    try:
+        encoded = encode_folds(dataset, folds, lambda fold: share_rows(fold, pool.rows_folder))
+        pool.load(encoded, metric, engine)
+    except BaseException:
+        pool.close()
+        raise
+    return pool, encoded

@@ -1,0 +1,51 @@
+"""The winner trained on everything but the test part, tested once, and saved."""
+
+from pathlib import Path
+from typing import Any
+
+from nas.data import Dataset, Split
+from nas.engines.keras_engine import KerasEngine
+from nas.engines.pool import Pool
+from nas.export import export_winner
+from nas.metrics import Metric
+from nas.model_card import check_output, winner_entry
+from nas.storage import open_optuna_study, open_storage, storage_errors
+from nas.study import StudyRecord
+
+
+def refit(
+    pool: Pool | None,
+    study: StudyRecord,
+    storage: str,
+    path: Path,
+    data: tuple[Dataset, Split, Metric],
+) -> dict[str, Any]:
+    """Trains, tests and saves a study's winner, and keeps the test's result in the study.
+
+    Args:
+        pool: Where to train it; None is this process, which needs TensorFlow.
+        study: A study with a complete trial.
+        storage: Its database.
+        path: The `.keras` file to write.
+        data: Its data, how the rows are divided, and what it is scored by.
+
+    Returns:
+        The model card.
+
+    Raises:
+        NasError: When the file cannot be written, or the winner diverges.
+    """
+    check_output(path, ".keras")
+    seed = study.settings["split"]["seed"]
+    arguments = (study, *data, path, seed)
+    card: dict[str, Any] = pool.call(_export, *arguments) if pool else _export(*arguments)
+    with storage_errors(storage):
+        optuna_study = open_optuna_study(open_storage(storage), study.name, storage)
+        optuna_study.set_user_attr("winner", winner_entry(card))
+    return card
+
+
+def _export(
+    study: StudyRecord, dataset: Dataset, split: Split, metric: Metric, path: Path, seed: int
+) -> dict[str, Any]:
+    return export_winner(study, dataset, split, metric, KerasEngine, path, seed)

@@ -1,0 +1,397 @@
+"""A study in Python: what was found, as data and figures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+
+from nas.analysis.winner import simplest_equal, summarize
+from nas.errors import NasError, did_you_mean
+from nas.storage import open_optuna_study, open_storage, storage_errors
+from nas.study import StudyRecord, TrialRecord, load_study, study_record
+from nas.wording import score, with_interval
+
+if TYPE_CHECKING:
+    import keras
+    import plotly.graph_objects as go
+
+    from nas.analysis.baselines import Baseline
+    from nas.analysis.diagnosis import Diagnosis, StudyDiagnosis
+    from nas.analysis.explanation import Explanation
+    from nas.data import Dataset, Split
+    from nas.metrics import Metric
+
+FigureName = Literal[
+    "history", "parallel", "pareto", "importance", "slice", "effect", "curves", "baselines",
+    "budget",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Best:
+    """The winner of a study: the complete trial with the best mean score over its folds.
+
+    Attributes:
+        number: Number of the trial.
+        params: The parameters that were searched.
+        value: Mean score over the folds. Selected among many, it is a little too good.
+        stderr: Standard error of `value`; None with one fold.
+        fold_values: Score of each fold.
+        test_value: Score on the test part, which nothing was trained or selected on; None before
+            the winner was trained on all folds together, and without a test part.
+        test_interval: 95 % interval of `test_value`.
+        n_weights: Weights of the network.
+        network: The network in a few words.
+        simplest: Number of the trial with the fewest weights within one standard error.
+        doubts: Why the winner may be worth nothing, a sentence each.
+    """
+
+    number: int
+    params: dict[str, Any]
+    value: float
+    stderr: float | None
+    fold_values: tuple[float, ...]
+    test_value: float | None
+    test_interval: tuple[float, float] | None
+    n_weights: int | None
+    network: str
+    simplest: int
+    doubts: tuple[str, ...]
+
+
+class Study:
+    """A study of nas.
+
+    It reads the database when something is first asked for; `nas.load` reads it anew.
+
+    Args:
+        name: Its name; None is the one that was searched last.
+        storage: Its database, as an SQLAlchemy URL.
+        known: Its data and metric, where they are at hand; else they are read again when needed.
+    """
+
+    def __init__(
+        self,
+        name: str | None,
+        storage: str,
+        known: "tuple[Dataset, Split, Metric] | None" = None,
+    ) -> None:
+        self.storage = storage
+        self.optuna: optuna.Study = open_optuna_study(open_storage(storage), name, storage)
+        self.name = self.optuna.study_name
+        self._known = known
+
+    @cached_property
+    def record(self) -> StudyRecord:
+        """All that the database holds, as frozen dataclasses."""
+        with storage_errors(self.storage):
+            return study_record(self.optuna)
+
+    @property
+    def best(self) -> Best:
+        """The winner.
+
+        `study.optuna.best_trial` is the same trial, but for one thing: Optuna takes the first of
+        several equal ones that it finds in its cache, and knows neither error nor test score.
+
+        Raises:
+            NasError: When no trial is complete.
+        """
+        trial, summary = self.record.best(), summarize(self.record)
+        interval = summary["test_interval"]
+        assert trial.value is not None
+        return Best(
+            number=trial.number,
+            params=dict(trial.params),
+            value=trial.value,
+            stderr=trial.stderr,
+            fold_values=trial.fold_values,
+            test_value=summary["test_value"],
+            test_interval=(interval[0], interval[1]) if interval else None,
+            n_weights=trial.n_weights,
+            network=trial.spec.describe() if trial.spec else "",
+            simplest=simplest_equal(self.record).number,
+            doubts=tuple(summary["doubts"]),
+        )
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """All trials, one a row: outcome, score, size, time, folds and parameters."""
+        return trials_frame(self.record.trials)
+
+    def importance(self) -> pd.DataFrame:
+        """The share of each parameter in the score, by evaluator (columns); see docs/explain.md.
+
+        Raises:
+            NasError: With too few complete trials.
+        """
+        from nas.analysis.importance import importance
+
+        shares = importance(self.optuna).shares
+        frame = pd.DataFrame(shares)
+        return frame.sort_values(frame.columns[0], ascending=False)
+
+    def explain(self, parameter: str | None = None, rope: float = 0.01) -> "Explanation":
+        """What a parameter does to the score, and how sure that is.
+
+        Args:
+            parameter: A searched one; None is depth where it was searched, else the most
+                important one.
+            rope: Differences up to this are practically none.
+
+        Raises:
+            NasError: When there is no such parameter, or too few trials are complete.
+        """
+        from nas.analysis.explanation import explain
+
+        return explain(self.record, self.optuna, [parameter] if parameter else [], rope)
+
+    def diagnose(self, trial: int | None = None) -> "Diagnosis | StudyDiagnosis":
+        """Why a network is bad: causes with their evidence, and the next experiment for each.
+
+        Args:
+            trial: Number of a trial; None is the whole study.
+        """
+        from nas.analysis.diagnosis import diagnose_study, diagnose_trial
+
+        if trial is None:
+            return diagnose_study(self.record)
+        return diagnose_trial(self.record, trial, self.storage)
+
+    def baselines(self) -> "tuple[Baseline, ...]":
+        """Plain models on the same folds; trained the first time, then kept in the study."""
+        from nas.analysis.baselines import load_baselines, run_baselines
+
+        kept = load_baselines(self.record)
+        if not kept:
+            dataset, split, metric = self._data()
+            kept = run_baselines(dataset, split, metric)
+            with storage_errors(self.storage):
+                self.optuna.set_user_attr("baselines", [plain.to_dict() for plain in kept])
+            self._forget()
+        return kept
+
+    def figure(self, name: FigureName, parameter: str | None = None) -> "go.Figure":
+        """A Plotly figure.
+
+        Args:
+            name: Which one.
+            parameter: Of `slice` and `effect`; None is that of `explain`.
+        """
+        figures = _figures(self, parameter)
+        if name not in figures:
+            raise NasError(
+                "--name", f"got '{name}'", "one of " + ", ".join(figures),
+                did_you_mean(name, figures),
+            )  # fmt: skip
+        return figures[name]()
+
+    def report(self, path: str | Path, *, baselines: bool = True) -> Path:
+        """Tells the whole study in one file.
+
+        Args:
+            path: An `.html` file, which opens without a network, or an `.md` file, beside which
+                a folder of pictures is made.
+            baselines: Whether to train plain models on the same folds, where that was not done.
+        """
+        from nas.report.whole import write_report
+
+        path = Path(path)
+        plain: Any = "left out."
+        if not self.record.complete:
+            plain = "there is no winner to compare them with."
+        elif baselines:
+            try:
+                plain = self.baselines()
+            except NasError as error:
+                plain = f"{error}."
+        write_report(self.record, self.optuna, plain, path, self.storage)
+        return path
+
+    def export(self, path: str | Path, data: Any = None, target: Any = None) -> Path:
+        """Trains the winner on everything but the test part, tests it, and saves it.
+
+        Args:
+            path: A `.keras` file. It loads with Keras alone and takes raw data; its card lies
+                beside it as JSON.
+            data: The study's data, where it was moved or was in memory.
+            target: Its target, where the data was in memory.
+
+        Returns:
+            The path.
+        """
+        from nas.engines.startup import start_tensorflow
+        from nas.model_card import check_output
+
+        path = Path(path)
+        check_output(path, ".keras")
+        known = self._data(data, target)
+        start_tensorflow()
+        from nas.refit import refit
+
+        refit(None, self.record, self.storage, path, known)
+        self._forget()
+        return path
+
+    def model(self) -> "keras.Model":
+        """The winner as a Keras model that takes raw data; trained and saved if it is not yet."""
+        return self._loaded()[0]
+
+    def predict(self, data: Any) -> NDArray[Any]:
+        """What the winner answers for new rows: classes or values, shape (n_rows,).
+
+        Args:
+            data: Rows like those of the search: a file, a frame or an array. Columns that the
+                search did not see are left out.
+        """
+        from nas.export import predict_rows
+
+        return predict_rows(*self._loaded(), data).answers
+
+    def predict_proba(self, data: Any) -> pd.DataFrame:
+        """The probability of each class, a column each, by the winner.
+
+        Raises:
+            NasError: For regression.
+        """
+        from nas.export import predict_rows
+
+        predicted = predict_rows(*self._loaded(), data)
+        if predicted.probabilities is None:
+            raise NasError(self.name, "predicts numbers, which have no probabilities")
+        return predicted.probabilities
+
+    def _loaded(self) -> "tuple[keras.Model, dict[str, Any]]":
+        from nas.engines.startup import start_tensorflow
+        from nas.model_card import default_model_path, is_winner
+
+        path = default_model_path(self.storage, self.name)
+        if not is_winner(path, self.record):
+            self.export(path)
+        start_tensorflow()
+        from nas.export import load_model
+
+        return load_model(path)
+
+    def _data(self, data: Any = None, target: Any = None) -> "tuple[Dataset, Split, Metric]":
+        if data is None and self._known is not None:
+            return self._known
+        from nas.analysis.study_data import study_data
+
+        dataset, split = study_data(self.record, data, target)
+        metric = self._known[2] if self._known is not None else self.record.scorer()
+        return dataset, split, metric
+
+    def _forget(self) -> None:
+        self.__dict__.pop("record", None)
+
+    def __repr__(self) -> str:
+        return f"<nas.Study '{self.name}': {self._summary()}>"
+
+    def _summary(self) -> str:
+        record = self.record
+        done = f"{len(record.counted)} trials"
+        if not record.complete:
+            return f"{done}, none complete"
+        best = self.best
+        text = f"{done}, best {record.metric_title} {score(best.value, best.stderr)}"
+        if best.test_value is not None:
+            interval = list(best.test_interval) if best.test_interval else None
+            text += f", test {with_interval(best.test_value, interval)}"
+        return f"{text} ({best.network})"
+
+    def _repr_html_(self) -> str:
+        head = f"<p><b>{escape(self.name)}</b>: {escape(self._summary())}</p>"
+        frame = self.trials
+        shown = ["trial", "outcome", "value", "stderr", "n_weights", *self._params()]
+        better_last = self.record.direction == "minimize"
+        ranked = frame.sort_values("value", ascending=better_last, na_position="last")
+        return head + ranked[[c for c in shown if c in ranked]].head(10).to_html(index=False)
+
+    def _params(self) -> list[str]:
+        return list(dict.fromkeys(name for trial in self.record.trials for name in trial.params))
+
+
+def trials_frame(trials: tuple[TrialRecord, ...]) -> pd.DataFrame:
+    """Trials as a table: outcome, scores, size and time, then the folds, then the parameters."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    n_folds = max((len(trial.fold_values) for trial in trials), default=0)
+    rows = []
+    for trial in trials:
+        folds = [*trial.fold_values, *[None] * (n_folds - len(trial.fold_values))]
+        rows.append(
+            {
+                "trial": trial.number,
+                "outcome": trial.outcome,
+                "value": trial.value,
+                "stderr": trial.stderr,
+                "train_value": trial.train_value,
+                "n_weights": trial.n_weights,
+                "seconds": trial.seconds,
+                "engine": trial.engine,
+                "reason": trial.reason,
+                **{f"fold_{k}": value for k, value in enumerate(folds, start=1)},
+                **{name: trial.params.get(name) for name in names},
+            }
+        )
+    fixed = ["trial", "outcome", "value", "stderr", "train_value"]
+    fixed += ["n_weights", "seconds", "engine", "reason"]
+    return pd.DataFrame(rows, columns=[*fixed, *(f"fold_{k + 1}" for k in range(n_folds)), *names])
+
+
+def _figures(study: Study, parameter: str | None) -> Mapping[str, "Callable[[], go.Figure]"]:
+    from nas.analysis.budget import budget
+    from nas.analysis.importance import importance, ranked_parameters
+    from nas.report import figures
+
+    record = study.record
+
+    def names() -> list[str]:
+        return ranked_parameters(importance(study.optuna))
+
+    def chosen() -> str:
+        return parameter or study.explain().effects[0].parameter
+
+    return {
+        "history": lambda: figures.history_figure(record),
+        "parallel": lambda: figures.parallel_figure(record, names()),
+        "pareto": lambda: figures.pareto_figure(record),
+        "importance": lambda: figures.importance_figure(importance(study.optuna)),
+        "slice": lambda: figures.slice_figure(record, chosen()),
+        "effect": lambda: figures.effect_figure(study.explain(parameter).effects[0]),
+        "curves": lambda: figures.score_curves_figure(record, record.complete),
+        "baselines": lambda: figures.baselines_figure(record, study.baselines()),
+        "budget": lambda: figures.budget_figure(budget(record)),
+    }
+
+
+def studies_frame(storage: str) -> pd.DataFrame:
+    """The studies of a database, the one that was searched last at the end."""
+    from nas.storage import study_names
+
+    with storage_errors(storage):
+        records = [load_study(name, storage) for name in study_names(open_storage(storage))]
+    rows = []
+    for record in records:
+        best = record.best() if record.complete else None
+        rows.append(
+            {
+                "study": record.name,
+                "metric": record.metric,
+                "trials": len(record.counted),
+                "complete": len(record.complete),
+                "value": best.value if best else np.nan,
+                "stderr": best.stderr if best else np.nan,
+                "data": record.settings["data"]["source"],
+                "searched_at": record.settings.get("searched_at"),
+            }
+        )
+    columns = ["study", "metric", "trials", "complete", "value", "stderr", "data", "searched_at"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,145 @@
+"""Scoring networks before training: `nas.screen`."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nas.api import describe_folds, seconds_of
+from nas.display import Display
+from nas.engines.processes import default_workers, prepare_processes
+from nas.stopping import forget
+
+if TYPE_CHECKING:
+    from nas.analysis.screen_sample import Sampling
+    from nas.analysis.screening import Screening
+    from nas.preparation import Prepared
+
+ENDING = 3.0  # seconds of the time that judging and ending take
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What cheap scores are worth on some data.
+
+    Attributes:
+        screening: How well each score ranks the networks.
+        sampling: The networks that were scored and trained.
+        prepared: What they were trained on.
+    """
+
+    screening: "Screening"
+    sampling: "Sampling"
+    prepared: "Prepared"
+
+
+def screen(
+    space: Any = "mlp_depth",
+    data: Any = None,
+    target: Any = None,
+    *,
+    n: int = 500,
+    sample: int | None = None,
+    timeout: float | str = 55,
+    folds: Any = 5,
+    groups: Any = None,
+    test_size: float = 0.2,
+    metric: Any = None,
+    positive: str | None = None,
+    task: str | None = None,
+    drop: Any = (),
+    categorical: Any = (),
+    header: bool | None = None,
+    missing: Any = (),
+    scaling: str = "standard",
+    image_size: int | None = None,
+    classes: Any = (),
+    max_rows: int | None = None,
+    label_noise: float = 0.0,
+    workers: int | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> Screened:
+    """Tells which cheap scores are worth anything on some data.
+
+    Scores networks before training and after one epoch, trains a sample of them on all folds, and
+    tells how well each score ranks them. Writes nothing.
+
+    Args:
+        space: As for `nas.search`, like all that is not named here.
+        n: Networks to score before training.
+        sample: Networks to train, for the true score; None is as many as `timeout` allows.
+        timeout: Time to end in; at least 8 networks are trained all the same.
+
+    Returns:
+        The scores and what they rest on.
+
+    Raises:
+        NasError: When an argument or the data cannot be used, or too few networks could be trained.
+    """
+    forget()
+    deadline = time.monotonic() + (seconds_of(timeout) or 0.0) - ENDING
+    display = Display(quiet)
+    n_workers = default_workers() if workers is None else workers
+    with display.working("Reading the data"):
+        if n_workers > 1:  # they import TensorFlow while this process reads the data
+            prepare_processes()
+
+        from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
+        from nas.analysis.screening import judge
+        from nas.data import SplitOptions
+        from nas.preparation import as_space, opened_pool, prepare, read_options
+
+        the_space = as_space(space)
+        options = read_options(
+            the_space,
+            data,
+            target,
+            task=task,
+            groups=groups if isinstance(groups, str) else None,
+            drop=drop,
+            categorical=categorical,
+            header=header,
+            missing=missing,
+            positive=positive,
+            scaling=scaling,
+            image_size=image_size,
+            classes=classes,
+            max_rows=max_rows,
+            label_noise=label_noise,
+        )
+        prepared = prepare(
+            the_space,
+            data,
+            target,
+            options,
+            folds,
+            SplitOptions(test_size=test_size, seed=seed),
+            metric=metric,
+            positive=positive,
+            groups=None if isinstance(groups, str) else groups,
+            scores_test=False,
+        )
+        # Whether the space holds enough networks does not depend on the number of inputs.
+        draw_networks(the_space, prepared.dataset.problem(1), n, seed)
+        findings = prepared.findings
+    display.data(prepared.dataset)
+    display.findings(findings)
+    parts = describe_folds(prepared.split_options.folds, 1)
+    display.say(f"{parts} on {len(prepared.split.development):,} rows", "Split")
+    with display.working("Starting TensorFlow"):
+        pool, encoded = opened_pool(prepared, n_workers, "auto")
+    with pool:
+        problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
+        specs = draw_networks(the_space, problem, n, seed)
+        sample_options = SampleOptions(sample, deadline, seed, n_workers)
+        steps = run_sampling(pool, specs, encoded, sample_options)
+        sampling = display.follow_sampling(steps, len(specs), sample, deadline)
+    screening = judge(
+        sampling.networks,
+        sampling.trained,
+        len(prepared.split.folds),
+        prepared.metric.name,
+        prepared.metric.direction,
+        seed,
+    )
+    return Screened(screening, sampling, prepared)
