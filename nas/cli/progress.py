@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nas.cli.output import console, score
 from nas.errors import visible
-from nas.stopping import on_stop, stop
+from nas.stopping import on_stop, stop, was_stopped
 
 if TYPE_CHECKING:
     from nas.search import Progress
@@ -33,6 +33,8 @@ class _Stop:
 
 def follow(steps: "Iterator[Progress]") -> bool:
     """Shows a search until it ends; returns whether the user ended it."""
+    if was_stopped():  # while something was imported that took no notice
+        stop()
     show = _follow_live if console.is_terminal else _follow_plain
     request = _Stop()
     with on_stop(request):
