@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.errors import visible
-from nas.stopping import on_stop, stop
+from nas.stopping import on_stop, stop, was_stopped
 from nas.wording import score
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ class Display:
 
         The first Ctrl-C ends it after the running epoch, the second at once.
         """
+        if was_stopped():  # while something was imported that took no notice
+            stop()
         request = _Stop()
         with on_stop(request):
             try:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from nas.cli import output
 from nas.cli.output import console, plain_table, print_json, say, show_command, working
+from nas.display import Display
 
 NASTY = "a\x1b[2J\x9b31m\x07b\u202ec\x7fd\x00e"
 SHOWN = r"a\x1b[2J\x9b31m\x07b\u202ec\x7fd\x00e"
@@ -47,3 +48,10 @@ def test_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert json.loads(out) == {"name": NASTY}
     assert out.isascii() and "\x1b" not in out
+
+
+def test_a_stop_that_an_import_swallowed_is_not_forgotten(monkeypatch) -> None:
+    monkeypatch.setattr("nas.stopping._received", [15])
+    steps = iter([])
+    with pytest.raises(KeyboardInterrupt):
+        Display().follow(steps)
