@@ -205,9 +205,9 @@ def train(
         show_findings(settled["findings"])
     with working("Starting TensorFlow"):
         start_tensorflow()
+        from nas.encoding import encode_folds
         from nas.engines.pool import LocalPool
         from nas.engines.selection import Selection
-        from nas.models.preprocessing import encode_folds
 
         encoded = encode_folds(dataset, split.folds)
         pool = LocalPool(Selection(encoded, the_metric, "auto").choose)

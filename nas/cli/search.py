@@ -52,7 +52,8 @@ from nas.study_name import check_study_name
 from nas.wording import counted
 
 if TYPE_CHECKING:
-    from nas.data import Dataset, FoldData, Split
+    from nas.data import Dataset, Split
+    from nas.encoding import FoldData
     from nas.study import StudyRecord
 
 
@@ -288,10 +289,9 @@ def search(
 def encode_data(
     dataset: "Dataset", split: "Split", rows_folder: Path | None = None
 ) -> "tuple[FoldData, ...]":
-    from nas.engines.shared_rows import share_rows
-    from nas.models.preprocessing import encode_folds
+    from nas.engines import shared_rows
 
-    return encode_folds(dataset, split.folds, lambda fold: share_rows(fold, rows_folder))
+    return shared_rows.encode_data(dataset, split, rows_folder)
 
 
 def _export(
