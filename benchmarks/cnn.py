@@ -32,7 +32,7 @@ from nas.space import RandomSuggester, Range, SearchSpace
 from nas.spec import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
-    from nas.data import FoldData
+    from nas.encoding import FoldData
 
 SPACE = SearchSpace(
     {
@@ -77,7 +77,7 @@ def run_cnn(n_trials: int, n_fit: int, n_workers: int, gemm: float) -> dict[str,
         n_workers: Worker processes of nas.
         gemm: GFLOP/s of large matrix products on one core.
     """
-    from nas.models.preprocessing import encode_folds
+    from nas.encoding import encode_folds
 
     path = Path(os.environ.get("NAS_DATA_DIR", "../shared/data")) / "mnist.npz"
     dataset = load_dataset(DataOptions(str(path), images=True, max_rows=ROWS))

@@ -31,7 +31,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from nas.analysis.causes import TITLES, find_causes
-from nas.data import DataOptions, Dataset, Fold, FoldData, load_dataset
+from nas.data import DataOptions, Dataset, Fold, load_dataset
+from nas.encoding import FoldData
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, Range, SearchSpace
@@ -213,7 +214,7 @@ def best_baseline(fold: FoldData) -> float:
 
 
 def encode(dataset: Dataset, fold: Fold) -> tuple[FoldData, float]:
-    from nas.models.preprocessing import encode_folds
+    from nas.encoding import encode_folds
 
     (data,) = encode_folds(dataset, [fold])
     return data, best_baseline(data) if len(fold.train) > 100 else float("nan")

@@ -13,7 +13,7 @@ from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem
 
 if TYPE_CHECKING:
-    from nas.data import FoldData
+    from nas.encoding import FoldData
     from nas.engines.base import Engine
 
 TRAIN_ROWS = 48_000  # of the 60,000; the rest validates
@@ -22,7 +22,7 @@ DEPTHS = (1, 4, 10)
 
 def mnist_fold() -> "FoldData":
     """48,000 rows that train and 12,000 that validate, all of MNIST's training part."""
-    from nas.data import FoldData
+    from nas.encoding import FoldData
 
     folder = Path(os.environ.get("NAS_DATA_DIR", "../shared/data"))
     with np.load(folder / "mnist.npz") as arrays:

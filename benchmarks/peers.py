@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from nas.spec import TrialSpec
 
 if TYPE_CHECKING:
-    from nas.data import FoldData
+    from nas.encoding import FoldData
     from nas.engines.base import Engine
     from nas.space import SearchSpace
 

@@ -10,7 +10,7 @@ from nas.space import Range, SearchSpace
 from nas.spec import Problem, TrialSpec
 
 if TYPE_CHECKING:
-    from nas.data import FoldData
+    from nas.encoding import FoldData
 
 SPACE = SearchSpace(
     {
@@ -48,7 +48,7 @@ class Work:
 def digits_work(n_trials: int) -> Work:
     """The trials that `nas search` proposes, on its folds."""
     from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
-    from nas.models.preprocessing import encode_folds
+    from nas.encoding import encode_folds
 
     dataset = load_dataset(DataOptions("digits"))
     folds = encode_folds(dataset, split_dataset(dataset, SplitOptions()).folds)

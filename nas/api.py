@@ -5,7 +5,7 @@ needs none of it. The command line calls the same functions.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -197,14 +197,13 @@ def search(
             runs = open_runs(Path(tensorboard), study_record(optuna_study))
     _show_plan(display, prepared, settings, options.sampler, options.pruner, name, storage)
 
-    with ExitStack() as opened:
-        with display.working("Starting TensorFlow"):
-            pool, encoded = opened_pool(prepared, n_workers, engine)
-            opened.enter_context(pool)
+    with display.working("Starting TensorFlow"):
+        pool, encoded = opened_pool(prepared, n_workers, engine)
+    with pool:
         problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
-        live = opened.enter_context(live_study(database, storage, name))
-        steps: Any = run_search(live, storage, the_space, problem, pool, options)
-        interrupted = display.follow(runs.following(steps, pool) if runs else steps)
+        with live_study(database, storage, name) as live:
+            steps: Any = run_search(live, storage, the_space, problem, pool, options)
+            interrupted = display.follow(runs.following(steps, pool) if runs else steps)
         record = study_record(optuna_study)
         if interrupted:
             if runs:

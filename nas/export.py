@@ -25,7 +25,6 @@ from nas.data import (
     Fold,
     Schema,
     Split,
-    fit_statistics,
     image_names,
     load_features,
     match_seen,
@@ -34,19 +33,19 @@ from nas.data import (
 )
 from nas.data.from_memory import features_from_memory
 from nas.data.options import is_source
+from nas.encoding import encode_folds, fit_encoder
+from nas.encoding.keras_form import (
+    build_preprocessor,
+    ignore_input_names,
+    layer_name,
+    model_inputs,
+)
 from nas.engines.base import Engine
 from nas.errors import NasError, first_line
 from nas.files import written_whole
 from nas.metrics import Metric, predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.models.network import build_model
-from nas.models.preprocessing import (
-    build_preprocessor,
-    encode_folds,
-    ignore_input_names,
-    layer_name,
-    model_inputs,
-)
 from nas.seeds import derive_seed
 from nas.spec import Task, TrialSpec
 from nas.study import StudyRecord
@@ -140,7 +139,11 @@ def export_winner(
         "task": dataset.task,
         "classes": list(dataset.classes),
         "schema": dataset.schema.to_dict(),
-        "seen": seen_values(dataset, split.development, fit_statistics(dataset, split.development)),
+        "seen": seen_values(
+            dataset,
+            split.development,
+            fit_encoder(dataset, split.development).statistics.categories,
+        ),
         "data": study.settings["data"],
         "data_hash": study.settings["data_hash"],
         "split": study.settings["split"],
@@ -165,8 +168,8 @@ def _whole_model(
     dataset: Dataset, split: Split, spec: TrialSpec, weights: list[NDArray[np.float32]]
 ) -> keras.Model:
     """Preprocessing, network and output activation as one model."""
-    statistics = fit_statistics(dataset, split.development)
-    preprocessor = build_preprocessor(dataset.schema, statistics)
+    encoder = fit_encoder(dataset, split.development)
+    preprocessor = build_preprocessor(encoder)
     network = build_model(spec)
     network.set_weights(weights)
     name = partial(layer_name, schema=dataset.schema)
@@ -181,8 +184,8 @@ def _whole_model(
     else:
         # 32-bit floats cannot tell Julian dates of one day. Keras makes them of Python floats.
         outputs = keras.layers.Rescaling(
-            statistics.target_scale,
-            np.array([statistics.target_mean]),
+            encoder.statistics.target_scale,
+            np.array([encoder.statistics.target_mean]),
             dtype="float64",
             name=name("value"),
         )(outputs)

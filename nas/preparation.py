@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from nas.data import DataOptions, Dataset, FoldData, Split, SplitOptions, load_dataset
+from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
 from nas.data.options import IN_MEMORY, is_source
 from nas.data.split import choose_folds, split_dataset
-from nas.encoding import encode_folds
+from nas.encoding import FoldData, encode_folds
 from nas.engines.pool import LocalPool, Pool
 from nas.engines.shared_rows import share_rows
 from nas.engines.startup import start_tensorflow

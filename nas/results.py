@@ -87,6 +87,7 @@ class Study:
         self.optuna: optuna.Study = open_optuna_study(open_storage(storage), name, storage)
         self.name = self.optuna.study_name
         self._known = known
+        self.not_kept = ""  # why baselines could not be kept
 
     @cached_property
     def record(self) -> StudyRecord:
@@ -173,9 +174,12 @@ class Study:
         if not kept:
             dataset, split, metric = self._data()
             kept = run_baselines(dataset, split, metric)
-            with storage_errors(self.storage):
-                self.optuna.set_user_attr("baselines", [plain.to_dict() for plain in kept])
-            self._forget()
+            try:
+                with storage_errors(self.storage):
+                    self.optuna.set_user_attr("baselines", [plain.to_dict() for plain in kept])
+                self._forget()
+            except NasError as error:  # they are worth something all the same
+                self.not_kept = f"Not kept: {error.on_command_line}"
         return kept
 
     def figure(self, name: FigureName, parameter: str | None = None) -> "go.Figure":

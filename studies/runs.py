@@ -13,7 +13,6 @@ import numpy as np
 from rich.console import Console
 
 from nas.analysis.causes import TITLES, find_causes
-from nas.cli.search import encode_data
 from nas.data import DataOptions, Dataset, Fold, Split, SplitOptions, load_dataset, split_dataset
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
@@ -93,7 +92,7 @@ def open_parts(options: DataOptions, n_workers: int, n_seeds: int, test_size: fl
     dataset = load_dataset(options)
     whole = split_dataset(dataset, SplitOptions(folds=1, test_size=test_size))
     split = replace(whole, folds=(Fold(whole.development, whole.test),))
-    (encoded,) = pool.call(encode_data, dataset, split, pool.rows_folder)
+    (encoded,) = encode_folds(dataset, split.folds, lambda fold: share_rows(fold, pool.rows_folder))
     pool.load([encoded] * n_seeds, METRICS["accuracy"], "auto")
     return Parts(dataset, split, dataset.problem(encoded.x_train.shape[1]), pool)
 

@@ -7,7 +7,8 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from nas.data import DataOptions, FoldData, SplitOptions, load_dataset, split_dataset
+from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+from nas.encoding import FoldData
 from nas.engines.base import Cohort, Engine, lane_seed
 from nas.engines.pool import LocalPool
 from nas.metrics import METRICS, Metric

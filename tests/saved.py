@@ -11,13 +11,12 @@ from nas.data import (
     Dataset,
     Fold,
     SplitOptions,
-    fit_statistics,
     seen_values,
     split_dataset,
 )
+from nas.encoding import encode_folds, fit_encoder
 from nas.metrics import predictions_of
 from nas.models.network import build_model, initial_weights
-from nas.models.preprocessing import encode_folds
 from nas.space import SearchSpace
 
 
@@ -33,13 +32,13 @@ def save_untrained(folder: Path, dataset: Dataset) -> tuple[Path, np.ndarray, np
     spec = SearchSpace(words).sample(None, dataset.problem(fold.x_train.shape[1]))
     weights = initial_weights(spec, 0)
     model = export._whole_model(dataset, split, spec, weights)
-    statistics = fit_statistics(dataset, split.development)
+    categories = fit_encoder(dataset, split.development).statistics.categories
     card = {
         "nas_version": nas.__version__,
         "task": dataset.task,
         "classes": list(dataset.classes),
         "schema": dataset.schema.to_dict(),
-        "seen": seen_values(dataset, split.development, statistics),
+        "seen": seen_values(dataset, split.development, categories),
     }
     export._save(model, card, folder / "winner.keras")
     network = build_model(spec)

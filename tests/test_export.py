@@ -27,13 +27,14 @@ from nas.analysis.study_data import study_data
 from nas.data import (
     DataOptions,
     Dataset,
-    FoldData,
     Split,
     SplitOptions,
     load_dataset,
     split_dataset,
     take_rows,
 )
+from nas.encoding import FoldData, encode_folds
+from nas.encoding.keras_form import model_inputs
 from nas.engines.base import Engine, lane_seed
 from nas.engines.keras_engine import KerasEngine
 from nas.engines.pool import LocalPool
@@ -43,7 +44,6 @@ from nas.export import export_winner, load_model, predict, predict_file
 from nas.metrics import get_metric, predicted_classes
 from nas.model_card import card_path, winner_entry
 from nas.models.network import initial_weights
-from nas.models.preprocessing import encode_folds, model_inputs
 from nas.search import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import SearchSpace
 from nas.space.vocabulary import STRUCTURE

@@ -21,7 +21,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
-from nas.data import Dataset, Fold, Split, Statistics, fit_statistics, take_rows
+from nas.data import Dataset, Fold, Split
+from nas.encoding import Statistics, fit_encoder
 from nas.engines.processes import default_workers
 from nas.metrics import Metric
 from nas.seeds import derive_seed
@@ -174,9 +175,10 @@ def _score_part(
     dataset: Dataset, part: Fold, metric: Metric, number: int, is_test: bool
 ) -> dict[str, _Score]:
     """Trains every model on one part's training rows, and scores it on the others."""
-    statistics = fit_statistics(dataset, part.train)
-    x_train = encode_rows(dataset, statistics, part.train)
-    x_val = encode_rows(dataset, statistics, part.val)
+    encoder = fit_encoder(dataset, part.train)
+    statistics = encoder.statistics
+    x_train = encoder.encode(dataset.features, part.train)
+    x_val = encoder.encode(dataset.features, part.val)
     y_train, y_val = dataset.y[part.train], dataset.y[part.val]
     if dataset.task == "regression":  # some models compute with 32 bits, or call 1e-15 constant
         y_train = (y_train - statistics.target_mean) / statistics.target_scale
@@ -237,29 +239,6 @@ def _models(dataset: Dataset, metric: Metric) -> dict[str, _Model]:
         ),
         "SVC": _Model(svc, MAX_SUPPORT_ROWS, 10**6, sampled=False),
     }
-
-
-def encode_rows(dataset: Dataset, statistics: Statistics, rows: NDArray[np.int64]) -> Array:
-    """The matrix that networks get of these rows, shape (n_rows, n_columns), without TensorFlow.
-
-    See `nas.models.preprocessing.build_preprocessor`.
-    """
-    features, schema = take_rows(dataset.features, rows), dataset.schema
-    if isinstance(features, Mapping):
-        names = [column.name for column in schema.columns if column.kind == "numeric"]
-        values = np.stack([features[name] for name in names], axis=1) if names else None
-    else:
-        values = features.reshape(len(rows), -1)
-    parts: list[Array] = []
-    if values is not None:
-        is_missing = np.isnan(values)
-        filled = np.where(is_missing, statistics.fill, values)
-        parts.append((filled - statistics.mean) / statistics.scale)
-        parts.append(is_missing[:, list(statistics.missing)])
-    if isinstance(features, Mapping):
-        for name, categories in statistics.categories.items():
-            parts.append(features[name][:, None] == np.array(categories, dtype=object))
-    return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
 
 
 def _predictions(estimator: Any, x: Array, dataset: Dataset, statistics: Statistics) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.analysis.screening import MIN_SAMPLE, Trained, Untrained
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.engines.base import lane_seed
 from nas.engines.pool import Pool, Report
 from nas.errors import NasError

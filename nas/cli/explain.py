@@ -127,13 +127,18 @@ def _n_pruned(record: "StudyRecord") -> int:
 
 def kept_baselines(study: "Study") -> "tuple[tuple[Baseline, ...], str]":
     """The plain models, trained if the study has none yet, and why there are none."""
+    from nas.analysis.baselines import load_baselines
     from nas.errors import NasError
 
+    kept = load_baselines(study.record)
+    if kept:
+        return kept, ""
     try:
         with working("Training the plain models, once"):
-            return study.baselines(), ""
+            kept = study.baselines()
     except NasError as error:
         return (), error.on_command_line
+    return kept, study.not_kept
 
 
 def _draw(effects: "Sequence[Effect]", path: Path) -> None:

@@ -3,9 +3,9 @@
 from nas.data.dataset import Column, Dataset, Features, Scaling, Schema, n_rows, take_rows
 from nas.data.load import image_names, load_dataset, load_features
 from nas.data.options import DataOptions
+from nas.data.scaling import numeric_values
 from nas.data.seen import match_seen, seen_values
 from nas.data.split import Fold, Split, SplitOptions, split_dataset
-from nas.data.statistics import FoldData, Statistics, fit_statistics
 
 __all__ = [
     "Column",
@@ -13,18 +13,16 @@ __all__ = [
     "Dataset",
     "Features",
     "Fold",
-    "FoldData",
     "Scaling",
     "Schema",
     "Split",
     "SplitOptions",
-    "Statistics",
-    "fit_statistics",
     "image_names",
     "load_dataset",
     "load_features",
     "match_seen",
     "n_rows",
+    "numeric_values",
     "seen_values",
     "split_dataset",
     "take_rows",

@@ -185,8 +185,8 @@ def n_rows(features: Features) -> int:
     return len(features)
 
 
-def take_rows(features: Features, rows: NDArray[np.int64]) -> Features:
-    """The given rows, in the given order."""
+def take_rows(features: Features, rows: NDArray[np.int64] | slice) -> Features:
+    """The given rows, in the given order; a slice of them is no copy."""
     if isinstance(features, Mapping):
         return {name: values[rows] for name, values in features.items()}
     taken: NDArray[Any] = features[rows]

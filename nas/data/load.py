@@ -18,7 +18,7 @@ from nas.data.dataset import Dataset, Features, Scaling, Schema
 from nas.data.images import image_paths, list_folder, read_images, read_pixels
 from nas.data.options import DataOptions
 from nas.data.positive import positive_class
-from nas.data.statistics import scaling_notes
+from nas.data.scaling import scaling_notes
 from nas.data.table_file import read_table, read_table_by_name, read_table_by_position
 from nas.data.tables import dataset_of_table, features_of_table
 from nas.data.variants import add_label_noise, keep_classes, sample_rows

@@ -1,7 +1,7 @@
 """What the training rows held, and how rows to predict for compare with it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.dataset import Dataset, Features, Schema, take_rows
-from nas.data.statistics import Statistics
 from nas.wording import counted
 
 FAR = 3  # ranges of the training rows that a number lies beyond them, to be told
@@ -19,14 +18,14 @@ _EXAMPLES = 3
 
 
 def seen_values(
-    dataset: Dataset, rows: NDArray[np.int64], statistics: Statistics
+    dataset: Dataset, rows: NDArray[np.int64], categories: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, Any]]:
     """What each column of a table held in the training rows, as plain data for JSON.
 
     Args:
         dataset: The data; without named columns nothing is told.
         rows: The training rows.
-        statistics: What they taught.
+        categories: The texts of each categorical column that the model knows.
 
     Returns:
         By column `min` and `max` of numbers, and whether some were missing, as `has_gaps`; of
@@ -35,9 +34,9 @@ def seen_values(
     """
     seen: dict[str, dict[str, Any]] = {}
     for name, values in _columns(take_rows(dataset.features, rows), dataset.schema).items():
-        if name in statistics.categories:
+        if name in categories:
             seen[name] = {
-                "categories": list(statistics.categories[name]),
+                "categories": list(categories[name]),
                 "n_categories": len(set(values.tolist())),
             }
         elif not np.isnan(values).all():

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.metrics import Metric
 from nas.seeds import derive_seed
 from nas.spec import TrialResult, TrialSpec

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.engines.base import Engine, batch_order, lane_seed
 from nas.engines.examination import Snapshots, examine
 from nas.engines.pooling import MaxPooling

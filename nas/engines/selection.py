@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.engines.base import Engine
 from nas.engines.compiled_engine import CompiledEngine, unsupported
 from nas.engines.keras_engine import KerasEngine

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data import FoldData
+from nas.data import Dataset, Split
+from nas.encoding import FoldData, encode_folds
 
 LEAST = 10_000_000  # bytes of a fold's rows; fewer are not worth a file
 
@@ -28,6 +29,13 @@ def share_rows(fold: FoldData, folder: Path | None) -> FoldData:
         x_train=_in_file(fold.x_train, folder / f"{number}_train.npy"),
         x_val=_in_file(fold.x_val, folder / f"{number}_val.npy"),
     )
+
+
+def encode_data(
+    dataset: Dataset, split: Split, rows_folder: Path | None = None
+) -> tuple[FoldData, ...]:
+    """The folds of a split, encoded; large ones with their rows in files of a folder, if given."""
+    return encode_folds(dataset, split.folds, lambda fold: share_rows(fold, rows_folder))
 
 
 def as_tensor(rows: NDArray[np.float32]) -> Any:

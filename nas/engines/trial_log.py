@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.engines.base import Cohort
 from nas.metrics import Metric, predictions_of
 from nas.spec import Curves, Examination, Loss, Training, TrialResult

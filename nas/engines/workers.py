@@ -23,7 +23,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.engines.pool import Pool, Report, Task
 from nas.engines.processes import (
     prepare_processes,

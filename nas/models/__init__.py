@@ -1,1 +1,1 @@
-"""From a specification to Keras: network, optimizer, loss, schedule, preprocessing."""
+"""From a specification to Keras: network, optimizer, loss, schedule."""

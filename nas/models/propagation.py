@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.models.forward import kernels_of, run_forward
 from nas.models.network import initial_weights
 from nas.models.training import encode_labels, make_loss

@@ -17,7 +17,7 @@ from nas.analysis.screening import (
     judge,
     verdict,
 )
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
 from nas.space import SearchSpace

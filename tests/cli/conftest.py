@@ -8,7 +8,8 @@ from cli import TINY, Nas
 def nas(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nas:
     monkeypatch.setenv("COLUMNS", "100")
     # Worker processes import TensorFlow; the tests of `test_processes.py` have them.
-    monkeypatch.setattr("nas.cli.search.default_workers", lambda: 1)
+    for module in ("nas.api", "nas.screened"):
+        monkeypatch.setattr(f"{module}.default_workers", lambda: 1)
     return Nas(capfd)
 
 

@@ -122,7 +122,7 @@ def test_mistakes_are_told_before_tensorflow_starts(nas, monkeypatch: pytest.Mon
     def never(*arguments: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("nas.cli.diagnose.start_tensorflow", never)
+    monkeypatch.setattr("nas.preparation.start_tensorflow", never)
     nas.wrong(*"train --study tiny --like 99".split())
     nas.wrong(*"train --study tiny --folds 10".split())
 

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from sources import frame, load, write
 
-from nas.data import fit_statistics, load_features, match_seen, seen_values
-from nas.data.statistics import MAX_CATEGORIES
+from nas.data import load_features, match_seen, seen_values
+from nas.encoding import fit_statistics
+from nas.encoding.statistics import MAX_CATEGORIES
 
 
 def seen_of(dataset):
     rows = np.arange(dataset.n_rows)
-    seen = seen_values(dataset, rows, fit_statistics(dataset, rows))
+    seen = seen_values(dataset, rows, fit_statistics(dataset, rows).categories)
     return json.loads(json.dumps(seen))  # as the card keeps it
 
 
@@ -32,7 +33,7 @@ def test_what_training_held(tmp_path):
         "n": {"min": 3.0, "max": 3.0, "has_gaps": True},
     }
     few = np.arange(5)
-    seen = seen_values(dataset, few, fit_statistics(dataset, few))
+    seen = seen_values(dataset, few, fit_statistics(dataset, few).categories)
     assert seen["a"] == {"min": 0.0, "max": 0.4, "has_gaps": False}  # of the training rows alone
 
 

@@ -18,7 +18,7 @@ from keras import layers
 from sklearn import datasets
 from sklearn.metrics import log_loss, root_mean_squared_error
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.engines.base import Cohort, Engine, batch_order, lane_seed
 from nas.engines.examination import Snapshots, examine
 from nas.metrics import METRICS

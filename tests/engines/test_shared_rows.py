@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.data import FoldData
-from nas.engines.shared_rows import LEAST, as_tensor, share_rows
+from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+from nas.encoding import FoldData
+from nas.engines import shared_rows
+from nas.engines.shared_rows import LEAST, as_tensor, encode_data, share_rows
 from nas.engines.workers import WorkerPool
 from nas.errors import NasError
 
@@ -90,3 +92,17 @@ def test_the_files_of_a_pool_end_with_it() -> None:
     folder = pool.rows_folder
     del pool  # as where an error ends the program
     assert not folder.exists()
+
+
+def test_large_folds_are_encoded_into_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = load_dataset(DataOptions("iris"))
+    split = split_dataset(dataset, SplitOptions(folds=2))
+    monkeypatch.setattr(shared_rows, "LEAST", 100)
+    shared, usual = encode_data(dataset, split, tmp_path), encode_data(dataset, split)
+    assert len(list(tmp_path.iterdir())) == 4
+    for one, other in zip(shared, usual, strict=True):
+        assert isinstance(one.x_train, np.memmap) and not isinstance(other.x_train, np.memmap)
+        np.testing.assert_array_equal(one.x_train, other.x_train)
+        np.testing.assert_array_equal(one.x_val, other.x_val)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nas.data import FoldData
+from nas.encoding import FoldData
 from nas.models.network import build_model, initial_weights
 from nas.models.propagation import (
     gradient_propagation,

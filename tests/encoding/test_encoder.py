@@ -1,74 +1,18 @@
-"""Preprocessing layers against scikit-learn, on real data."""
+"""The encoder against scikit-learn, on real data."""
 
-import warnings
+import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
+from heads import N_ROWS, TRAIN, VAL, names
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from nas.analysis.baselines import encode_rows
-from nas.data import DataOptions, Dataset, Fold, Schema, fit_statistics, load_dataset, take_rows
-from nas.models import preprocessing
-from nas.models.preprocessing import (
-    build_preprocessor,
-    encode,
-    encode_folds,
-    ignore_input_names,
-    model_inputs,
-)
-
-N_ROWS = 400
-TRAIN, VAL = np.arange(300), np.arange(300, N_ROWS)
-
-
-def read_head(data_dir: Path, folder: Path, name: str, target: str, gaps: Any = ()) -> Dataset:
-    """The first rows of a file, with some cells emptied."""
-    frame = pd.read_csv(data_dir / name, dtype=str, nrows=N_ROWS, keep_default_na=False)
-    for column, rows in gaps:
-        frame.loc[rows, column] = ""
-    frame.to_csv(folder / name, index=False)
-    return load_dataset(DataOptions(str(folder / name), target))
-
-
-@pytest.fixture(scope="module")
-def adult(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    gaps = (
-        ("age", [2, 40, 41, 310]),
-        ("hours_per_week", [7, 320, 321]),
-        ("fnlwgt", [350]),
-        ("race", [3, 9, 302]),
-    )
-    return read_head(data_dir, tmp_path_factory.mktemp("adult"), "adult.csv", "income", gaps)
-
-
-@pytest.fixture(scope="module")
-def abalone(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return read_head(data_dir, tmp_path_factory.mktemp("abalone"), "abalone.csv", "rings")
-
-
-@pytest.fixture(scope="module")
-def digits_images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    from sklearn.datasets import load_digits
-
-    path = tmp_path_factory.mktemp("images") / "images.npz"
-    digits = load_digits()
-    np.savez(path, x=digits.images[:N_ROWS].astype(np.uint8), y=digits.target[:N_ROWS])
-    return load_dataset(DataOptions(str(path)))
-
-
-@pytest.fixture(params=["adult", "abalone", "digits_images"])
-def any_dataset(request: pytest.FixtureRequest) -> Dataset:
-    return request.getfixturevalue(request.param)
-
-
-def names(dataset: Dataset, kind: str) -> list[str]:
-    return [column.name for column in dataset.schema.columns if column.kind == kind]
+from nas.data import DataOptions, Dataset, Fold, Schema, load_dataset, take_rows
+from nas.encoding import Encoder, encode_folds, encoder, fit_encoder, fit_statistics
 
 
 def reference(dataset: Dataset, train: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -241,20 +185,27 @@ def test_folds_are_equally_wide(adult: Dataset) -> None:
 def test_rows_are_encoded_in_any_portions(
     any_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preprocessor = build_preprocessor(any_dataset.schema, fit_statistics(any_dataset, TRAIN))
-    rows = take_rows(any_dataset.features, VAL[:40])
-    at_once = encode(preprocessor, rows)
-    monkeypatch.setattr(preprocessing, "ENCODE_BATCH", 7)
-    np.testing.assert_array_equal(encode(preprocessor, rows), at_once)
-    nothing = encode(preprocessor, take_rows(any_dataset.features, VAL[:0]))
-    assert nothing.shape == (0, at_once.shape[1])
+    fitted, rows = fit_encoder(any_dataset, TRAIN), VAL[:40][::-1]
+    at_once = fitted.encode(any_dataset.features, rows)
+    np.testing.assert_array_equal(fitted.encode(take_rows(any_dataset.features, rows)), at_once)
+    monkeypatch.setattr(encoder, "ENCODE_BATCH", 7)
+    np.testing.assert_array_equal(fitted.encode(any_dataset.features, rows), at_once)
+    np.testing.assert_array_equal(fitted.encode(take_rows(any_dataset.features, rows)), at_once)
+    assert fitted.encode(any_dataset.features, rows[:0]).shape == (0, at_once.shape[1])
 
 
-def test_predict_encodes_as_folds_are(any_dataset: Dataset) -> None:
-    preprocessor = build_preprocessor(any_dataset.schema, fit_statistics(any_dataset, TRAIN))
-    rows = take_rows(any_dataset.features, VAL)
-    predicted = preprocessor.predict(model_inputs(rows), verbose=0)
-    np.testing.assert_allclose(predicted, encode(preprocessor, rows), atol=1e-6)
+def test_raw_rows_stay_as_they_are(any_dataset: Dataset) -> None:
+    before = any_dataset.hash()
+    fit_encoder(any_dataset, TRAIN).encode(any_dataset.features)
+    assert any_dataset.hash() == before
+
+
+def test_an_encoder_is_plain_data(any_dataset: Dataset) -> None:
+    fitted = replace(fit_encoder(any_dataset, TRAIN), n_columns=200)
+    again = Encoder.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    expected = fitted.encode(any_dataset.features, VAL)
+    np.testing.assert_array_equal(again.encode(any_dataset.features, VAL), expected)
+    assert expected.shape == (len(VAL), 200)
 
 
 @pytest.mark.parametrize("scaling, ends", [("unit", (0, 1)), ("symmetric", (-1, 1))])
@@ -293,41 +244,6 @@ def test_missing_number_is_the_mean_in_any_scaling(adult: Dataset, scaling: Any)
     expected = (mean - statistics.mean[age]) / statistics.scale[age]
     np.testing.assert_allclose(data.x_train[[2, 40, 41], age], expected, rtol=1e-5)
     np.testing.assert_allclose(data.x_val[10, age], expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("scaling", ["standard", "unit", "symmetric", "none"])
-def test_a_saved_preprocessor_gives_the_same_numbers(
-    any_dataset: Dataset, scaling: Any, tmp_path: Path
-) -> None:
-    dataset = replace(any_dataset, scaling=scaling)
-    (data,) = encode_folds(dataset, [Fold(TRAIN, VAL)])
-    preprocessor = build_preprocessor(dataset.schema, fit_statistics(dataset, TRAIN))
-    preprocessor.save(tmp_path / "model.keras")
-    saved = keras.models.load_model(tmp_path / "model.keras")
-    found = encode(saved, take_rows(dataset.features, VAL))
-    np.testing.assert_array_equal(found, data.x_val)
-
-
-@pytest.mark.parametrize("column", ["hours per week", "a b.c: é", "x" * 200])
-def test_column_may_have_any_name(adult: Dataset, column: str) -> None:
-    assert_renamed_is_encoded(adult, column)
-
-
-@pytest.mark.parametrize("column", ["numbers", "standardize", "encoded"])
-def test_column_may_have_the_name_of_a_layer(adult: Dataset, column: str) -> None:
-    assert_renamed_is_encoded(adult, column)
-
-
-def assert_renamed_is_encoded(adult: Dataset, column: str) -> None:
-    """Another name for the column of ages changes nothing."""
-    columns = tuple(replace(c, name=column) if c.name == "age" else c for c in adult.schema.columns)
-    features = {
-        column if name == "age" else name: values for name, values in adult.features.items()
-    }
-    renamed = replace(adult, features=features, schema=replace(adult.schema, columns=columns))
-    (data,) = encode_folds(renamed, [Fold(TRAIN, VAL)])
-    (expected,) = encode_folds(adult, [Fold(TRAIN, VAL)])
-    np.testing.assert_array_equal(data.x_val, expected.x_val)
 
 
 # Units
@@ -379,58 +295,6 @@ def test_training_rows_too_much_alike_for_32_bits_stay_finite() -> None:
     assert np.isfinite(data.x_train).all() and np.isfinite(data.x_val).all()
 
 
-# Names of columns
-
-OPERATIONS = (
-    *("cast", "where", "isnan", "get_item", "subtract", "multiply", "one_hot", "pad", "squeeze"),
-    *("concatenate", "numbers", "lookup_1", "encoder", "preprocessing"),
-)
-WORDS = (
-    *("km/h", "/", "", " ", "Größe ☃", "age", "Age", "a.b:c", "it's", '"', "column_1", "dense_1"),
-    *("features", "nas_winner"),
-)
-
-
-def renamed(dataset: Dataset, words: Any) -> Dataset:
-    columns = dataset.schema.columns
-    assert len(words) >= len(columns)
-    named = {column.name: word for column, word in zip(columns, words, strict=False)}
-    return replace(
-        dataset,
-        features={named[name]: values for name, values in dataset.features.items()},
-        schema=replace(
-            dataset.schema,
-            columns=tuple(replace(column, name=named[column.name]) for column in columns),
-        ),
-    )
-
-
-@pytest.mark.parametrize("words", [OPERATIONS, WORDS], ids=["operations", "words"])
-def test_columns_may_have_any_names(adult: Dataset, words: Any, tmp_path: Path) -> None:
-    dataset = renamed(adult, words)
-    # Folds that saw fewer categories are filled up, with an operation of their own.
-    folds = [Fold(TRAIN, VAL), Fold(TRAIN[50:70], VAL)]
-    expected = encode_folds(adult, folds)
-    for found, fold in zip(encode_folds(dataset, folds), expected, strict=True):
-        np.testing.assert_array_equal(found.x_val, fold.x_val)
-    preprocessor = build_preprocessor(dataset.schema, fit_statistics(dataset, TRAIN))
-    preprocessor.save(tmp_path / "model.keras")
-    with warnings.catch_warnings():
-        ignore_input_names()
-        saved = keras.models.load_model(tmp_path / "model.keras")
-    assert set(saved.input) == set(dataset.features)
-    rows = model_inputs(take_rows(dataset.features, VAL))
-    np.testing.assert_allclose(saved.predict(rows, verbose=0), expected[0].x_val, atol=1e-6)
-
-
-def test_only_unusual_names_make_keras_warn(adult: Dataset, tmp_path: Path) -> None:
-    preprocessor = build_preprocessor(adult.schema, fit_statistics(adult, TRAIN))
-    preprocessor.save(tmp_path / "model.keras")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        keras.models.load_model(tmp_path / "model.keras")
-
-
 # Sequences
 
 
@@ -445,7 +309,3 @@ def test_features_of_a_sequence_have_a_scale_each() -> None:
     mean, scale = x[:40].mean(axis=(0, 1)), x[:40].std(axis=(0, 1))
     expected = ((x[40:] - mean) / scale).reshape(20, 10)
     np.testing.assert_allclose(data.x_val, expected, atol=1e-3)
-    statistics = fit_statistics(dataset, np.arange(40))
-    np.testing.assert_allclose(
-        encode_rows(dataset, statistics, np.arange(40, 60)), expected, atol=1e-6
-    )

@@ -1,5 +1,6 @@
 """Statistics: learned from the given rows, and from nothing else."""
 
+import json
 from dataclasses import replace
 from typing import get_args
 
@@ -15,10 +16,10 @@ from nas.data import (
     Dataset,
     Scaling,
     Schema,
-    fit_statistics,
     load_dataset,
 )
-from nas.data.statistics import MAX_CATEGORIES, scaling_notes
+from nas.encoding import Statistics, fit_statistics
+from nas.encoding.statistics import MAX_CATEGORIES
 
 NAN = np.nan
 
@@ -352,12 +353,19 @@ def test_features_of_sequences_have_a_scale_each():
     assert learned.n_columns(dataset.schema) == 8
 
 
-@pytest.mark.parametrize("size", [1e-20, 1e7])
-def test_unusual_numbers_without_scaling_are_told(wine, size):
-    assert scaling_notes(replace(wine, scaling="none")) == ()
-    x = wine.features / wine.features.max(axis=0)
-    x[:, 3] *= size
-    changed = replace(wine, features=x)
-    assert scaling_notes(changed) == ()
-    (note,) = scaling_notes(replace(changed, scaling="none"))
-    assert note.startswith(f"1 column of numbers up to {size:.2g} without scaling")
+# Plain data
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        table(a=[0.1, 2, NAN], b=["x", "", "ö ☃"]),
+        array(np.random.default_rng(0).normal(size=(3, 2)), [0.1, 0.2, 0.4], "regression"),
+        array(np.arange(12).reshape(3, 2, 2).astype(np.uint8)),
+    ],
+)
+def test_statistics_are_plain_data(dataset):
+    learned = fit_statistics(dataset, all_rows(dataset))
+    again = Statistics.from_dict(json.loads(json.dumps(learned.to_dict())))
+    assert same(again, learned)
+    assert again.mean.shape == learned.mean.shape

@@ -2,25 +2,22 @@
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from nas.data.dataset import Dataset, Features, Schema, take_rows
-from nas.spec import Task
-from nas.wording import counted
+from nas.data import Dataset, Features, Schema, numeric_values, take_rows
 
-UNUSUAL_SIZE = 1e6  # numbers beyond it, or below its inverse, are hard to learn from unscaled
 MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the preprocessing layers of one model hold.
+    """What an encoder holds; the Keras form holds the same.
 
     Attributes:
         mean: What is subtracted from each numeric column, or from all pixels of an image, shape
@@ -54,28 +51,35 @@ class Statistics:
         )
         return numeric + len(self.missing) + sum(map(len, self.categories.values()))
 
+    @property
+    def inverse_scale(self) -> NDArray[np.float32]:
+        """What numbers are multiplied by, in 32 bits, which hold 1e-30 and 1e30 but no squares."""
+        return np.asarray(1.0 / self.scale, dtype=np.float32)
 
-@dataclass(frozen=True)
-class FoldData:
-    """One fold, encoded: what an engine trains and scores on.
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON."""
+        return {
+            "mean": self.mean.tolist(),
+            "scale": self.scale.tolist(),
+            "fill": self.fill.tolist(),
+            "missing": list(self.missing),
+            "categories": {name: list(texts) for name, texts in self.categories.items()},
+            "target_mean": self.target_mean,
+            "target_scale": self.target_scale,
+        }
 
-    Attributes:
-        task: What is to be predicted.
-        x_train: Shape (n_train, n_inputs), float32.
-        y_train: Shape (n_train,): class numbers, or values in their own unit.
-        x_val: Shape (n_val, n_inputs), float32; n_val may be 0.
-        y_val: Shape (n_val,).
-        target_mean: A regression network predicts `(y - target_mean) / target_scale`.
-        target_scale: See `target_mean`; 1 for classes.
-    """
-
-    task: Task
-    x_train: NDArray[np.float32]
-    y_train: NDArray[Any]
-    x_val: NDArray[np.float32]
-    y_val: NDArray[Any]
-    target_mean: float = 0.0
-    target_scale: float = 1.0
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Statistics":
+        """The inverse of `to_dict`, also after a way through JSON."""
+        return cls(
+            mean=np.asarray(data["mean"], np.float64),
+            scale=np.asarray(data["scale"], np.float64),
+            fill=np.asarray(data["fill"], np.float64),
+            missing=tuple(data["missing"]),
+            categories={name: tuple(texts) for name, texts in data["categories"].items()},
+            target_mean=data["target_mean"],
+            target_scale=data["target_scale"],
+        )
 
 
 def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
@@ -86,9 +90,7 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
     if isinstance(features, Mapping):
         for column in dataset.schema.columns:
             if column.kind == "categorical":
-                counts = Counter(features[column.name].tolist())
-                ranked = sorted(counts, key=lambda text: (-counts[text], text))
-                categories[column.name] = tuple(ranked[:MAX_CATEGORIES])
+                categories[column.name] = _most_frequent(features[column.name])
     target_mean, target_scale = 0.0, 1.0
     if dataset.task == "regression":
         y = dataset.y[rows]
@@ -98,12 +100,12 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
     return Statistics(mean, scale, fill, missing, categories, target_mean, target_scale)
 
 
-def numeric_values(features: Features, schema: Schema) -> NDArray[Any] | None:
-    """The numbers, shape (n_rows, n_numeric) or that of the array; None where there are none."""
-    if not isinstance(features, Mapping):
-        return features
-    names = [column.name for column in schema.columns if column.kind == "numeric"]
-    return np.stack([features[name] for name in names], axis=1) if names else None
+def _most_frequent(values: NDArray[Any]) -> tuple[str, ...]:
+    """The categories that are kept: the most frequent first, equally frequent ones by name."""
+    codes, texts = pd.factorize(values)
+    counts = np.bincount(codes)
+    ranked = sorted(range(len(texts)), key=lambda code: (-counts[code], texts[code]))
+    return tuple(texts[code] for code in ranked[:MAX_CATEGORIES])
 
 
 def _numeric_statistics(
@@ -152,28 +154,3 @@ def _is_constant(
     variance = np.nan_to_num(scale, nan=0.0) ** 2
     eps = np.finfo(np.float64).eps
     return np.asarray(variance <= n_rows * eps * variance + (n_rows * mean * eps) ** 2)
-
-
-def scaling_notes(dataset: Dataset) -> tuple[str, ...]:
-    """What the user is to know of how numbers are scaled, a sentence each."""
-    if dataset.scaling != "none":
-        if not dataset.scale_per_feature:
-            return ()
-        n_features = dataset.schema.row_shape[-1]
-        return (
-            f"the {n_features} entries of the last axis differ in scale by orders of magnitude: "
-            "each is scaled by itself, unlike the pixels of images",
-        )
-    values = numeric_values(dataset.features, dataset.schema)
-    if values is None or values.dtype.itemsize == 1:
-        return ()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
-        largest = np.nan_to_num(np.nanmax(np.abs(values.reshape(len(values), -1)), axis=0))
-    unusual = (largest > UNUSUAL_SIZE) | ((largest > 0) & (largest < 1 / UNUSUAL_SIZE))
-    if not unusual.any():
-        return ()
-    return (
-        f"{counted(int(unusual.sum()), 'column')} of numbers up to {largest[unusual.argmax()]:.2g} "
-        "without scaling: networks hardly learn from them; leave --scaling none out",
-    )

@@ -1,0 +1,110 @@
+"""The encoder as Keras layers, which go into a saved model.
+
+They compute what `nas.encoding.encoder` computes, in the same order and with 32 bits: where one
+is changed, so is the other.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from nas.data import Features, Schema
+from nas.encoding.encoder import Encoder
+from nas.encoding.statistics import Statistics
+
+
+def build_preprocessor(encoder: Encoder) -> keras.Model:
+    """A model that makes of raw features what the encoder makes of them.
+
+    It takes a numeric array, or a mapping of columns where there are categories; see
+    `model_inputs`.
+    """
+    schema = encoder.schema
+    if not schema.is_table:
+        inputs = keras.Input(schema.row_shape, name="features")
+        x = layers.Flatten(name="flat")(inputs) if len(schema.row_shape) > 1 else inputs
+        encoded = _joined(_scaled(x, schema, encoder.statistics), encoder)
+        return keras.Model(inputs, encoded, name="preprocessing")
+    # Keras names inputs and operations of one model alike, and operations by themselves: a model
+    # within the model has names of its own, whatever the columns are called.
+    inner, columns = [], {}
+    for number, column in enumerate(schema.columns, start=1):
+        dtype = "string" if column.kind == "categorical" else "float32"
+        inner.append(keras.Input((1,), dtype=dtype, name=f"column_{number}"))
+        # An input is called like its key, unless Keras does not allow that.
+        allowed = column.name and "/" not in column.name
+        name = column.name if allowed else layer_name(f"column_{number}", schema)
+        columns[column.name] = keras.Input((1,), dtype=dtype, name=name)
+    inner_model = keras.Model(
+        inner,
+        _joined(_table_parts(inner, schema, encoder.statistics), encoder),
+        name=layer_name("encoder", schema),
+    )
+    with warnings.catch_warnings():
+        ignore_input_names()
+        return keras.Model(columns, inner_model(list(columns.values())), name="preprocessing")
+
+
+def ignore_input_names() -> None:
+    """Silences Keras where a column has a name that a layer cannot have; the key counts."""
+    warnings.filterwarnings("ignore", "When providing `inputs` as a dict", UserWarning)
+
+
+def _table_parts(inputs: Sequence[Any], schema: Schema, statistics: Statistics) -> list[Any]:
+    given = {column.name: x for column, x in zip(schema.columns, inputs, strict=True)}
+    numeric = [given[column.name] for column in schema.columns if column.kind == "numeric"]
+    parts = []
+    if numeric:
+        x = layers.Concatenate(name="numbers")(numeric) if len(numeric) > 1 else numeric[0]
+        parts += _scaled(x, schema, statistics)
+    for number, (name, categories) in enumerate(statistics.categories.items(), start=1):
+        lookup = layers.StringLookup(
+            vocabulary=list(categories),
+            oov_token=_unused("[unknown]", categories),
+            name=f"lookup_{number}",
+        )
+        # The lookup numbers unknown texts 0, and one-hot encodes -1 as zeros.
+        index = ops.squeeze(lookup(given[name]), axis=-1) - 1
+        parts.append(ops.one_hot(index, len(categories)))
+    return parts
+
+
+def _scaled(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
+    # Not by `Normalization`, which squares the scale: 32 bits hold 1e-30 and 1e30, no squares.
+    mean, inverse_scale = statistics.mean.astype(np.float32), statistics.inverse_scale
+    if not schema.columns:
+        return [(x - mean) * inverse_scale]
+    is_missing = ops.isnan(x)
+    filled = ops.where(is_missing, statistics.fill.astype(np.float32), x)
+    parts = [(filled - mean) * inverse_scale]
+    parts.extend(ops.cast(is_missing[:, k : k + 1], "float32") for k in statistics.missing)
+    return parts
+
+
+def _joined(parts: Sequence[Any], encoder: Encoder) -> Any:
+    encoded = layers.Concatenate(name="encoded")(parts) if len(parts) > 1 else parts[0]
+    padding = encoder.n_columns - encoder.statistics.n_columns(encoder.schema)
+    return ops.pad(encoded, [[0, 0], [0, padding]]) if padding > 0 else encoded
+
+
+def layer_name(name: str, schema: Schema) -> str:
+    """The name for a layer beside the inputs, which are named like the columns."""
+    return _unused(name, [column.name for column in schema.columns])
+
+
+def _unused(word: str, taken: Sequence[str]) -> str:
+    while word in taken:
+        word += "_"
+    return word
+
+
+def model_inputs(features: Features) -> Any:
+    """Features as a Keras model with these preprocessing layers takes them."""
+    if isinstance(features, Mapping):
+        # Keras takes one-dimensional arrays of Python strings, and no other text.
+        return {name: np.asarray(values) for name, values in features.items()}
+    return features
