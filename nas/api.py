@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from nas.about import DEFAULT_STORAGE
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
-from nas.errors import NasError
+from nas.errors import NasError, did_you_mean
 from nas.stopping import forget
 from nas.study_name import check_study_name
 from nas.wording import counted, score
@@ -127,6 +127,18 @@ def search(
         NasError: When an argument, the data or the study cannot be used; it names the parameter.
         Interrupted: On Ctrl-C (a `KeyboardInterrupt`), once the study is clean.
     """
+    check_bounds(
+        trials=(trials, 1, None),
+        repeats=(repeats, 1, None),
+        val_size=(val_size, 0.01, 0.9),
+        test_size=(test_size, 0.0, 0.9),
+        startup_trials=(startup_trials, 0, None),
+        max_params=(max_params, 1, None),
+        workers=(workers, 1, None),
+        seed=(seed, 0, None),
+        image_size=(image_size, 1, None),
+    )
+    _choose(sampler=(sampler, Sampler), pruner=(pruner, Pruner), engine=(engine, EngineName))
     forget()
     display = Display(quiet)
     seconds = seconds_of(timeout)
@@ -215,6 +227,26 @@ def search(
     from nas.results import Study
 
     return Study(name, storage, (prepared.dataset, prepared.split, prepared.metric))
+
+
+def check_bounds(**numbers: tuple[float | None, float, float | None]) -> None:
+    """Refuses numbers beyond their bounds: by parameter, the number, the least and the most."""
+    for name, (value, least, most) in numbers.items():
+        if value is None or (least <= value and (most is None or value <= most)):
+            continue
+        wanted = f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
+        raise NasError(f"--{name.replace('_', '-')}", f"got {value}", wanted)
+
+
+def _choose(**words: tuple[str, Any]) -> None:
+    """Refuses words that are none of their literals."""
+    for name, (word, literal) in words.items():
+        allowed = get_args(literal)
+        if word not in allowed:
+            raise NasError(
+                f"--{name}", f"got '{word}'", "one of " + ", ".join(allowed),
+                did_you_mean(word, allowed),
+            )  # fmt: skip
 
 
 def _groups(groups: Any) -> tuple[str | None, Any]:

@@ -58,10 +58,10 @@ def export_winner(
     study: StudyRecord,
     dataset: Dataset,
     split: Split,
-    metric: Metric,
     engine_class: type[Engine],
     path: Path,
     seed: int,
+    metric: Metric | None = None,
 ) -> dict[str, Any]:
     """Trains the winner on everything but the test part, scores it there, and saves it.
 
@@ -73,14 +73,16 @@ def export_winner(
         study: A study with a complete trial.
         dataset: Its data.
         split: How its search divided it.
-        metric: What it is scored by.
         engine_class: What trains the winner: a cohort of one trial and one fold.
         path: A `.keras` file; an older one is replaced when the new one is whole.
         seed: Seeds the training.
+        metric: What it is scored by; None is the study's own, which a function of the user's
+            cannot be.
 
     Returns:
         The model card.
     """
+    metric = metric or study.scorer()
     check_output(path, ".keras")
     if card_path(path).exists() and read_card(path) is None:
         raise NasError(

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
+from nas.api import check_bounds
 from nas.display import Display
 from nas.errors import NasError
 from nas.stopping import forget
@@ -101,6 +102,12 @@ def train(
     Raises:
         NasError: When an argument cannot be used, or the network cannot be trained.
     """
+    check_bounds(
+        repeats=(repeats, 1, None),
+        val_size=(val_size, 0.01, 0.9),
+        test_size=(test_size, 0.0, 0.9),
+        seed=(seed, 0, None),
+    )
     forget()
     display = Display(quiet)
     with display.working("Reading the data"):

@@ -48,4 +48,4 @@ def refit(
 def _export(
     study: StudyRecord, dataset: Dataset, split: Split, metric: Metric, path: Path, seed: int
 ) -> dict[str, Any]:
-    return export_winner(study, dataset, split, metric, KerasEngine, path, seed)
+    return export_winner(study, dataset, split, KerasEngine, path, seed, metric)

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.api import describe_folds, seconds_of
+from nas.api import check_bounds, describe_folds, seconds_of
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
 from nas.stopping import forget
@@ -76,6 +76,13 @@ def screen(
     Raises:
         NasError: When an argument or the data cannot be used, or too few networks could be trained.
     """
+    check_bounds(
+        n=(n, 8, None),
+        sample=(sample, 8, None),
+        test_size=(test_size, 0.0, 0.9),
+        workers=(workers, 1, None),
+        seed=(seed, 0, None),
+    )
     forget()
     deadline = time.monotonic() + (seconds_of(timeout) or 0.0) - ENDING
     display = Display(quiet)

@@ -14,6 +14,8 @@ from rich.console import Console
 
 from nas.analysis.causes import TITLES, find_causes
 from nas.data import DataOptions, Dataset, Fold, Split, SplitOptions, load_dataset, split_dataset
+from nas.encoding import encode_folds
+from nas.engines.shared_rows import share_rows
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, SearchSpace

@@ -73,3 +73,22 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_python_tutorial_runs_as_written(tmp_path: Path, data_dir: Path) -> None:
+    lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "adult.csv").write_text("".join(lines[:801]), encoding="utf-8")
+    code = "\n".join(blocks(ROOT / "docs" / "python.md", "python"))
+    # As few trials as importance takes, of as few epochs as may be.
+    short = re.sub(r"trials=\d+", 'trials=6, pruner="none", max_rows=400', code)
+    short = short.replace('"mlp_depth"', '{"depth": nas.Range(1, 2), "epochs": 2}')
+    # No guard: workers must not run a script again.
+    (tmp_path / "tutorial.py").write_text(short, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "tutorial.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("metric: got 'acc' for a binary task; expected one of accuracy, ")
+    assert (tmp_path / "report.html").stat().st_size > 1_000_000
+    assert {path.name for path in tmp_path.glob("best.*")} == {"best.keras", "best.json"}

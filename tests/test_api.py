@@ -1,0 +1,184 @@
+"""nas in Python: one call for each thing that it does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.metrics import accuracy_score, log_loss, make_scorer
+from sklearn.model_selection import ShuffleSplit
+
+import nas
+from nas.api import search, seconds_of
+from nas.errors import NasError
+
+SPACE = {
+    "depth": nas.Range(1, 2),
+    "width": [4, 8],
+    "learning_rate": nas.Range(1e-2, 1e-1, log=True),
+    "epochs": 4,
+}
+X, Y = load_iris(return_X_y=True)
+FRAME = load_iris(as_frame=True).frame
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("api"))
+        yield Path()
+
+
+@pytest.fixture(scope="module")
+def study(folder: Path) -> nas.Study:
+    return search(SPACE, X, Y, trials=7, folds=3, workers=1, name="mine", pruner="none", quiet=True)
+
+
+def test_nothing_is_printed_where_that_is_asked_for(study, capfd: pytest.CaptureFixture) -> None:
+    again = search(SPACE, X, Y, trials=7, folds=3, workers=1, name="mine", quiet=True)
+    assert capfd.readouterr() == ("", "")
+    assert again.best == study.best
+
+
+def test_the_winner_has_an_untouched_test_score(study: nas.Study) -> None:
+    best = study.best
+    assert best.value == pytest.approx(np.mean(best.fold_values))
+    assert best.value == study.optuna.best_value
+    assert set(best.params) == {"depth", "width", "learning_rate"}
+    assert best.stderr > 0 and best.test_interval[0] < best.test_value < best.test_interval[1]
+
+
+def test_trials_are_a_table(study: nas.Study) -> None:
+    trials = study.trials
+    assert list(trials.trial) == list(range(7)) and set(trials.outcome) == {"complete"}
+    assert trials.value.max() == study.best.value
+    assert trials[["fold_1", "fold_2", "fold_3"]].mean(axis=1).tolist() == pytest.approx(
+        trials.value.tolist()
+    )
+
+
+def test_what_was_learned_comes_as_data_and_figures(study: nas.Study) -> None:
+    shares = study.importance()
+    assert set(shares.index) == {"depth", "width", "learning_rate"}
+    assert shares.sum().tolist() == pytest.approx([1.0] * len(shares.columns))
+    explained = study.explain("depth")
+    assert [effect.parameter for effect in explained.effects] == ["depth"]
+    assert study.diagnose().n_examined == 7
+    assert study.diagnose(study.best.number).trial == study.best.number
+    for name in ("history", "parallel", "pareto", "importance", "slice", "effect", "budget"):
+        assert study.figure(name).data, name
+    with pytest.raises(NasError, match="^name: got 'histroy'.* Did you mean 'history'"):
+        study.figure("histroy")
+
+
+def test_it_is_shown_in_a_notebook(study: nas.Study) -> None:
+    page = study._repr_html_()
+    assert "mine" in page and f"{study.best.value:.4f}" in page and "<table" in page
+    assert "mine" in repr(study)
+
+
+def test_the_model_predicts_for_rows_of_any_kind(study: nas.Study, folder: Path) -> None:
+    answers = study.predict(X)
+    assert answers.shape == (150,) and (answers == Y).mean() > 0.5
+    probabilities = study.predict_proba(X)
+    assert probabilities.to_numpy().argmax(axis=1).tolist() == answers.tolist()
+    assert study.model().predict(X[:3], verbose=0).shape == (3, 3)
+    saved = study.export("best.keras")
+    assert saved.exists() and saved.with_suffix(".json").exists()
+    assert study.report("report.html", baselines=False).stat().st_size > 10_000
+
+
+def test_a_study_of_data_in_memory_asks_for_it(study: nas.Study) -> None:
+    loaded = nas.load("mine")
+    assert loaded.best == study.best
+    with pytest.raises(NasError, match="in memory"):
+        loaded.export("again.keras")
+    with pytest.raises(NasError, match="^data: not the data"):
+        loaded.export("again.keras", X + 1, Y)
+    assert loaded.export("again.keras", X, Y).exists()
+    assert nas.studies().study.tolist()[-1] == "mine"
+    with pytest.raises(NasError, match="^name: no study 'nine'.* Did you mean 'mine'"):
+        nas.load("nine")
+
+
+def test_a_frame_and_a_file_are_the_same_data(folder: Path) -> None:
+    FRAME.to_csv("iris.csv", index=False)
+    options = dict(target="target", trials=1, folds=3, workers=1, quiet=True)
+    of_frame = search(SPACE, FRAME, name="frame", **options)
+    of_file = search(SPACE, "iris.csv", name="file", **options)
+    assert of_frame.best.fold_values == of_file.best.fold_values
+    new = FRAME.drop(columns="target")
+    assert (of_frame.predict(new) == of_file.predict("iris.csv")).all()
+
+
+def test_folds_and_metric_of_ones_own(folder: Path) -> None:
+    splitter = ShuffleSplit(2, test_size=0.5, random_state=0)
+    options = dict(trials=1, workers=1, quiet=True)
+    of_splitter = search(
+        SPACE, X, Y, folds=splitter, metric=make_scorer(accuracy_score), name="own", **options
+    )
+    assert len(of_splitter.best.fold_values) == 2
+    assert of_splitter.record.metric == "accuracy_score"
+    pairs = [(np.arange(0, 100, 2), np.arange(1, 100, 2)), (np.arange(100), np.arange(100, 120))]
+    of_pairs = search(
+        SPACE,
+        X,
+        Y,
+        folds=pairs,
+        metric=make_scorer(log_loss, greater_is_better=False, response_method="predict_proba"),
+        name="pairs",
+        **options,
+    )
+    assert of_pairs.record.direction == "minimize"
+    trial = of_pairs.record.trials[0]
+    assert len(trial.fold_values) == 2 and of_pairs.best.test_value is not None
+    # The rows that no pair names, and what is stored divides the data again.
+    assert of_pairs.export("pairs.keras", X, Y).exists()
+    with pytest.raises(NasError, match="validates on rows that it trains on"):
+        search(SPACE, X, Y, folds=[([0, 1, 2], [2, 3])], name="wrong", **options)
+
+
+def test_one_network_is_trained_and_diagnosed(study: nas.Study, folder: Path) -> None:
+    trained = nas.train(
+        SPACE, X, Y, depth=6, activation="sigmoid", params={"width": 5}, name="mine", quiet=True
+    )
+    assert trained.trial.spec.architecture.units == (5,) * 6
+    assert "vanishing" in trained.diagnosis.summary and "6 x 5 sigmoid" in repr(trained)
+    assert trained.trial.number == 7 and nas.load("mine").best == study.best
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metric": "acc"}, "^metric: got 'acc'"),
+        ({"trials": 0}, "^trials: got 0; expected at least 1"),
+        ({"workers": 0}, "^workers: got 0"),
+        ({"test_size": 2}, "^test_size: got 2"),
+        ({"sampler": "tpee"}, "^sampler: got 'tpee'.* Did you mean 'tpe'"),
+        ({"folds": "five"}, "^folds: got 'five'"),
+        ({"groups": [1, 2]}, "^groups: 2 groups for 150 rows"),
+        ({"timeout": "soon"}, "^timeout: got 'soon'"),
+    ],
+)
+def test_errors_name_the_parameter(folder: Path, arguments: dict, message: str) -> None:
+    with pytest.raises(NasError, match=message):
+        search(SPACE, X, Y, **{"name": "bad", "workers": 1, "quiet": True, **arguments})
+
+
+def test_times() -> None:
+    assert [seconds_of(t) for t in (90, "90", "10m", "2h")] == [90, 90, 600, 7200]
+
+
+def test_the_face_is_typed_and_complete() -> None:
+    for name in nas.__all__:
+        assert getattr(nas, name) is not None
+    assert (Path(nas.__file__).parent / "py.typed").exists()
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    heavy = "tensorflow keras optuna pandas sklearn numpy rich typer"
+    code = f"import sys, nas; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
