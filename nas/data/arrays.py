@@ -79,6 +79,21 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
     )
 
 
+def features_of_array(values: NDArray[Any], schema: Schema, source: str) -> NDArray[Any]:
+    """Rows to predict for, from an array.
+
+    Raises:
+        NasError: When they are not shaped as those of the schema, or hold what is no number.
+    """
+    if values.ndim == 1:
+        values = values[:, None]
+    if schema.is_table or values.shape[1:] != schema.row_shape:
+        wanted = "a table of columns" if schema.is_table else f"rows shaped {schema.row_shape}"
+        raise NasError(source, f"rows shaped {values.shape[1:]}", wanted)
+    check_array(values, "x", source)
+    return values
+
+
 def differ_in_scale(x: NDArray[Any]) -> bool:
     """Whether one scale for all would wipe out an entry of the last axis of rows with several.
 

@@ -1,27 +1,23 @@
 """Reading a data set from wherever it lies."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 from nas.data.arrays import (
     KERAS_DATA,
     SKLEARN_DATA,
     dataset_of_arrays,
+    features_of_array,
     open_npz,
     read_keras,
     read_npz,
     read_sklearn,
 )
-from nas.data.checks import check_array
-from nas.data.dataset import Dataset, Features, Scaling, Schema
+from nas.data.dataset import Dataset, Features, Schema
 from nas.data.images import image_paths, list_folder, read_images, read_pixels
 from nas.data.options import DataOptions
-from nas.data.positive import positive_class
-from nas.data.scaling import scaling_notes
+from nas.data.prepare import check_no_columns, check_options, to_read, vary, with_scaling
 from nas.data.table_file import read_table, read_table_by_name, read_table_by_position
 from nas.data.tables import dataset_of_table, features_of_table
-from nas.data.variants import add_label_noise, keep_classes, sample_rows
 from nas.errors import NasError, did_you_mean
 
 TABLES = (".csv", ".parquet", ".pq")
@@ -35,17 +31,8 @@ def load_dataset(options: DataOptions) -> Dataset:
         NasError: When the source is unknown or missing, cannot be read, holds values that
             nothing can be learned from, or no images where `options` ask for them.
     """
-    if options.scaling not in get_args(Scaling):
-        raise NasError(
-            "--scaling",
-            f"got '{options.scaling}'",
-            "one of " + ", ".join(get_args(Scaling)),
-            did_you_mean(options.scaling, get_args(Scaling)),
-        )
-    _check_variant(options)
-    # With --task binary, two classes are left of what is read only.
-    all_classes = options.classes and options.task == "binary"
-    dataset = _read_dataset(replace(options, task="multiclass") if all_classes else options)
+    check_options(options)
+    dataset = _read_dataset(to_read(options))
     is_folder = _is_folder(options.source)
     if options.images and not is_folder and not dataset.schema.image_shape:
         raise NasError(
@@ -55,27 +42,10 @@ def load_dataset(options: DataOptions) -> Dataset:
             "Give an .npz file whose x is shaped (rows, height, width) or (rows, height, width, "
             "channels), or a folder with a folder of images for each class.",
         )
-    if options.classes:
-        dataset = keep_classes(dataset, options.classes, options.task)
-    # Before rows are drawn and labels spoilt: with more noise the rarer class is the same.
-    dataset = replace(dataset, positive=positive_class(dataset, options.positive))
-    if options.max_rows is not None:
-        dataset = sample_rows(dataset, options.max_rows)
-    if options.label_noise:
-        dataset = add_label_noise(dataset, options.label_noise)
+    dataset = vary(dataset, options)
     if is_folder:  # now that it is known which of its images are wanted
         dataset = read_pixels(dataset, options)
-    dataset = replace(dataset, scaling=options.scaling)
-    return replace(dataset, notes=(*dataset.notes, *scaling_notes(dataset)))
-
-
-def _check_variant(options: DataOptions) -> None:
-    if len(set(options.classes)) == 1:
-        raise NasError("--classes", f"got {','.join(options.classes)}", "at least two classes")
-    if options.max_rows is not None and options.max_rows < 1:
-        raise NasError("--max-rows", f"got {options.max_rows}", "at least 1")
-    if not 0.0 <= options.label_noise <= 1.0:
-        raise NasError("--label-noise", f"got {options.label_noise:g}", "a share from 0 to 1")
+    return with_scaling(dataset, options)
 
 
 def _read_dataset(options: DataOptions) -> Dataset:
@@ -89,15 +59,7 @@ def _read_dataset(options: DataOptions) -> Dataset:
         )
     if suffix in TABLES:
         return dataset_of_table(read_table(path, options.header), options)
-    for option, value in (
-        ("--target", options.target),
-        ("--groups", options.groups),
-        ("--drop", options.drop),
-        ("--categorical", options.categorical),
-        ("--missing", options.missing),
-    ):
-        if value:
-            raise NasError(option, f"got {value!r} for {source}", "a CSV or Parquet file with it")
+    check_no_columns(options, "a CSV or Parquet file with it")
     if options.header is not None:
         option = "--header" if options.header else "--no-header"
         raise NasError(option, f"given for {source}", "a CSV file with it")
@@ -170,9 +132,4 @@ def load_features(source: str, schema: Schema) -> Features:
             "no data of a known kind",
             "a .csv, .parquet or .npz file, or a folder of images",
         )
-    if values.ndim == 1:
-        values = values[:, None]
-    if schema.is_table or values.shape[1:] != schema.row_shape:
-        raise NasError(source, f"rows shaped {values.shape[1:]}", wanted)
-    check_array(values, "x", source)
-    return values
+    return features_of_array(values, schema, source)

@@ -1,0 +1,66 @@
+"""What is done to each data set, wherever it was read: parts of it, wrong labels, scaling."""
+
+from dataclasses import replace
+from typing import get_args
+
+from nas.data.dataset import Dataset, Scaling
+from nas.data.options import DataOptions
+from nas.data.positive import positive_class
+from nas.data.scaling import scaling_notes
+from nas.data.variants import add_label_noise, keep_classes, sample_rows
+from nas.errors import NasError, did_you_mean
+
+
+def check_options(options: DataOptions) -> None:
+    """Refuses values that are wrong for any data, before it is read."""
+    if options.scaling not in get_args(Scaling):
+        raise NasError(
+            "--scaling",
+            f"got '{options.scaling}'",
+            "one of " + ", ".join(get_args(Scaling)),
+            did_you_mean(options.scaling, get_args(Scaling)),
+        )
+    if len(set(options.classes)) == 1:
+        raise NasError("--classes", f"got {','.join(options.classes)}", "at least two classes")
+    if options.max_rows is not None and options.max_rows < 1:
+        raise NasError("--max-rows", f"got {options.max_rows}", "at least 1")
+    if not 0.0 <= options.label_noise <= 1.0:
+        raise NasError("--label-noise", f"got {options.label_noise:g}", "a share from 0 to 1")
+
+
+def check_no_columns(options: DataOptions, expected: str) -> None:
+    """Refuses options that name columns, for data that has none."""
+    for option, value in (
+        ("--target", options.target),
+        ("--groups", options.groups),
+        ("--drop", options.drop),
+        ("--categorical", options.categorical),
+        ("--missing", options.missing),
+    ):
+        if value:
+            raise NasError(option, f"got {value!r} for {options.source}", expected)
+
+
+def to_read(options: DataOptions) -> DataOptions:
+    """The options to read the data with: two classes are left of what is read only."""
+    all_classes = options.classes and options.task == "binary"
+    return replace(options, task="multiclass") if all_classes else options
+
+
+def vary(dataset: Dataset, options: DataOptions) -> Dataset:
+    """The classes and rows that are wanted, with wrong labels, and the positive class."""
+    if options.classes:
+        dataset = keep_classes(dataset, options.classes, options.task)
+    # Before rows are drawn and labels spoilt: with more noise the rarer class is the same.
+    dataset = replace(dataset, positive=positive_class(dataset, options.positive))
+    if options.max_rows is not None:
+        dataset = sample_rows(dataset, options.max_rows)
+    if options.label_noise:
+        dataset = add_label_noise(dataset, options.label_noise)
+    return dataset
+
+
+def with_scaling(dataset: Dataset, options: DataOptions) -> Dataset:
+    """The data set with its scaling, and what is to be told of it."""
+    dataset = replace(dataset, scaling=options.scaling)
+    return replace(dataset, notes=(*dataset.notes, *scaling_notes(dataset)))
