@@ -30,6 +30,9 @@ def visible(text: str, keep: str = "") -> str:
 # A parameter as texts name it, which is how a command line has it, with a number behind it or not.
 PARAMETER = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (\d[\d.]*\d|\d))?")
 
+# Options that have another name in Python.
+IN_PYTHON = {"study": "name", "set": "params", "output": "path"}
+
 
 class NasError(Exception):
     """A mistake that the user can mend, told in one line.
@@ -65,7 +68,7 @@ class NasError(Exception):
 
 
 def _in_python(option: re.Match[str]) -> str:
-    name = option[1].replace("-", "_")
+    name = IN_PYTHON.get(option[1], option[1].replace("-", "_"))
     return f"{name}={option[2]}" if option[2] else name
 
 

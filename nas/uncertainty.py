@@ -66,7 +66,8 @@ def score_interval(
 
     Returns:
         Its ends; None where the score is undefined on every resample, and for a score that nothing
-        moves: an error that is the same on all rows of a constant target.
+        moves: an error that is the same on all rows of a constant target, or a function of the
+        user's that is the same on all resamples.
     """
     from scipy.stats import binomtest
 
@@ -82,13 +83,19 @@ def score_interval(
         rows = draw(generator)
         if metric.name == "auc" and len(np.unique(y[rows])) < n_classes:
             continue  # undefined without every class
-        scores.append(metric.score(y[rows], prediction[rows]))
+        try:
+            scores.append(metric.score(y[rows], prediction[rows]))
+        except ValueError:  # a function of the user's may be undefined on some rows, too
+            if not metric.is_own:
+                raise
     if not scores:
         return None
     tail = 50.0 * (1.0 - LEVEL)
     low, high = (float(end) for end in np.percentile(scores, [tail, 100.0 - tail]))
     if high - low > 1e-12 * max(1.0, abs(value)):
         return low, high
+    if metric.is_own:  # whose bounds are not known
+        return None
     low, high = _widened(metric, y, prediction, groups)
     return (low, high) if high > low else None
 

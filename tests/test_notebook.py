@@ -34,9 +34,7 @@ def client_of(notebook: Any, folder: Path) -> NotebookClient:
 
 
 def shown(cell: Any, kind: str) -> list[str]:
-    return [
-        output["data"][kind] for output in cell.outputs if kind in output.get("data", {})
-    ]
+    return [output["data"][kind] for output in cell.outputs if kind in output.get("data", {})]
 
 
 def test_the_example_runs_and_shows_what_it_found(folder: Path) -> None:

@@ -134,7 +134,7 @@ def rope_width(record: StudyRecord, rope: float) -> float:
     Accuracy, balanced accuracy, F1, AUC and R² end at 1: `rope` is taken as it is. Log loss, RMSE
     and MAE have no such end: there it is a share of the best trial's score.
     """
-    if record.metric in RELATIVE_METRICS:
+    if record.metric in RELATIVE_METRICS or record.settings.get("own_metric"):
         return rope * abs(record.best().value or 0.0)
     return rope
 

@@ -222,7 +222,7 @@ def choose_folds(dataset: Dataset, folds: Any, options: SplitOptions) -> SplitOp
     """
     if isinstance(folds, int) and not isinstance(folds, bool):
         return replace(options, folds=folds)
-    if hasattr(folds, "split"):
+    if hasattr(folds, "split") and not isinstance(folds, str):
         drawn = split_dataset(dataset, replace(options, folds=1))
         rows, test = drawn.development, drawn.test
         y = dataset.y[rows]

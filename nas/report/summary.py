@@ -163,7 +163,8 @@ def _best(record: StudyRecord, baselines: Sequence[Baseline]) -> str:
 def _phrase(record: StudyRecord, value: float, rows: str) -> str:
     if record.metric == "r2" and value < 0:
         return f"does worse than always answering the mean (R² {value:.3g}) on {rows}"
-    return PHRASES[record.metric].format(show_score(record.metric, value), rows)
+    phrase = PHRASES.get(record.metric, f"reaches {record.metric} {{}} on {{}}")
+    return phrase.format(show_score(record.metric, value), rows)
 
 
 def _lesson(record: StudyRecord, importance: Importance | None, budget: Budget | None) -> str:
