@@ -28,6 +28,16 @@ class ArrowOnly:
         return self._table.__arrow_c_stream__(requested_schema)
 
 
+class PandasOnly:
+    """A frame of another library that can be turned into one of pandas."""
+
+    def __init__(self, given):
+        self._given = given
+
+    def to_pandas(self):
+        return self._given
+
+
 def with_text_views(given):
     """A table of Arrow whose texts are as polars keeps them."""
     table = pa.Table.from_pandas(given, preserve_index=False)
@@ -63,9 +73,10 @@ def adult(data_dir, tmp_path_factory):
         lambda head: head.convert_dtypes(),
         lambda head: pa.Table.from_pandas(head),
         lambda head: ArrowOnly(with_text_views(head)),
+        lambda head: PandasOnly(head),
         lambda head: {name: head[name].tolist() for name in head.columns},
     ],
-    ids=["pandas", "index", "nullable", "arrow", "views", "columns"],
+    ids=["pandas", "index", "nullable", "arrow", "views", "other", "columns"],
 )
 def test_frames_of_any_kind_are_the_file(adult, kind):
     head, expected = adult
