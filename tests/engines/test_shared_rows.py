@@ -2,13 +2,13 @@
 
 import pickle
 from dataclasses import fields
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nas.data import FoldData
+from nas.engines.messages import packed
 from nas.engines.shared_rows import LEAST, as_tensor, share_rows
 from nas.engines.workers import WorkerPool
 from nas.errors import NasError
@@ -25,7 +25,7 @@ MANY = LEAST // (4 * 50) + 1
 
 
 def sent(value: object) -> bytes:
-    return bytes(ForkingPickler.dumps(value))
+    return bytes(packed(value))
 
 
 def test_what_is_sent_of_many_rows_is_a_name(tmp_path: Path) -> None:
