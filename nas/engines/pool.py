@@ -4,6 +4,7 @@ The search submits jobs, waits for a report, and answers it: go on, or end. A po
 Optuna, and a job nothing of the others.
 """
 
+import gc
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -203,4 +204,5 @@ class LocalPool(Pool):
         return function(*arguments)
 
     def close(self) -> None:
-        self._task = self._next = None
+        self._job = self._task = self._next = None
+        gc.unfreeze()  # what `start_tensorflow` froze; in it may be much of the caller's

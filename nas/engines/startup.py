@@ -45,6 +45,8 @@ def silence() -> Iterator[None]:
 def start_tensorflow(single_thread: bool = False) -> None:
     """Imports TensorFlow, and Keras on top of it, and makes them ready.
 
+    Objects that exist by then are left out of garbage collections until a `LocalPool` closes.
+
     Args:
         single_thread: Whether this process is to use one thread only.
 
@@ -64,8 +66,8 @@ def start_tensorflow(single_thread: bool = False) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.list_logical_devices()
-        # What is loaded by now stays: no later collection need look at it again, and Keras
-        # collects at the start of each trial.
+        # No later collection need look at what is loaded by now, and Keras collects at the start
+        # of each trial.
         gc.collect()
         gc.freeze()
         tf.get_logger().setLevel("ERROR")
