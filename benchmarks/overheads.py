@@ -62,6 +62,9 @@ class NoTraining(Pool):
     def answer(self, job: int, go_on: bool) -> None:
         self._ready.append(job)
 
+    def cancel(self, job: int) -> None:
+        self._ready = deque(other for other in self._ready if other != job)
+
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 

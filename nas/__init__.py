@@ -3,10 +3,10 @@
     study = nas.search("mlp_depth", data="adult.csv", target="income", trials=50)
     study.best.params, study.best.test_value
 
-Importing this package is cheap: TensorFlow, Optuna and pandas load only where they are used.
+Importing this package is cheap, and changes nothing outside it: TensorFlow, Optuna and pandas load
+only where they are used.
 """
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from nas.space import Range as Range
     from nas.space import SearchSpace as SearchSpace
     from nas.space import parameter as parameter
-
-# Read once by TensorFlow and Keras, so they must be set before either is imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"  # the engines are written for it
 
 _FACE = {
     "Best": "nas.results",

@@ -5,6 +5,7 @@ Light to import: it is in force while everything else is imported.
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,24 +21,42 @@ LINE = "nas: stopped; the same command starts again or goes on"
 _received: list[int] = []
 
 
+class _Handler:
+    """What is called for a signal within `on_stop`."""
+
+    def __init__(self, handle: Callable[[], None]) -> None:
+        self._handle = handle
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        _received.append(number)
+        self._handle()
+
+
 @contextmanager
 def on_stop(handle: Callable[[], None]) -> Iterator[None]:
     """Calls a function for each signal that stops a program, within the block.
 
-    What is ignored on purpose, as `nohup` does, stays ignored; but Ctrl-C always works.
+    Ctrl-C always works. Of the other signals, one that is ignored on purpose, as `nohup` does,
+    stays ignored, and one that the caller's program handles itself stays its own. Handlers are as
+    they were behind the block. Outside the main thread, where Python allows no handlers, nothing
+    changes.
     """
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        _received.append(number)
-        handle()
-
-    ours = [s for s in SIGNALS if s == signal.SIGINT or signal.getsignal(s) != signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in ours}
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    ours = [number for number in SIGNALS if is_main_thread and _may_handle(number)]
+    handler = _Handler(handle)
+    before = {number: signal.signal(number, handler) for number in ours}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _may_handle(number: int) -> bool:
+    now = signal.getsignal(number)
+    if number == signal.SIGINT:
+        return now is not None  # else it is handled outside Python, and could not be put back
+    return now == signal.SIG_DFL or isinstance(now, _Handler)
 
 
 def stop() -> None:

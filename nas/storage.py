@@ -20,8 +20,21 @@ from nas.shell import option, split
 
 LOCK_TIMEOUT = 20.0  # seconds to wait for another process's write
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Within the block Optuna logs nothing but errors, and what is experimental brings no warning.
+
+    For the caller's program both are as they were behind it.
+    """
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ OWN_CACHE = pytest.StashKey[str]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compiled programs are kept for this run alone; its processes inherit the variable."""
+    # Test modules import TensorFlow themselves, before anything of nas could quieten it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "NAS_CACHE_DIR" not in os.environ:
         config.stash[OWN_CACHE] = os.environ["NAS_CACHE_DIR"] = tempfile.mkdtemp(prefix="nas-")
 

@@ -1,5 +1,6 @@
-"""The `nas` command. Each module adds a group of commands: parse, call one function, print."""
+"""The `nas` command. Each module has a group of commands: parse, call one function, print."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,45 +11,20 @@ from typer.exceptions import TyperException
 
 from nas import stopping
 from nas.about import __version__
-from nas.cli import (
-    dashboard,
-    diagnose,
-    explain,
-    importance,
-    model,
-    report,
-    screen,
-    search,
-    space,
-    study,
-)
+from nas.cli.commands import Commands
 from nas.errors import OUT_OF_MEMORY, NasError, first_line, visible
 
 INTERRUPTED = 130  # what the library of the command line returns after Ctrl-C
 
 app = typer.Typer(
     name="nas",
+    cls=Commands,
     help="Find the network that fits your data: depth, width, activation, learning rate, "
     "regularization and optimizer, cross-validated, with an honest test score.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("search")(search.search)
-app.command("screen")(screen.screen)
-app.command("best")(study.best)
-app.command("trials")(study.trials)
-app.command("train")(diagnose.train)
-app.command("diagnose")(diagnose.diagnose)
-app.command("importance")(importance.importance)
-app.command("explain")(explain.explain)
-app.command("report")(report.report)
-app.command("dashboard")(dashboard.dashboard)
-app.command("export")(model.export)
-app.command("predict")(model.predict)
-app.add_typer(space.app, name="space")
-app.add_typer(study.app, name="study")
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command line; errors become one line on stderr and an exit code."""
     # What libraries warn of is for their developers; what concerns the user, nas says itself.
     warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
     stopping.forget()
     with stopping.on_stop(stopping.stop):
         try:
@@ -91,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> object:
     """The exit code of a command line."""
     try:
-        return app(args=arguments, standalone_mode=False)
+        return app(args=arguments, prog_name=app.info.name, standalone_mode=False)
     except NasError as error:
         if stopping.was_stopped():
             raise

@@ -4,6 +4,7 @@ The search submits jobs, waits for a report, and answers it: go on, or end. A po
 Optuna, and a job nothing of the others.
 """
 
+import gc
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -60,7 +61,13 @@ class Pool(ABC):
 
     @abstractmethod
     def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
-        """Hands over a trial; a first report follows."""
+        """Hands over a trial; a first report follows.
+
+        Args:
+            job: A number that no job in the pool has.
+            spec: The network and its training.
+            seed: Seeds it; the same one gives the same scores.
+        """
 
     @abstractmethod
     def wait(self, timeout: float) -> Report | None:
@@ -69,6 +76,13 @@ class Pool(ABC):
     @abstractmethod
     def answer(self, job: int, go_on: bool) -> None:
         """Answers a report of a job that is running; one with its result follows if it ends."""
+
+    @abstractmethod
+    def cancel(self, job: int) -> None:
+        """Drops a job: nothing more is reported of it, and it trains no other epoch.
+
+        Nothing happens where no job has that number.
+        """
 
     @abstractmethod
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -169,10 +183,12 @@ class LocalPool(Pool):
 
     def __init__(self, choose: Choose) -> None:
         self._choose = choose
+        self._job: int | None = None
         self._task: Task | None = None
         self._next: Callable[[], Report] | None = None
 
     def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+        self._job = job
         self._task = Task(self._choose, job, spec, seed)
         self._next = self._task.advance
 
@@ -183,11 +199,16 @@ class LocalPool(Pool):
         return run()
 
     def answer(self, job: int, go_on: bool) -> None:
-        assert self._task is not None
-        self._next = self._task.advance if go_on else self._task.end
+        if self._task is not None and job == self._job:
+            self._next = self._task.advance if go_on else self._task.end
+
+    def cancel(self, job: int) -> None:
+        if job == self._job:
+            self._job = self._task = self._next = None
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
     def close(self) -> None:
-        self._task = self._next = None
+        self._job = self._task = self._next = None
+        gc.unfreeze()  # what `start_tensorflow` froze; in it may be much of the caller's

@@ -1,23 +1,35 @@
 """How the processes that train are started: see `workers`.
 
+They never import the program that started them, so a search works from a script without
+`if __name__ == "__main__"`, from a notebook and from `python -c`. On Linux they are forked from a
+server that has TensorFlow loaded, and that no other user of multiprocessing shares.
+
 Light to import, so that they can begin to import TensorFlow before this process imports anything.
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from multiprocessing import forkserver, resource_tracker, util
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import cache
+from multiprocessing import forkserver, resource_tracker, spawn, util
+from multiprocessing.process import BaseProcess
+from types import FunctionType, SimpleNamespace
+from typing import Any, Literal
 
 from nas.engines.program_cache import program_cache_flags, tidy_program_cache
+from nas.engines.startup import changed_environment
 from nas.stopping import TERMINAL_SIGNALS
+
+StartMethod = Literal["forkserver", "spawn"]
+# Only Linux can fork a process that has TensorFlow loaded.
+START_METHOD: StartMethod = "forkserver" if sys.platform == "linux" else "spawn"
 
 # One thread for each library, and programs that compile a sixth faster and run as fast.
 ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",  # whatever the user's own process has
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -40,19 +52,84 @@ def default_workers() -> int:
 def prepare_processes() -> None:
     """Lets the server of processes import TensorFlow; returns at once."""
     tidy_program_cache(xla_flags())
-    if process_context().get_start_method() == "forkserver":
-        with process_environment():
-            forkserver.ensure_running()
+    if START_METHOD == "forkserver":
+        with _terminal_signals_blocked():
+            _start_server()
 
 
-def process_context() -> Any:
-    """How processes are started: from a server that has TensorFlow loaded, where that is safe."""
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
+def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Starts a process that calls a function; it ends with this one at the latest.
+
+    Args:
+        target: A function of a module, not of the user's program.
+        arguments: What multiprocessing can send to a process that starts.
+    """
+    process = _Process(target=target, args=arguments, daemon=True)
+    with _terminal_signals_blocked():
+        if START_METHOD == "forkserver":
+            _start_server()
+            process.start()
+        else:
+            with _process_environment():
+                process.start()
+    return process
+
+
+class _Process(BaseProcess):
+    """A process that is started by `multiprocessing`, with two things of its own: see `_popen`."""
+
+    _start_method = None  # the one of this program's other processes stays what it is
+
+    @staticmethod
+    def _Popen(process: BaseProcess) -> Any:  # noqa: N802
+        return _popen(START_METHOD)(process)
+
+
+@cache
+def _popen(method: StartMethod) -> Any:
+    """The class with which multiprocessing starts a process, changed in two things.
+
+    The process is not told where the program's `__main__` lies, which it would import. And it is
+    asked of our own server: the common one may have been started without TensorFlow, and what it
+    has loaded and the signals that it ignores would pass to the user's own processes.
+    """
+    theirs: Any
+    name = "_launch"
+    if method == "forkserver":
+        from multiprocessing import popen_forkserver as theirs
+    elif sys.platform == "win32":
+        from multiprocessing import popen_spawn_win32 as theirs
+
+        name = "__init__"
+    else:
+        from multiprocessing import popen_spawn_posix as theirs
+    launch = getattr(theirs.Popen, name)
+    own_names = {
+        "spawn": _changed(spawn, get_preparation_data=_preparation_data),
+        "forkserver": _changed(forkserver, connect_to_new_process=_server.connect_to_new_process),
+    }
+    own_launch = FunctionType(launch.__code__, {**launch.__globals__, **own_names})
+    return type("Popen", (theirs.Popen,), {name: own_launch})
+
+
+def _changed(module: Any, **changes: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(module), **changes})
+
+
+def _preparation_data(name: str) -> dict[str, Any]:
+    data = spawn.get_preparation_data(name)
+    return {key: value for key, value in data.items() if not key.startswith("init_main")}
+
+
+_server = forkserver.ForkServer()
+_server.set_forkserver_preload(["nas.engines.preload"])
+
+
+def _start_server() -> None:
+    """Starts the server of processes where it does not run."""
     _choose_socket_folder()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nas.engines.preload"])
-    return context
+    with _process_environment():
+        _server.ensure_running()
 
 
 def _choose_socket_folder() -> None:
@@ -70,12 +147,26 @@ def _choose_socket_folder() -> None:
 
 
 @contextlib.contextmanager
-def process_environment() -> Iterator[None]:
-    """The environment that workers start with; what the user has set for XLA stays in force.
+def _terminal_signals_blocked() -> Iterator[None]:
+    """Ctrl-C and the end of a terminal reach every process of it.
 
-    Ctrl-C and the end of a terminal reach every process of it. They are blocked where one is
-    started, and so within it from its first instruction on, when it could not yet end in silence.
+    They are blocked where one is started, and so within it from its first instruction on, when it
+    could not yet end in silence.
     """
+    if sys.platform == "win32":  # which has no such thing
+        yield
+        return
+    resource_tracker.ensure_running()  # which unblocks them once it has started
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+@contextlib.contextmanager
+def _process_environment() -> Iterator[None]:
+    """The environment that workers start with; what the user has set for XLA stays in force."""
     flags = xla_flags()
     own = os.environ.get("TF_XLA_FLAGS", "")
     changes = {
@@ -83,19 +174,8 @@ def process_environment() -> Iterator[None]:
         "XLA_FLAGS": flags,
         "TF_XLA_FLAGS": f"{program_cache_flags(flags)} {own}".strip(),
     }
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    resource_tracker.ensure_running()  # which unblocks them once it has started
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
-    try:
+    with changed_environment(changes):
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def xla_flags() -> str:

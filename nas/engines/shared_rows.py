@@ -6,7 +6,6 @@ is short. What is sent to another process is its name.
 
 import mmap
 from dataclasses import replace
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +62,8 @@ def _is_whole_file(rows: NDArray[Any]) -> bool:
     return isinstance(rows, np.memmap) and isinstance(rows.base, mmap.mmap)
 
 
-def _reduce(rows: "np.memmap[Any, Any]") -> Any:
+def reduce_rows(rows: "np.memmap[Any, Any]") -> Any:
     """What a process sends of rows in a file: the file's name; of a part of them, the part."""
     if _is_whole_file(rows):
         return _open, (Path(str(rows.filename)),)
     return np.asarray(rows).__reduce__()
-
-
-ForkingPickler.register(np.memmap, _reduce)

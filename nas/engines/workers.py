@@ -10,34 +10,25 @@ so the search need not know.
 """
 
 import contextlib
-import os
 import signal
-import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
 from nas.encoding import FoldData
-from nas.engines.pool import Pool, Report, Task
-from nas.engines.processes import (
-    prepare_processes,
-    process_context,
-    process_environment,
-    xla_flags,
-)
-from nas.engines.program_cache import (
-    empty_program_cache,
-    may_be_cache_failure,
-    without_program_cache,
-)
-from nas.engines.startup import start_tensorflow
-from nas.errors import NasError, first_line
+from nas.engines.messages import receive, send
+from nas.engines.pool import Pool, Report
+from nas.engines.processes import prepare_processes, start_process, xla_flags
+from nas.engines.program_cache import empty_program_cache
+from nas.engines.worker import NOTHING, answer_call, train_jobs
+from nas.errors import NasError
 from nas.metrics import Metric
 from nas.spec import TrialSpec
 
@@ -47,19 +38,19 @@ JOBS_TO_CHOOSE_FROM = 2  # for each worker, so that it finds one that it has a p
 TRACED_MODELS = 24  # after which a worker is replaced
 MAX_RESTARTS = 3  # of a job, after workers that ended while they trained another one
 
-NOTHING = -1  # instead of a job, where none is in training
-
 
 @dataclass
 class _Job:
     """A job that has not ended.
 
     Attributes:
+        number: The one that it was submitted under.
         epochs: Epochs that are reported.
         go_on: The answer to the last report; None until there is one.
         restarts: How often it was trained from its beginning again.
     """
 
+    number: int
     spec: TrialSpec
     seed: int
     epochs: int = 0
@@ -78,10 +69,10 @@ class _Worker:
 
     Attributes:
         programs: Shapes that it has trained, and so holds compiled programs of.
-        jobs: The jobs that it has.
-        n_traced: Jobs that it has ended with the plain engine.
+        jobs: The tickets of the jobs that it has.
+        traced: Those of the jobs that it has trained with the plain engine.
         is_ready: Whether it has told that it waits for jobs.
-        in_training: Memory that it shares: the number of the job that it is busy with.
+        in_training: Memory that it shares: the ticket of the job that it is busy with.
     """
 
     process: Any
@@ -89,8 +80,12 @@ class _Worker:
     in_training: Any
     programs: set[tuple[Any, ...]] = field(default_factory=set)
     jobs: set[int] = field(default_factory=set)
-    n_traced: int = 0
+    traced: set[int] = field(default_factory=set)
     is_ready: bool = False
+
+    @property
+    def is_used_up(self) -> bool:
+        return len(self.traced) >= TRACED_MODELS
 
 
 class WorkerPool(Pool):
@@ -98,13 +93,17 @@ class WorkerPool(Pool):
 
     TensorFlow is imported from the moment that the pool is made, not in this process. What to
     train on is told by `load`, before the first job.
+
+    Each job gets a ticket, by which a worker knows it: a report of a job that was cancelled is
+    told from one of a later job with the same number.
     """
 
     def __init__(self, n_workers: int) -> None:
         self.slots = (JOBS_OF_A_WORKER + JOBS_TO_CHOOSE_FROM) * n_workers
-        self._context = process_context()
-        self._jobs: dict[int, _Job] = {}
-        self._backlog: deque[int] = deque()  # those that no worker has
+        self._jobs: dict[int, _Job] = {}  # by their tickets
+        self._tickets: dict[int, int] = {}  # of the jobs in it, by their numbers
+        self._n_submitted = 0
+        self._backlog: deque[int] = deque()  # tickets of those that no worker has
         self._ready: deque[Report] = deque()
         self._setup: tuple[Any, ...] | None = None
         self._n_workers = n_workers
@@ -120,7 +119,7 @@ class WorkerPool(Pool):
         self._start_workers()
         self._setup = (tuple(folds), metric, engine)
         for worker in self._workers:
-            worker.connection.send(self._setup)
+            send(worker.connection, self._setup)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self._start_workers()  # they make themselves ready meanwhile
@@ -133,17 +132,13 @@ class WorkerPool(Pool):
         return answer
 
     def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What a process of its own answers; see `_answer`."""
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=_answer, args=(theirs, self._keeps_programs), daemon=True
-        )
-        with process_environment():
-            process.start()
+        """What a process of its own answers; see `answer_call`."""
+        ours, theirs = Pipe()
+        process = start_process(answer_call, theirs, self._keeps_programs)
         theirs.close()
         try:
-            ours.send((function, arguments))
-            answer: tuple[Any, ...] = ours.recv()
+            send(ours, (function, arguments))
+            answer: tuple[Any, ...] = receive(ours)
         except (EOFError, OSError) as ended:
             process.join()
             raise NasError(
@@ -158,8 +153,11 @@ class WorkerPool(Pool):
         return answer
 
     def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
-        self._jobs[job] = _Job(spec, seed)
-        self._backlog.append(job)
+        ticket = self._n_submitted
+        self._n_submitted += 1
+        self._jobs[ticket] = _Job(job, spec, seed)
+        self._tickets[job] = ticket
+        self._backlog.append(ticket)
         self._hand_out()
 
     def wait(self, timeout: float) -> Report | None:
@@ -170,12 +168,26 @@ class WorkerPool(Pool):
         return self._ready.popleft() if self._ready else None
 
     def answer(self, job: int, go_on: bool) -> None:
-        if job not in self._jobs:  # it has failed since it reported
+        ticket = self._tickets.get(job)
+        if ticket is None:  # it has failed since it reported
             return
-        self._jobs[job].go_on = go_on
+        self._jobs[ticket].go_on = go_on
         for worker in self._workers:
-            if job in worker.jobs:  # else it is told when one has taken it up again
-                self._send(worker, ("answer", job, go_on))
+            if ticket in worker.jobs:  # else it is told when one has taken it up again
+                self._send(worker, ("answer", ticket, go_on))
+
+    def cancel(self, job: int) -> None:
+        self._ready = deque(report for report in self._ready if report.job != job)
+        ticket = self._tickets.get(job)
+        if ticket is None:
+            return
+        self._forget(ticket)
+        if ticket in self._backlog:
+            self._backlog.remove(ticket)
+        for worker in self._workers:
+            if ticket in worker.jobs:
+                self._send(worker, ("cancel", ticket))
+                self._free(worker, ticket)
 
     def close(self) -> None:
         for worker in self._workers:
@@ -187,26 +199,24 @@ class WorkerPool(Pool):
         self._remove_rows()
 
     def _start_workers(self) -> None:
-        if not self._workers:
-            with process_environment():
-                self._workers = [self._start() for _ in range(self._n_workers)]
+        while len(self._workers) < self._n_workers:
+            self._workers.append(self._start())
 
     def _start(self) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        in_training = self._context.RawValue("q", NOTHING)
-        process = self._context.Process(
-            target=_serve, args=(theirs, in_training, self._keeps_programs), daemon=True
-        )
-        process.start()
+        ours, theirs = Pipe()
+        in_training = RawValue("q", NOTHING)
+        process = start_process(train_jobs, theirs, in_training, self._keeps_programs)
         theirs.close()
         return _Worker(process, ours, in_training)
 
     def _receive(self, worker: _Worker) -> None:
         try:
-            report: Report | None = worker.connection.recv()
+            report: Report | NasError | None = receive(worker.connection)
         except (EOFError, OSError):
             self._replace(worker)
             return
+        if isinstance(report, NasError):
+            raise report
         if report is None:
             worker.is_ready = True
             return
@@ -217,18 +227,30 @@ class WorkerPool(Pool):
             self._renew(worker)
             self._hand_out()
             return
-        self._ready.append(report)
+        ticket = report.job
+        if report.engine == "keras":
+            worker.traced.add(ticket)
+        job = self._jobs.get(ticket)
+        if job is None:  # it was cancelled meanwhile
+            return
+        self._ready.append(replace(report, job=job.number))
         if report.running:
-            self._jobs[report.job].epochs += 1
-            self._jobs[report.job].go_on = None
+            job.epochs += 1
+            job.go_on = None
         else:
-            del self._jobs[report.job]
-            worker.jobs.remove(report.job)
-            worker.n_traced += report.engine == "keras"
-            if worker.n_traced >= TRACED_MODELS and not worker.jobs:
-                worker.process.terminate()
-                self._renew(worker)
-            self._hand_out()
+            self._forget(ticket)
+            self._free(worker, ticket)
+
+    def _forget(self, ticket: int) -> None:
+        del self._tickets[self._jobs.pop(ticket).number]
+
+    def _free(self, worker: _Worker, ticket: int) -> None:
+        """Takes a job that has ended from its worker, which gets another one."""
+        worker.jobs.remove(ticket)
+        if worker.is_used_up and not worker.jobs:
+            worker.process.terminate()
+            self._renew(worker)
+        self._hand_out()
 
     def _hand_out(self) -> None:
         """Gives jobs to workers that have room.
@@ -238,7 +260,7 @@ class WorkerPool(Pool):
         """
         for load in range(JOBS_OF_A_WORKER):
             for worker in self._workers:
-                has_room = len(worker.jobs) == load and worker.n_traced < TRACED_MODELS
+                has_room = len(worker.jobs) == load and not worker.is_used_up
                 if has_room and self._backlog:
                     self._give(worker)
 
@@ -252,19 +274,19 @@ class WorkerPool(Pool):
         best = min(range(len(self._backlog)), key=rank)
         if worker.jobs and rank(best) == 2:
             return
-        number = self._backlog[best]
+        ticket = self._backlog[best]
         del self._backlog[best]
-        job = self._jobs[number]
+        job = self._jobs[ticket]
         worker.programs.add(_kind(job.spec))
-        worker.jobs.add(number)
-        self._send(worker, ("start", number, job.spec, job.seed, job.epochs))
+        worker.jobs.add(ticket)
+        self._send(worker, ("start", ticket, job.spec, job.seed, job.epochs))
         if job.epochs and job.go_on is not None:
-            self._send(worker, ("answer", number, job.go_on))
+            self._send(worker, ("answer", ticket, job.go_on))
 
     def _send(self, worker: _Worker, message: tuple[Any, ...]) -> None:
         # When the worker is gone, the next `wait` finds out.
         with contextlib.suppress(OSError):
-            worker.connection.send(message)
+            send(worker.connection, message)
 
     def _replace(self, worker: _Worker) -> None:
         """A worker ended by itself: what it trained failed, and another one takes its place."""
@@ -277,15 +299,15 @@ class WorkerPool(Pool):
         failure = f"its worker process ended ({how}); was there enough memory?"
         # Somebody's wish is no network's fault.
         was_told_to = worker.process.exitcode == -signal.SIGTERM
-        for number in sorted(worker.jobs, reverse=True):
-            job = self._jobs[number]
+        for ticket in sorted(worker.jobs, reverse=True):
+            job = self._jobs[ticket]
             job.restarts += 1
-            is_guilty = worker.in_training.value == number and not job.waits and not was_told_to
+            is_guilty = worker.in_training.value == ticket and not job.waits and not was_told_to
             if is_guilty or job.restarts > MAX_RESTARTS:
-                del self._jobs[number]
-                self._ready.append(Report(number, failure=failure))
+                self._forget(ticket)
+                self._ready.append(Report(job.number, failure=failure))
             else:
-                self._backlog.appendleft(number)
+                self._backlog.appendleft(ticket)
         self._renew(worker)
         self._hand_out()
 
@@ -298,9 +320,8 @@ class WorkerPool(Pool):
         """Starts another worker in the place of one that has ended."""
         worker.process.join()
         worker.connection.close()
-        with process_environment():
-            fresh = self._start()
-        fresh.connection.send(self._setup)
+        fresh = self._start()
+        send(fresh.connection, self._setup)
         self._workers[self._workers.index(worker)] = fresh
 
 
@@ -324,71 +345,3 @@ def _kind(spec: TrialSpec) -> tuple[Any, ...]:
 def _how_it_ended(process: Any) -> str:
     code = process.exitcode
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-
-
-# In the processes
-
-
-def _answer(connection: Connection, keeps_programs: bool) -> None:
-    """Calls one function, and answers what it returned or raised; see `Pool.call`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What it has begun to write, it takes away before it ends.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with contextlib.suppress(EOFError, OSError):
-        function, arguments = connection.recv()
-        _start(keeps_programs)
-        answer: Any = None
-        error: Exception | None = None
-        cache_failed = False
-        try:
-            answer = function(*arguments)
-        except NasError as known:
-            error = known
-        except MemoryError:
-            error = MemoryError()
-        except Exception as other:  # of any class, which the other side may not be able to read
-            error, cache_failed = RuntimeError(first_line(other)), may_be_cache_failure(other)
-        connection.send((answer, error, cache_failed))
-
-
-def _start(keeps_programs: bool) -> None:
-    if not keeps_programs:  # TensorFlow reads it when it first compiles something
-        os.environ["TF_XLA_FLAGS"] = without_program_cache(os.environ.get("TF_XLA_FLAGS", ""))
-    start_tensorflow(single_thread=True)
-
-
-def _serve(connection: Connection, in_training: Any, keeps_programs: bool) -> None:
-    # Ctrl-C reaches the whole terminal; the search decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
-    _start(keeps_programs)
-    from nas.engines.selection import Selection
-
-    with contextlib.suppress(EOFError, OSError):  # the search is gone
-        folds, metric, engine = connection.recv()
-        selection = Selection(folds, metric, engine)
-        connection.send(None)  # ready
-        tasks: dict[int, Task] = {}
-        turns: deque[int] = deque()  # jobs that may train an epoch
-
-        def report(job: int, act: Callable[[Task], Report]) -> None:
-            in_training.value = job
-            told = act(tasks[job])
-            if not told.running:
-                del tasks[job]
-            connection.send(told)
-            in_training.value = NOTHING
-
-        while True:
-            while connection.poll(0) or not turns:
-                kind, job, *rest = connection.recv()
-                if kind == "start":
-                    spec, seed, done = rest
-                    tasks[job] = Task(selection.choose, job, spec, seed, done)
-                    if not done:  # else the answer to its last report follows
-                        turns.append(job)
-                elif rest[0]:
-                    turns.append(job)
-                else:
-                    report(job, Task.end)
-            report(turns.popleft(), Task.advance)

@@ -92,6 +92,7 @@ def train_given(
         _end(study, trial, "failed", error.received)
         raise
     except (GeneratorExit, KeyboardInterrupt):
+        pool.cancel(trial.number)
         _end(study, trial, "interrupted", "stopped by the user")
         raise
     assert report.result is not None

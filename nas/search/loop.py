@@ -131,6 +131,8 @@ class _Search:
 
     def interrupt(self, reason: str) -> None:
         """Ends all trials in training, to be taken up again by a later run."""
+        for number in reversed(self._jobs):  # what no worker has yet, before one could take it
+            self._pool.cancel(number)
         for job in list(self._jobs.values()):
             job.outcome, job.reason = "interrupted", reason
             self._end(job, None)

@@ -32,7 +32,7 @@ from nas.optuna_tables import (
 from nas.search.leftovers import sweep
 from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
-from nas.storage import storage_errors, with_storage
+from nas.storage import quiet_optuna, storage_errors, with_storage
 from nas.study_name import check_study_name
 from nas.write_behind import WriteBehind
 
@@ -83,6 +83,7 @@ def study_settings(
     }
 
 
+@quiet_optuna()
 def open_study(
     storage: RDBStorage, url: str, name: str, settings: dict[str, Any], metric: Metric
 ) -> optuna.Study:
@@ -126,7 +127,7 @@ def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[LiveStudy]:
     Raises:
         NasError: When the study or its database has gone, also in the middle.
     """
-    with storage_errors(url):
+    with storage_errors(url), quiet_optuna():
         opened = optuna.load_study(study_name=name, storage=storage)
         key = StudyKey(opened._study_id, name, _identity(opened._study_id, storage))
         with WriteBehind(storage, key) as live:

@@ -21,6 +21,7 @@ from nas.search.options import SamplerName, SearchOptions
 from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
+from nas.storage import quiet_optuna
 from nas.study import set_attributes
 
 MIN_STARTUP_TRIALS = 10
@@ -28,6 +29,7 @@ DRAWS_FOR_AN_UNSEEN_NETWORK = 1000
 GRID_POINTS_LOOKED_AT = 100_000
 
 
+@quiet_optuna()
 def make_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) -> BaseSampler:
     """A sampler for the one proposal of this index."""
     own_seed = derive_seed("proposal", seed, index)

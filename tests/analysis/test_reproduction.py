@@ -3,12 +3,11 @@ from pathlib import Path
 
 import pytest
 from fakes import open_fake_study
-from typer.main import get_command
 
 from nas import DEFAULT_STORAGE
 from nas.analysis.reproduction import data_options, wrap_command
 from nas.analysis.study_data import study_data
-from nas.cli import app
+from nas.cli.commands import load_command
 from nas.storage import with_storage
 from nas.study import study_record
 
@@ -57,7 +56,7 @@ def test_values_that_look_like_options_are_one_word(tmp_path: Path) -> None:
     study.set_user_attr("data", data)
     words = data_options(study_record(study))
     assert words[:4] == ["--data=-x.csv", "--target=-1", "--groups", "a b"]
-    search = get_command(app).commands["search"]
+    search = load_command("search")
     found = search.make_context("search", words).params
     assert (found["data"], found["target"], found["groups"]) == ("-x.csv", "-1", "a b")
 
@@ -73,7 +72,7 @@ def test_the_options_are_those_of_the_data(tmp_path: Path) -> None:
     command = shlex.join(words)
     for option in ("--scaling unit", "--classes 2,0", "--max-rows 70", "--label-noise 0.1"):
         assert option in command
-    search = get_command(app).commands["search"]
+    search = load_command("search")
     known = {option for parameter in search.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known
     dataset, _ = study_data(record)

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from typer.main import get_command
 
-from nas.cli import app, data_options
+from nas.cli import data_options
+from nas.cli.commands import COMMANDS, load_command
 from nas.data import DataOptions, Scaling
 
 SHARED = [
@@ -41,7 +41,7 @@ def test_every_way_to_read_data_has_an_option() -> None:
 @pytest.mark.parametrize("name", SHARED)
 def test_search_and_screen_have_the_same(name: str) -> None:
     found = []
-    commands = get_command(app).commands
+    commands = {name: load_command(name) for name in COMMANDS}
     (trained,) = [p for p in commands["train"].params if p.name == name]
     for command in ("search", "screen"):
         (parameter,) = [p for p in commands[command].params if p.name == name]

@@ -5,24 +5,25 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from nas.cli import app
+from nas.cli.commands import COMMANDS, load_command
 from nas.space.vocabulary import WORDS
 
 HEAVY = ("tensorflow", "keras", "optuna", "pandas", "sklearn", "plotly", "numpy")
+# What only a command's own help or work needs.
+OF_COMMANDS = ("nas.space", "nas.spec", "nas.cli.search", "multiprocessing", "yaml")
 
 
-def commands(group=None, path=()):
-    group = group or get_command(app)
-    for name, command in group.commands.items():
+def commands(group, path=()):
+    for name, command in group.items():
         if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
+            yield from commands(command.commands, (*path, name))
         else:
             yield (*path, name), command
 
 
-ALL = list(commands())
+TOP = {name: load_command(name) for name in COMMANDS}
+ALL = list(commands(TOP))
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
@@ -30,6 +31,11 @@ def test_every_command_and_option_has_help(path: tuple[str, ...], command) -> No
     assert command.help
     for parameter in command.params:
         assert parameter.help, f"{' '.join(path)}: {parameter.name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
+    assert COMMANDS[name].help == TOP[name].help.split("\n\n")[0].replace("\n", " ")
 
 
 @pytest.mark.parametrize("path", [" ".join(path) for path, _ in ALL])
@@ -60,16 +66,25 @@ def test_space_new_has_an_option_for_every_word() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["space", "show", "mlp_depth"], ["--version"]])
 def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    assert loaded_by(arguments, HEAVY) == "[]"
+
+
+def loaded_by(arguments: list[str], modules: tuple[str, ...]) -> str:
     script = (
         "import sys\nfrom nas.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
-        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+        f"print([name for name in {modules!r} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout
-    assert done.stderr.strip() == "[]"
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_the_help_imports_no_command(arguments: list[str]) -> None:
+    assert loaded_by(arguments, OF_COMMANDS) == "[]"
 
 
 def test_help_names_every_command(nas) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from cli import TINY, Nas
-from typer.main import get_command
 
-from nas.cli import app
+from nas.cli.commands import load_command
 from nas.cli.recipe import read_recipe
 from nas.space import load_space
 
@@ -56,7 +55,7 @@ VALUES = {
 
 def parsed(*arguments: str) -> dict:
     """What the command's function would get."""
-    search = get_command(app).commands["search"]
+    search = load_command("search")
     return search.make_context("search", list(arguments)).params
 
 

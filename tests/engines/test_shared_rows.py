@@ -2,7 +2,6 @@
 
 import pickle
 from dataclasses import fields
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.encoding import FoldData
 from nas.engines import shared_rows
+from nas.engines.messages import packed
 from nas.engines.shared_rows import LEAST, as_tensor, encode_data, share_rows
 from nas.engines.workers import WorkerPool
 from nas.errors import NasError
@@ -27,7 +27,7 @@ MANY = LEAST // (4 * 50) + 1
 
 
 def sent(value: object) -> bytes:
-    return bytes(ForkingPickler.dumps(value))
+    return bytes(packed(value))
 
 
 def test_what_is_sent_of_many_rows_is_a_name(tmp_path: Path) -> None:

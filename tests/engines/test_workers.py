@@ -228,6 +228,39 @@ def test_closing_ends_the_processes() -> None:
     assert not any(process.is_alive() for process in processes)
 
 
+@pytest.fixture(params=["in this process", "in workers"])
+def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
+    """A pool of each kind, with one worker."""
+    if request.param == "in workers":
+        workers = WorkerPool(1)
+        workers.load(FOLDS, METRIC, "auto")
+        yield workers
+        workers.close()
+    else:
+        yield LocalPool(Selection(FOLDS, METRIC, "auto").choose)
+
+
+def test_a_cancelled_job_makes_room_and_is_not_heard_of_again(pool: Pool) -> None:
+    endless = make_spec("multiclass", epochs=100000)
+    jobs = range(100, 100 + min(pool.slots, 3))  # for a worker one more than it takes at once
+    for job in jobs:
+        pool.submit(job, endless, job)
+    first = next_report(pool)
+    assert first.running
+    pool.answer(first.job, go_on=True)
+    for job in jobs:
+        pool.cancel(job)
+    pool.answer(first.job, go_on=True)  # too late
+    pool.cancel(first.job)
+    pool.cancel(99)  # never submitted
+    # A number may be used again, even while a worker still trains the cancelled job's epoch.
+    pool.submit(100, SPECS[3], 1)
+    last = next_report(pool)
+    assert last.job == 100 and last.result is not None and last.result.epochs == (1, 1)
+    assert pool.wait(0.3) is None
+    assert run(pool, SPECS[:1])[0][-1].result is not None
+
+
 # Selection
 
 

@@ -407,6 +407,17 @@ def test_trials_of_a_living_process_are_left_alone(tmp_path: Path) -> None:
     assert len(study_record(study).counted) == 3
 
 
+def test_an_interrupted_search_leaves_nothing_in_the_pool(tmp_path: Path) -> None:
+    open_fake_study(tmp_path)
+    url = url_of(tmp_path)
+    pool = LocalPool(lambda _spec: (FakeEngine(), "fake"))
+    with live_study(open_storage(url), url, "fake") as live:
+        steps = run_search(live, url, SPACE, PROBLEM, pool, SearchOptions(n_trials=3))
+        next(step for step in steps if step.epoch == 2)  # it may train the third epoch
+        steps.close()
+    assert pool.wait(0.0) is None
+
+
 def test_the_gp_sampler_searches(tmp_path: Path, need) -> None:
     try:
         import torch

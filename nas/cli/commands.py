@@ -1,0 +1,97 @@
+"""The commands of `nas`, each imported when it is used: the help must come at once."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command, or a group of commands, that need not be imported yet.
+
+    Attributes:
+        place: Its module in `nas.cli`, and its name there.
+        help: The first paragraph of its help.
+    """
+
+    place: str
+    help: str
+
+
+COMMANDS = {
+    "search": Entry(
+        "search.search", "Search a space for the best network, test it once, and save it."
+    ),
+    "screen": Entry(
+        "screen.screen",
+        "Is there a way to know before training? Which cheap scores are worth anything on your "
+        "data.",
+    ),
+    "best": Entry(
+        "study.best",
+        "Show the winner, how sure its score is, and the simplest network that is as good.",
+    ),
+    "trials": Entry("study.trials", "List every trial with its score, or why it has none."),
+    "train": Entry(
+        "diagnose.train",
+        "Train one given network on the study's folds, record it there, and diagnose it.",
+    ),
+    "diagnose": Entry(
+        "diagnose.diagnose",
+        "Say why a network is bad: causes, their evidence, and the next experiment for each.",
+    ),
+    "importance": Entry(
+        "importance.importance", "Which parameters mattered: fANOVA and PED-ANOVA side by side."
+    ),
+    "explain": Entry(
+        "explain.explain",
+        "Say what depth, or another parameter, does to the score, and how sure that is.",
+    ),
+    "report": Entry(
+        "report.report",
+        "Tell a whole study in one file: an interactive page that opens offline, or Markdown.",
+    ),
+    "dashboard": Entry(
+        "dashboard.dashboard",
+        "Browse the studies with optuna-dashboard, also while a search runs. Ctrl-C ends it.",
+    ),
+    "export": Entry(
+        "model.export", "Train the winner on everything but the test part, test it, and save it."
+    ),
+    "predict": Entry("model.predict", "Predict for new rows with a saved model."),
+    "space": Entry("space.app", "Write, check and show search spaces."),
+    "study": Entry("study.app", "List, show and delete studies."),
+}
+
+
+def load_command(name: str) -> Any:
+    """Imports a command, or a group of them, by its name in `COMMANDS`."""
+    module, _, attribute = COMMANDS[name].place.partition(".")
+    found = getattr(import_module(f"nas.cli.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        command: Any = get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone.command(name)(found)
+        command = get_command(alone)
+    command.name = name
+    return command
+
+
+class Commands(TyperGroup):
+    """All commands: by their names and first paragraphs until one is used."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {
+            name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = load_command(args[0])
+        return super().resolve_command(ctx, args)
