@@ -8,17 +8,19 @@ it took by its outcome, and one of a dead process by the sweep.
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from hashlib import blake2b
+from heapq import heappop, heappush
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Connection, bindparam, or_, select, update
 
-from nas import owner
 from nas.optuna_tables import (
     TRIALS,
     USER_ATTRS,
@@ -96,15 +98,31 @@ class Claims:
         storage: Where the trials in training are kept.
         database: The database below it.
         key: The study.
+        owner: Whose its trials are.
     """
 
     def __init__(
-        self, study: optuna.Study, storage: WriteBehind, database: RDBStorage, key: StudyKey
+        self,
+        study: optuna.Study,
+        storage: WriteBehind,
+        database: RDBStorage,
+        key: StudyKey,
+        owner: dict[str, Any],
     ) -> None:
         self._study, self._storage, self._database, self._key = study, storage, database, key
-        self._trials: dict[int, _Taken] = {}
-        self._newest = -1
-        self._sum_up()
+        self._owner = owner
+        # Sums are kept as trials change, since to sum up all for each proposal would make it cost
+        # more with every trial.
+        self._n_trials, self._newest = 0, -1
+        self._unfinished: dict[int, _Taken] = {}
+        self._waiting: set[int] = set()
+        self._n_taken = 0
+        # Indices of trials that count. All below `_beyond` that are free are in the heap `_free`,
+        # beside some that were taken since.
+        self._indices: Counter[int] = Counter()
+        self._free: list[int] = []
+        self._beyond = 0
+        self._networks: dict[str, list[int]] = {}
         self.refresh()
 
     # What is known since the last transaction
@@ -112,22 +130,24 @@ class Claims:
     @property
     def index(self) -> int:
         """The lowest index that no trial has."""
-        return self._index
+        while self._free and self._free[0] in self._indices:
+            heappop(self._free)
+        return self._free[0] if self._free else self._beyond
 
     @property
     def waiting(self) -> bool:
         """Whether a trial waits, which comes before new ones."""
-        return any(trial.state == TrialState.WAITING for trial in self._trials.values())
+        return bool(self._waiting)
+
+    def twin(self, spec: TrialSpec) -> int | None:
+        """Number of a trial that has this network and training; None if there is none."""
+        numbers = self._networks.get(key_of(spec))
+        return numbers[-1] if numbers else None
 
     @property
-    def networks(self) -> dict[str, int]:
-        """The networks that are taken, as text (`key_of`), with the number of their trial."""
-        return self._networks
-
-    @property
-    def training(self) -> bool:
-        """Whether a trial is in training, here or elsewhere."""
-        return any(trial.state == TrialState.RUNNING for trial in self._trials.values())
+    def n_training(self) -> int:
+        """Trials in training, here or elsewhere."""
+        return len(self._unfinished) - len(self._waiting)
 
     def is_full(self, places: int) -> bool:
         """Whether so many trials are done or in training; asks again where it was so a second ago.
@@ -163,7 +183,7 @@ class Claims:
             attributes: Further user attributes of a new trial.
 
         Returns:
-            Id and index; None when another search was faster: `index`, `waiting` and `networks`
+            Id and index; None when another search was faster: `index`, `waiting` and `twin`
             have changed then.
 
         Raises:
@@ -178,20 +198,15 @@ class Claims:
             if places is not None and self.waiting:
                 trial_id, index = self._take_over(connection)
                 trial = None
-            elif index == self._index:
-                mine = {"owner": owner.this_process(), "index": index, **attributes}
+            elif index == self.index:
+                mine = {"owner": self._owner, "index": index, **attributes}
                 trial = self._insert(connection, mine, {"fixed_params": params} if params else {})
                 trial_id = trial._trial_id
             else:
                 return None
-            self._trials[trial_id] = _Taken(
-                self._trials[trial_id].number if trial is None else trial.number,
-                TrialState.RUNNING,
-                index,
-                None,
-                attributes.get("outcome") not in UNCOUNTED,
-            )
-            self._sum_up()
+        number = self._unfinished[trial_id].number if trial is None else trial.number
+        counts = attributes.get("outcome") not in UNCOUNTED
+        self._note(trial_id, _Taken(number, TrialState.RUNNING, index, None, counts))
         self._storage.adopt(self._key.study_id, trial or self._database.get_trial(trial_id))
         return trial_id, index
 
@@ -211,15 +226,13 @@ class Claims:
             hold_study(connection, self._key)
             self._read(connection)
             if key in self._networks:
-                raise _TwinError(self._networks[key])
+                raise _TwinError(self._networks[key][-1])
 
         try:
             self._storage.set_new_user_attr_if(trial._trial_id, "spec", spec.to_dict(), check)
         except _TwinError as twin:
             return twin.number
-        mine = self._trials[trial._trial_id]
-        self._trials[trial._trial_id] = replace(mine, key=key)
-        self._sum_up()
+        self._note(trial._trial_id, replace(self._unfinished[trial._trial_id], key=key))
         return None
 
     def give_back(self) -> None:
@@ -230,7 +243,7 @@ class Claims:
     def _insert(
         self, connection: Connection, user_attrs: dict[str, Any], system_attrs: dict[str, Any]
     ) -> FrozenTrial:
-        number, now = len(self._trials), datetime.now()
+        number, now = self._n_trials, datetime.now()
         running = TrialState.RUNNING
         trial_id = insert_trial(
             connection, self._key.study_id, number, running, user_attrs, system_attrs, now
@@ -250,15 +263,15 @@ class Claims:
         )
 
     def _take_over(self, connection: Connection) -> tuple[int, int]:
-        trial_id = min(i for i, t in self._trials.items() if t.state == TrialState.WAITING)
-        kept = self._trials[trial_id].index
-        index = self._index if kept is None else kept
+        trial_id = min(self._waiting)
+        kept = self._unfinished[trial_id].index
+        index = self.index if kept is None else kept
         this = update(TRIALS).where(TRIALS.c.trial_id == trial_id)
         now = utc(datetime.now())
         connection.execute(this.values(state=TrialState.RUNNING, datetime_start=now))
         keys = select(USER_ATTRS.c.key).where(USER_ATTRS.c.trial_id == trial_id)
         present = connection.execute(keys).scalars().all()
-        mine = {"owner": owner.this_process(), "index": index}
+        mine = {"owner": self._owner, "index": index}
         set_attributes(connection, USER_ATTRS, trial_id, mine, present)
         return trial_id, index
 
@@ -266,24 +279,49 @@ class Claims:
 
     def _read(self, connection: Connection) -> None:
         """Reads trials that are new, and those that may have changed: the unfinished ones."""
-        unfinished = [i for i, trial in self._trials.items() if not trial.state.is_finished()]
+        unfinished = list(self._unfinished)
         these = {"study": self._key.study_id, "newest": self._newest, "unfinished": unfinished}
         attributes: dict[tuple[int, int, TrialState], dict[str, str]] = {}
         for trial_id, number, state, name, text in connection.execute(_WHAT_MAY_BE_NEW, these):
             attributes.setdefault((trial_id, number, state), {})[name] = text
-        if attributes:
-            for (trial_id, number, state), texts in attributes.items():
-                self._trials[trial_id] = _taken(number, state, texts)
-            self._newest = max(self._trials)
-            self._sum_up()
+        for (trial_id, number, state), texts in attributes.items():
+            self._note(trial_id, _taken(number, state, texts))
         self._read_at = time.monotonic()
 
-    def _sum_up(self) -> None:
-        counting = [trial for trial in self._trials.values() if trial.counts]
-        indices = {trial.index for trial in counting}
-        self._index = next(index for index in range(len(indices) + 1) if index not in indices)
-        self._n_taken = sum(trial.has_place for trial in counting)
-        self._networks = {trial.key: trial.number for trial in counting if trial.key is not None}
+    def _note(self, trial_id: int, trial: _Taken) -> None:
+        """Takes in a trial that is new or has changed."""
+        before = self._unfinished.pop(trial_id, None)
+        self._count(trial, 1)
+        if before is not None:
+            self._count(before, -1)
+        elif trial_id > self._newest:
+            self._n_trials += 1
+            self._newest = trial_id
+        self._waiting.discard(trial_id)
+        if trial.state == TrialState.WAITING:
+            self._waiting.add(trial_id)
+        if not trial.state.is_finished():
+            self._unfinished[trial_id] = trial
+
+    def _count(self, trial: _Taken, by: Literal[-1, 1]) -> None:
+        if not trial.counts:
+            return
+        self._n_taken += by * trial.has_place
+        if trial.index is not None:
+            self._indices[trial.index] += by
+            if not self._indices[trial.index]:
+                del self._indices[trial.index]
+                heappush(self._free, trial.index)
+            while self._beyond <= trial.index:
+                heappush(self._free, self._beyond)
+                self._beyond += 1
+        if trial.key is not None and by == 1:
+            self._networks.setdefault(trial.key, []).append(trial.number)
+        elif trial.key is not None:
+            numbers = self._networks[trial.key]
+            numbers.remove(trial.number)
+            if not numbers:
+                del self._networks[trial.key]
 
 
 class _TwinError(Exception):
@@ -308,6 +346,6 @@ def _key_of_json(spec: str) -> str:
 
 
 def key_of(spec: TrialSpec | dict[str, Any]) -> str:
-    """A network and its training as text, the same before and after a way through the database."""
+    """A network and its training in short, the same before and after a way through the database."""
     data = spec.to_dict() if isinstance(spec, TrialSpec) else spec
-    return json.dumps(data, sort_keys=True)
+    return blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.direction import Direction
 from nas.errors import NasError, did_you_mean
 from nas.spec import Loss, Task
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from nas.data import Dataset
 
 Array = NDArray[Any]
-Direction = Literal["maximize", "minimize"]
 # Of the class that is predicted, not of its probability.
 SCORES_OF_CLASSES = ("accuracy", "balanced_accuracy", "f1")
 CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
@@ -52,7 +52,7 @@ class Metric:
 
     def is_better(self, a: float, b: float) -> bool:
         """Whether score `a` is better than score `b`."""
-        return a > b if self.direction == "maximize" else a < b
+        return self.direction.better(a, b)
 
 
 def predictions_of(
@@ -147,14 +147,14 @@ def _mae(y: Array, prediction: Array) -> float:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "maximize", CLASSIFICATION, _accuracy),
-        Metric("balanced_accuracy", "maximize", CLASSIFICATION, _balanced_accuracy),
-        Metric("f1", "maximize", CLASSIFICATION, _f1),
-        Metric("auc", "maximize", CLASSIFICATION, _auc),
-        Metric("log_loss", "minimize", CLASSIFICATION, _log_loss),
-        Metric("r2", "maximize", ("regression",), _r2),
-        Metric("rmse", "minimize", ("regression",), _rmse),
-        Metric("mae", "minimize", ("regression",), _mae),
+        Metric("accuracy", Direction.MAXIMIZE, CLASSIFICATION, _accuracy),
+        Metric("balanced_accuracy", Direction.MAXIMIZE, CLASSIFICATION, _balanced_accuracy),
+        Metric("f1", Direction.MAXIMIZE, CLASSIFICATION, _f1),
+        Metric("auc", Direction.MAXIMIZE, CLASSIFICATION, _auc),
+        Metric("log_loss", Direction.MINIMIZE, CLASSIFICATION, _log_loss),
+        Metric("r2", Direction.MAXIMIZE, ("regression",), _r2),
+        Metric("rmse", Direction.MINIMIZE, ("regression",), _rmse),
+        Metric("mae", Direction.MINIMIZE, ("regression",), _mae),
     )
 }
 
@@ -197,7 +197,7 @@ def own_metric(scorer: Any, task: Task) -> Metric:
     function = getattr(scorer, "_score_func", scorer)
     keywords: dict[str, Any] = getattr(scorer, "_kwargs", {})
     # scikit-learn's scorers turn errors around; here the direction says it.
-    direction: Direction = "maximize" if getattr(scorer, "_sign", 1) > 0 else "minimize"
+    direction = Direction.MAXIMIZE if getattr(scorer, "_sign", 1) > 0 else Direction.MINIMIZE
     response = getattr(scorer, "_response_method", "predict")
     responses = (response,) if isinstance(response, str) else tuple(response)
     name = getattr(function, "__name__", type(function).__name__)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Update,
     delete,
     exists,
+    func,
     insert,
     select,
     update,
@@ -170,6 +171,62 @@ def set_study_attribute(connection: Connection, study_id: int, key: str, value: 
     connection.execute(insert(STUDY_USER_ATTRS), row)
 
 
+def set_system_attribute(connection: Connection, key: StudyKey, name: str, value: Any) -> None:
+    """Writes a system attribute of this very study, if it is still there."""
+    this = (STUDY_SYSTEM_ATTRS.c.study_id == key.study_id) & (STUDY_SYSTEM_ATTRS.c.key == name)
+    text = json.dumps(value)
+    changed = connection.execute(update(STUDY_SYSTEM_ATTRS).where(this).values(value_json=text))
+    if changed.rowcount == 0 and connection.execute(select(key.is_there())).scalar():
+        row = {"study_id": key.study_id, "key": name, "value_json": text}
+        connection.execute(insert(STUDY_SYSTEM_ATTRS), row)
+
+
+def delete_system_attribute(connection: Connection, study_id: int, name: str) -> None:
+    """Deletes a system attribute of a study, if it has it."""
+    this = (STUDY_SYSTEM_ATTRS.c.study_id == study_id) & (STUDY_SYSTEM_ATTRS.c.key == name)
+    connection.execute(delete(STUDY_SYSTEM_ATTRS).where(this))
+
+
+def system_attributes(connection: Connection, study_id: int, prefix: str) -> dict[str, Any]:
+    """The system attributes of a study whose names begin so, by the rest of their names."""
+    names = STUDY_SYSTEM_ATTRS.c.key.startswith(prefix, autoescape=True)
+    columns = (STUDY_SYSTEM_ATTRS.c.key, STUDY_SYSTEM_ATTRS.c.value_json)
+    query = select(*columns).where(STUDY_SYSTEM_ATTRS.c.study_id == study_id, names)
+    found = connection.execute(query)
+    return {name.removeprefix(prefix): json.loads(text) for name, text in found}
+
+
+def trials_in_training(study_id: int) -> Select[Any]:
+    """Ids of a study's trials in training."""
+    return trials_of(study_id).where(TRIALS.c.state == TrialState.RUNNING)
+
+
+def interrupted_trials(connection: Connection, study_id: int) -> dict[int, int]:
+    """Ids of a study's trials that were interrupted, by number, in their order."""
+    outcome = (USER_ATTRS.c.trial_id == TRIALS.c.trial_id) & (USER_ATTRS.c.key == "outcome")
+    query = (
+        select(TRIALS.c.number, TRIALS.c.trial_id)
+        .join(USER_ATTRS, outcome)
+        .where(TRIALS.c.study_id == study_id)
+        .where(USER_ATTRS.c.value_json == json.dumps("interrupted"))
+        .order_by(TRIALS.c.number)
+    )
+    return {row.number: row.trial_id for row in connection.execute(query)}
+
+
+def retries(connection: Connection, study_id: int) -> list[dict[str, Any]]:
+    """The attributes `retry_of` of a study's trials."""
+    this = (USER_ATTRS.c.trial_id == TRIALS.c.trial_id) & (USER_ATTRS.c.key == "retry_of")
+    query = select(USER_ATTRS.c.value_json).join(TRIALS, this).where(TRIALS.c.study_id == study_id)
+    return [json.loads(text) for text in connection.execute(query).scalars()]
+
+
+def n_trials_of(connection: Connection, study_id: int) -> int:
+    """How many trials a study has."""
+    query = select(func.count()).select_from(trials_of(study_id).subquery())
+    return int(connection.execute(query).scalar_one())
+
+
 def delete_trials(connection: Connection, trial_ids: Select[Any]) -> None:
     """Deletes trials with all that they have."""
     for table in OF_A_TRIAL:
@@ -182,6 +239,29 @@ def delete_study_rows(connection: Connection, study_id: int) -> None:
     delete_trials(connection, trials_of(study_id))
     for table in (*OF_A_STUDY, STUDIES):
         connection.execute(delete(table).where(table.c.study_id == study_id))
+
+
+def ends_of_trials(
+    connection: Connection, study_id: int
+) -> list[tuple[TrialState, Any, float | None]]:
+    """State, attribute `outcome` and value of each trial of a study, by number.
+
+    The value is None for a trial without one, and for one that is not finite.
+    """
+    outcome = (USER_ATTRS.c.trial_id == TRIALS.c.trial_id) & (USER_ATTRS.c.key == "outcome")
+    value = (VALUES.c.trial_id == TRIALS.c.trial_id) & (VALUES.c.objective == 0)
+    query = (
+        select(TRIALS.c.state, USER_ATTRS.c.value_json, VALUES.c.value)
+        .select_from(TRIALS)
+        .join(USER_ATTRS, outcome, isouter=True)
+        .join(VALUES, value, isouter=True)
+        .where(TRIALS.c.study_id == study_id)
+        .order_by(TRIALS.c.number)
+    )
+    return [
+        (state, json.loads(text) if text is not None else None, score)
+        for state, text, score in connection.execute(query)
+    ]
 
 
 def trials_of(study_id: int) -> Select[Any]:

@@ -5,17 +5,19 @@ equals. Unlike Optuna's pruners, which judge one arriving trial at a time, these
 cohort at once: the answer does not depend on the order in which its trials were asked for.
 
 Notation: `values` has the scores of the trials that wait for a verdict, shape (n_trials,);
-`known` the scores that all other trials had at the same epoch, shape (n_known,). A score that is
-NaN is worse than any other.
+`known` the scores that all other trials had at the same epoch, as keys of the direction
+(`Direction.key`) in ascending order, shape (n_known,). They are kept in that order, so that a
+verdict costs no more with many trials than with few. A score that is NaN is worse than any other.
 """
 
+import math
+from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Direction = Literal["maximize", "minimize"]
+from nas.direction import Direction
 
 REDUCTION_FACTOR = 3  # one trial of three goes on beyond a rung (Li et al. 2018, section 3.3)
 MEDIAN_STARTUP_TRIALS = 5
@@ -35,8 +37,8 @@ def rungs(max_epochs: int, reduction_factor: int = REDUCTION_FACTOR) -> tuple[in
 
 
 def halving(
-    values: Sequence[float] | NDArray[np.float64],
-    known: Sequence[float] | NDArray[np.float64],
+    values: Sequence[float],
+    known: Sequence[float],
     direction: Direction,
     reduction_factor: int = REDUCTION_FACTOR,
 ) -> NDArray[np.bool_]:
@@ -48,17 +50,18 @@ def halving(
     Returns:
         Mask of the trials to keep, shape (n_trials,).
     """
-    own = _losses(values, direction)
-    everyone = np.sort(np.concatenate([own, _losses(known, direction)]))
-    if len(everyone) < reduction_factor:
-        return np.isfinite(own)
-    last_kept = everyone[-(-len(everyone) // reduction_factor) - 1]
-    return np.asarray(np.isfinite(own) & (own <= last_kept))
+    own = [direction.key(value) for value in values]
+    cohort = sorted(own)
+    n = len(cohort) + len(known)
+    places = -(-n // reduction_factor) if n >= reduction_factor else n
+    return np.array(
+        [math.isfinite(k) and _better(cohort, k) + _better(known, k) < places for k in own]
+    )
 
 
 def median(
-    values: Sequence[float] | NDArray[np.float64],
-    known: Sequence[float] | NDArray[np.float64],
+    values: Sequence[float],
+    known: Sequence[float],
     direction: Direction,
     n_startup_trials: int = MEDIAN_STARTUP_TRIALS,
 ) -> NDArray[np.bool_]:
@@ -75,17 +78,12 @@ def median(
     Returns:
         Mask of the trials to keep, shape (n_trials,).
     """
-    own = _losses(values, direction)
-    if len(known) < n_startup_trials:
-        return np.isfinite(own)
-    return np.isfinite(own) & (own <= np.median(_losses(known, direction)))
+    n = len(known)
+    bar = (known[(n - 1) // 2] + known[n // 2]) / 2 if n >= n_startup_trials else -math.inf
+    own = [direction.key(value) for value in values]
+    return np.array([math.isfinite(key) and key >= bar for key in own])
 
 
-def _losses(
-    values: Sequence[float] | NDArray[np.float64], direction: Direction
-) -> NDArray[np.float64]:
-    losses = np.array(values, dtype=np.float64)
-    if direction == "maximize":
-        losses = -losses
-    losses[np.isnan(losses)] = np.inf
-    return losses
+def _better(ascending: Sequence[float], key: float) -> int:
+    """How many are better than the key."""
+    return len(ascending) - bisect_right(ascending, key)

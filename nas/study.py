@@ -2,23 +2,32 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import optuna
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import Connection
 
+from nas.direction import Direction
 from nas.errors import OUT_OF_MEMORY, NasError
 from nas.metrics import Metric, get_metric
-from nas.optuna_tables import delete_study_rows, hold, transaction
-from nas.owner import is_alive
+from nas.optuna_tables import (
+    delete_study_rows,
+    hold,
+    system_attributes,
+    transaction,
+    trials_in_training,
+)
+from nas.owner import LEASE, Watch, is_alive
 from nas.spec import Curves, Examination, TrialSpec
 from nas.storage import open_optuna_study, open_storage, storage_errors
 from nas.uncertainty import rows_ratio, standard_error
 from nas.wording import counted
 
-Direction = Literal["maximize", "minimize"]
+T = TypeVar("T")
 
 # How a trial ended. The last four do not count as trials: three were never trained to an end, and
 # a given one, of `nas train`, lies outside the study's space.
@@ -34,6 +43,31 @@ Outcome = Literal[
     "given",
 ]
 UNCOUNTED: tuple[Outcome, ...] = ("duplicate", "too_large", "interrupted", "given")
+
+
+class _Decoded(Generic[T]):
+    """A field of a dataclass that is given as it is stored, and decoded when it is first read.
+
+    To decode the curves and examinations of all trials takes longer than to read a study, and
+    most readers want none of them, or those of a few trials.
+    """
+
+    def __init__(self, decode: Callable[[Mapping[str, Any]], T]) -> None:
+        self._decode = decode
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: object | None, _owner: type | None = None) -> T | None:
+        if record is None:
+            return None  # asked for by `dataclass`, the field's default
+        value: T | Mapping[str, Any] | None = record.__dict__[self._name]
+        if isinstance(value, Mapping):
+            value = record.__dict__[self._name] = self._decode(value)
+        return value
+
+    def __set__(self, record: object, value: T | Mapping[str, Any] | None) -> None:
+        record.__dict__[self._name] = value
 
 
 @dataclass(frozen=True)
@@ -73,8 +107,8 @@ class TrialRecord:
     engine: str | None
     engine_reason: str
     reason: str
-    curves: Curves | None = None
-    examination: Examination | None = None
+    curves: _Decoded[Curves] = _Decoded(Curves.from_dict)
+    examination: _Decoded[Examination] = _Decoded(Examination.from_dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -181,8 +215,8 @@ class StudyRecord:
                 f"no complete trial ({told or 'no trials'})" + (f": {reason}" if reason else ""),
                 fix=_way_out(blamed, reason),
             )
-        sign = 1.0 if self.direction == "maximize" else -1.0
-        return max(self.complete, key=lambda trial: sign * (trial.value or 0.0))
+        key = Direction(self.direction).key
+        return max(self.complete, key=lambda trial: key(trial.value or 0.0))
 
 
 def _way_out(outcome: str, reason: str) -> str:
@@ -203,6 +237,20 @@ def _way_out(outcome: str, reason: str) -> str:
     return ways.get(outcome, "Search with more trials or more time.")
 
 
+def outcome_of(state: TrialState, stored: Outcome | None) -> Outcome:
+    """How a trial ended, from its state in Optuna and its attribute `outcome`."""
+    if state == TrialState.RUNNING:
+        return "running"  # though one that will not count may say so already
+    if stored is not None:
+        return stored
+    ends: dict[TrialState, Outcome] = {
+        TrialState.COMPLETE: "complete",
+        TrialState.PRUNED: "pruned",
+        TrialState.FAIL: "failed",
+    }
+    return ends.get(state, "running")
+
+
 def trial_record(trial: FrozenTrial, split: Mapping[str, Any]) -> TrialRecord:
     """One of Optuna's trials as plain data.
 
@@ -211,18 +259,12 @@ def trial_record(trial: FrozenTrial, split: Mapping[str, Any]) -> TrialRecord:
         split: How its study divides the rows, from the study's settings.
     """
     attributes = trial.user_attrs
-    outcome: Outcome = attributes.get("outcome") or (
-        "complete" if trial.state == TrialState.COMPLETE else "running"
-    )
-    if trial.state == TrialState.RUNNING:
-        outcome = "running"  # though one that will not count may say so already
-    if trial.state in (TrialState.FAIL, TrialState.PRUNED) and "outcome" not in attributes:
-        outcome = "failed" if trial.state == TrialState.FAIL else "pruned"
+    outcome = outcome_of(trial.state, attributes.get("outcome"))
     # A diverged fold has no score, which the database keeps as null.
     fold_values = tuple(
         float("nan") if value is None else value for value in attributes.get("fold_values", ())
     )
-    spec, examination = attributes.get("spec"), attributes.get("examination")
+    spec = attributes.get("spec")
     return TrialRecord(
         number=trial.number,
         outcome=outcome,
@@ -238,8 +280,8 @@ def trial_record(trial: FrozenTrial, split: Mapping[str, Any]) -> TrialRecord:
         engine=attributes.get("engine"),
         engine_reason=attributes.get("engine_reason", ""),
         reason=attributes.get("reason", ""),
-        curves=Curves.from_dict(attributes["curves"]) if "curves" in attributes else None,
-        examination=Examination.from_dict(examination) if examination else None,
+        curves=attributes.get("curves"),
+        examination=attributes.get("examination"),
     )
 
 
@@ -259,7 +301,7 @@ def study_record(study: optuna.Study) -> StudyRecord:
     return StudyRecord(
         name=study.study_name,
         metric=attributes["metric"],
-        direction="maximize" if study.direction.name == "MAXIMIZE" else "minimize",
+        direction=Direction[study.direction.name],
         settings=dict(attributes),
         trials=tuple(trial_record(t, split) for t in trials if t.state != TrialState.WAITING),
         winner=attributes.get("winner", {}),
@@ -285,11 +327,17 @@ def check_not_searched(name: str, url: str) -> None:
     """
     storage = open_storage(url)
     with storage_errors(url):
-        _check_none_in_training(name, open_optuna_study(storage, name, url).get_trials())
+        study_id = open_optuna_study(storage, name, url)._study_id
+        with transaction(storage.engine) as connection:
+            _check_none_in_training(name, connection, storage, study_id)
 
 
-def _check_none_in_training(name: str, trials: Sequence[FrozenTrial]) -> None:
-    living = [t for t in trials if t.state == TrialState.RUNNING and is_alive(t)]
+def _check_none_in_training(
+    name: str, connection: Connection, storage: RDBStorage, study_id: int
+) -> None:
+    leases = Watch().living(system_attributes(connection, study_id, LEASE))
+    ids = connection.execute(trials_in_training(study_id)).scalars().all()
+    living = [trial for trial in map(storage.get_trial, ids) if is_alive(trial, leases)]
     if living:
         owners = (trial.user_attrs.get("owner", {}) for trial in living)
         who = {f"process {o['pid']} on {o['host']}" if o else "a process" for o in owners}
@@ -317,5 +365,5 @@ def delete_study(name: str, url: str, *, force: bool = False) -> None:
     with storage_errors(url), transaction(storage.engine) as connection:
         hold(connection, study_id)  # no trial is begun from here on
         if not force:
-            _check_none_in_training(name, storage.get_all_trials(study_id))
+            _check_none_in_training(name, connection, storage, study_id)
         delete_study_rows(connection, study_id)

@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Self
 
 from optuna.distributions import (
@@ -38,10 +39,13 @@ from nas.optuna_tables import (
     USER_ATTRS,
     VALUES,
     StudyKey,
+    delete_system_attribute,
     set_attributes,
+    set_system_attribute,
     transaction,
     utc,
 )
+from nas.owner import RENEWAL, Lease
 
 INTERVAL = 1.0  # seconds between two writes, and between two looks at other processes' trials
 SOON = 0.15  # until all but reports is written: a killed search is resumed from it
@@ -69,6 +73,8 @@ class _Study:
         theirs: Ids of unfinished trials that are not in training here, and so may change.
         distributions: The first of each parameter, which later ones must be compatible with.
         read_at: When the database was last asked for changes.
+        version: Number of the last change of a trial.
+        changes: Number of the last change of each trial, in the order of these numbers.
     """
 
     trials: list[FrozenTrial] = field(default_factory=list)
@@ -76,6 +82,13 @@ class _Study:
     theirs: set[int] = field(default_factory=set)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     read_at: float = -math.inf
+    version: int = 0
+    changes: dict[int, int] = field(default_factory=dict)
+
+    def note_change(self, trial_id: int) -> None:
+        self.version += 1
+        self.changes.pop(trial_id, None)  # it goes to the end
+        self.changes[trial_id] = self.version
 
 
 @dataclass
@@ -111,11 +124,17 @@ class WriteBehind(BaseStorage):
         database: Any that several threads may connect to.
         study: The study that is searched; for no other anything is written then, not even for one
             that has the id of this one since this one was deleted.
+        lease: The lease of the search; it is renewed until the storage is closed, and then given
+            up. It needs the study.
     """
 
-    def __init__(self, database: RDBStorage, study: StudyKey | None = None) -> None:
+    def __init__(
+        self, database: RDBStorage, study: StudyKey | None = None, lease: Lease | None = None
+    ) -> None:
         self._database = database
         self._study = study
+        self._lease = lease
+        self._renew_at = -math.inf if lease is not None else math.inf
         self._studies: dict[int, _Study] = {}
         self._directions: dict[int, list[StudyDirection]] = {}
         self._places: dict[int, tuple[_Study, int]] = {}  # of each trial: study and position
@@ -131,6 +150,7 @@ class WriteBehind(BaseStorage):
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
         self._writing = threading.Lock()
+        self._write()  # the lease, before there is a trial
         self._thread = threading.Thread(target=self._run, name="write-behind", daemon=True)
         self._thread.start()
 
@@ -160,7 +180,7 @@ class WriteBehind(BaseStorage):
             yield connection
 
     def close(self) -> None:
-        """Writes everything to the database, and ends the thread.
+        """Writes everything to the database, gives the lease up, and ends the thread.
 
         Raises:
             StorageInternalError: When the database refuses, or has refused the thread.
@@ -169,7 +189,12 @@ class WriteBehind(BaseStorage):
             self._closed = True
             self._wake.notify()
         self._thread.join()
-        self._write()
+        try:
+            self._write()
+            self._give_lease_up()
+        finally:
+            if self._lease is not None:
+                self._lease.release()
         self._check()
 
     def remove_session(self) -> None:
@@ -395,11 +420,26 @@ class WriteBehind(BaseStorage):
     ) -> list[FrozenTrial]:
         self._check()
         with self._lock:
-            study = self._studies.setdefault(study_id, _Study())
-            if time.monotonic() - study.read_at >= INTERVAL:
-                self._read(study_id, study)
+            study = self._refreshed(study_id)
             trials = [t for t in study.trials if states is None or t.state in states]
         return copy.deepcopy(trials) if deepcopy else trials
+
+    def changed(self, study_id: int, since: int = 0) -> tuple[int, list[FrozenTrial]]:
+        """The trials that changed, oldest change first; costs as much as there are.
+
+        Args:
+            study_id: Their study.
+            since: The version that an earlier call returned; 0 for all trials.
+
+        Returns:
+            The version of now, and the trials, not copied.
+        """
+        self._check()
+        with self._lock:
+            study = self._refreshed(study_id)
+            newer = takewhile(lambda id_: study.changes[id_] > since, reversed(study.changes))
+            trials = [self._trial(trial_id) for trial_id in newer]
+            return study.version, trials[::-1]
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         with self._lock:
@@ -409,6 +449,13 @@ class WriteBehind(BaseStorage):
         return self._database.get_trial_id_from_study_id_trial_number(study_id, trial_number)
 
     # What is known of trials
+
+    def _refreshed(self, study_id: int) -> _Study:
+        """A study as it was a moment ago."""
+        study = self._studies.setdefault(study_id, _Study())
+        if time.monotonic() - study.read_at >= INTERVAL:
+            self._read(study_id, study)
+        return study
 
     def _read(self, study_id: int, study: _Study) -> None:
         """Asks the database for trials that are new, and for those that may have changed."""
@@ -431,6 +478,7 @@ class WriteBehind(BaseStorage):
         else:
             self._places[trial_id] = (study, len(study.trials))
             study.trials.append(trial)
+            study.note_change(trial_id)
             study.newest = trial_id
         if trial.state.is_finished():
             study.theirs.discard(trial_id)
@@ -458,6 +506,7 @@ class WriteBehind(BaseStorage):
     def _set(self, trial: FrozenTrial) -> None:
         study, position = self._places[trial._trial_id]
         study.trials[position] = trial
+        study.note_change(trial._trial_id)
 
     def _take(self, trial_id: int) -> None:
         """From now on the trial is in training here, and memory knows it best."""
@@ -517,7 +566,7 @@ class WriteBehind(BaseStorage):
     def _run(self) -> None:
         while True:
             with self._lock:
-                while not self._closed and (left := self._due - time.monotonic()) > 0:
+                while not self._closed and (left := self._next_write() - time.monotonic()) > 0:
                     self._wake.wait(min(left, threading.TIMEOUT_MAX))
                 if self._closed:
                     return
@@ -525,6 +574,9 @@ class WriteBehind(BaseStorage):
                 self._write()
             except Exception as error:
                 self._error = error
+
+    def _next_write(self) -> float:
+        return min(self._due, self._renew_at)
 
     def _check(self) -> None:
         if self._error is not None:
@@ -550,7 +602,8 @@ class WriteBehind(BaseStorage):
                 for trial_id, rows in batch.rows.items():
                     self._own[trial_id] |= rows.keys()
             trial_ids = batch.rows.keys() | batch.ends.keys()
-            if not trial_ids and first is None:
+            renews = time.monotonic() >= self._renew_at
+            if not trial_ids and first is None and not renews:
                 return
             try:
                 with transaction(self._database.engine) as connection:
@@ -559,6 +612,8 @@ class WriteBehind(BaseStorage):
                     running = set()
                     if trial_ids:
                         running = _lock_running(connection, trial_ids, self._study)
+                    if renews:
+                        self._renew(connection)
                     _insert(connection, batch, replaced, running)
                     _end(connection, [end for id_, end in batch.ends.items() if id_ in running])
             except BaseException:
@@ -580,6 +635,16 @@ class WriteBehind(BaseStorage):
         if numbers:
             trials = ", ".join(map(str, numbers))
             raise StorageInternalError(f"another process ended or deleted trial {trials}")
+
+    def _renew(self, connection: Connection) -> None:
+        assert self._lease is not None and self._study is not None
+        self._renew_at = time.monotonic() + RENEWAL
+        set_system_attribute(connection, self._study, self._lease.key, self._lease.next_value())
+
+    def _give_lease_up(self) -> None:
+        if self._lease is not None and self._study is not None:
+            with self._writing, transaction(self._database.engine) as connection:
+                delete_system_attribute(connection, self._study.study_id, self._lease.key)
 
     def _is_there(self, study: StudyKey) -> bool:
         with transaction(self._database.engine) as connection:

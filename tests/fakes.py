@@ -1,7 +1,9 @@
 """An engine without networks, so that the search can be tested by the thousand."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.encoding import FoldData
 from nas.engines.base import Cohort, Engine, lane_seed
-from nas.engines.pool import LocalPool
+from nas.engines.pool import LocalPool, Pool, Report, Task
 from nas.metrics import METRICS, Metric
 from nas.search import (
     Progress,
@@ -93,6 +95,32 @@ class FakeCohort(Cohort):
 
     def weights(self, trial: int, fold: int) -> list[NDArray[np.float32]]:
         return []
+
+
+class SlotsPool(Pool):
+    """Trains several jobs in turn, in this process; has no report for one who does not wait."""
+
+    def __init__(self, engine: FakeEngine, slots: int) -> None:
+        self.engine, self.slots = engine, slots
+        self.tasks: dict[int, Task] = {}
+        self.ready: deque[Callable[[], Report]] = deque()
+
+    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+        self.tasks[job] = Task(lambda _spec: (self.engine, "fake"), job, spec, seed)
+        self.ready.append(self.tasks[job].advance)
+
+    def wait(self, timeout: float) -> Report | None:
+        return self.ready.popleft()() if self.ready and timeout else None
+
+    def answer(self, job: int, go_on: bool) -> None:
+        task = self.tasks[job]
+        self.ready.append(task.advance if go_on else task.end)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def close(self) -> None:
+        self.ready.clear()
 
 
 def empty_fold() -> FoldData:

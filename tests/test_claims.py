@@ -7,13 +7,13 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
-from fakes import PROBLEM, SPACE, open_fake_study, url_of
+from fakes import PROBLEM, SPACE, FakeEngine, SlotsPool, open_fake_study, url_of
 from optuna.trial import TrialState
 
 from nas import owner
 from nas.claims import NoPlaceError
 from nas.errors import NasError
-from nas.search import LiveStudy, live_study
+from nas.search import LiveStudy, SearchOptions, live_study, run_search
 from nas.space import RandomSuggester
 from nas.spec import TrialSpec
 from nas.storage import open_storage
@@ -76,6 +76,29 @@ def test_processes_that_search_one_study_share_it_exactly(
     assert all(trial.state.is_finished() for trial in trials)
     owners = {trial.user_attrs["owner"]["pid"] for trial in trials}
     assert owners == {process.pid for process in processes}
+
+
+def test_two_searches_with_four_slots_each_share_a_study_exactly(tmp_path: Path) -> None:
+    open_fake_study(tmp_path)
+    url = url_of(tmp_path)
+    engines = [FakeEngine(), FakeEngine()]
+    options = SearchOptions(50, startup_trials=10)
+    with ExitStack() as stack:
+        lives = [stack.enter_context(live_study(open_storage(url), url, "fake")) for _ in engines]
+        steps = [
+            run_search(live, url, SPACE, PROBLEM, SlotsPool(engine, 4), options)
+            for live, engine in zip(lives, engines, strict=True)
+        ]
+        most = 0
+        while states := [state for search in steps if (state := next(search, None))]:
+            most = max(most, sum(state.in_training for state in states))
+    assert most == 8
+    record = load_study("fake", url)
+    assert len(record.counted) == len({trial.spec for trial in record.counted}) == 50
+    trials = optuna.load_study(study_name="fake", storage=open_storage(url)).get_trials()
+    indices = [trials[trial.number].user_attrs["index"] for trial in record.counted]
+    assert sorted(indices) == list(range(50))
+    assert all(len(engine.started) > 10 for engine in engines)
 
 
 @pytest.fixture
@@ -179,14 +202,18 @@ def test_a_waiting_trial_comes_first_and_keeps_its_index(searches: list[LiveStud
         None,
     ]
     assert [trial.state for trial in stored] == [TrialState.RUNNING] * 4
-    assert [trial.user_attrs["owner"] for trial in stored] == [owner.this_process()] * 4
+    owners = [trial.user_attrs["owner"] for trial in stored]
+    assert [{**theirs, **owner.this_process()} for theirs in owners] == owners
+    assert [live["lease"] for live in owners] == [owners[k]["lease"] for k in (0, 1, 0, 1)]
+    assert owners[0]["lease"] != owners[1]["lease"]
 
 
 def test_a_trial_says_from_its_first_moment_whose_it_is(searches: list[LiveStudy]) -> None:
     begun = searches[0].claims.begin(0, {"depth": 2}, given=True)
     (stored,) = optuna.load_study(study_name="fake", storage=searches[0].database).trials
     assert begun == (stored._trial_id, 0)
-    assert stored.user_attrs == {"owner": owner.this_process(), "index": 0, "given": True}
+    mine = {**owner.this_process(), "lease": stored.user_attrs["owner"]["lease"]}
+    assert stored.user_attrs == {"owner": mine, "index": 0, "given": True}
     assert stored.system_attrs == {"fixed_params": {"depth": 2}}
     here = searches[0].study.get_trials()[0]
     assert replace_time(here) == replace_time(stored)
@@ -242,4 +269,4 @@ def test_nothing_is_written_for_a_study_that_was_deleted(
     connection.engine.dispose()
     if successor is not None:
         (trial,) = optuna.load_study(study_name=successor, storage=open_storage(url)).trials
-        assert trial.state == TrialState.RUNNING and "outcome" not in trial.user_attrs
+        assert trial.params == {} and trial.user_attrs["reason"] == "the search ended"

@@ -2,7 +2,7 @@ import json
 import os
 import socket
 import sqlite3
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,12 @@ import optuna
 import pytest
 from fakes import FakeEngine, search_fake, smooth, url_of
 
+import nas.spec
 from nas.analysis.winner import pareto_front, simplest_equal, summarize
 from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.report.figures import pareto_figure
-from nas.spec import TrialSpec
+from nas.spec import Curves, TrialSpec
 from nas.storage import open_storage
 from nas.study import StudyRecord, TrialRecord, delete_study, load_study, study_record
 
@@ -32,6 +33,31 @@ def test_what_is_read_is_what_was_searched(folder: Path) -> None:
     assert (record.metric, record.direction) == ("accuracy", "maximize")
     assert len(record.complete) == 25
     assert all(isinstance(trial.spec, TrialSpec) for trial in record.trials)
+
+
+def test_curves_are_decoded_when_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search_fake(tmp_path, n_trials=2)
+    curves = Curves(((1.0,), (0.5,)), ((1.0,), (np.nan,)), ((0.1,), (0.2,)))
+    storage = open_storage(url_of(tmp_path))
+    with sqlite3.connect(tmp_path / "nas.db") as database:
+        database.execute(
+            "UPDATE trial_user_attributes SET value_json = ? WHERE key = 'curves'",
+            [json.dumps(curves.to_dict())],
+        )
+    database.close()
+    decoded, whole = [], nas.spec._long
+    monkeypatch.setattr("nas.spec._long", lambda row: decoded.append(row) or whole(row))
+    record = study_record(optuna.load_study(study_name="fake", storage=storage))
+    assert record.best().value is not None and decoded == []
+    first = record.trials[0]
+    assert first.curves.train_loss == curves.train_loss and len(decoded) == 6
+    assert first.curves is first.curves and len(decoded) == 6
+    assert first.to_dict()["curves"]["val_value"] == [[0.1], [0.2]]
+    assert replace(first, curves=None).curves is None
+    assert replace(first, curves=curves).curves is curves
+    assert first.examination is None
 
 
 def test_the_latest_study_is_the_one_searched_last(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from nas import write_behind
 from nas.errors import NasError
+from nas.optuna_tables import StudyKey
+from nas.owner import Lease, Watch
 from nas.storage import open_storage, storage_errors
 from nas.write_behind import WriteBehind
 
@@ -552,3 +555,74 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def test_what_changed_since_a_version(start: Start, still: None) -> None:
+    ours, theirs = start(), start()
+    storage, study_id = storage_of(ours), ours._study_id
+
+    def numbers(since: int) -> tuple[int, list[int]]:
+        version, trials = storage.changed(study_id, since)
+        return version, [trial.number for trial in trials]
+
+    first, second, third = ours.ask(), ours.ask(), ours.ask()
+    version, changed = numbers(0)
+    assert changed == [0, 1, 2]
+    assert numbers(version) == (version, [])
+    third.report(0.5, 1)
+    first.set_user_attr("spec", 1)
+    third.report(0.6, 2)
+    later, changed = numbers(version)
+    assert changed == [0, 2] and later > version
+    ours.tell(second, 1.0)
+    assert numbers(later)[1] == [1] and numbers(version)[1] == [0, 2, 1]
+    run_one(theirs)
+    storage_of(theirs).flush()
+    storage._studies[study_id].read_at = -INF
+    assert numbers(numbers(later)[0])[1] == []
+    assert numbers(later)[1] == [1, 3]
+
+
+@pytest.fixture
+def leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[WriteBehind, Lease]]:
+    """A storage that renews a lease as often as it can."""
+    monkeypatch.setattr(write_behind, "RENEWAL", 0.02)
+    database = open_storage(url_of(tmp_path), create=True)
+    study = optuna.create_study(study_name="s", storage=database, direction="maximize")
+    study.set_user_attr("identity", "1")
+    lease = Lease()
+    with WriteBehind(database, StudyKey(study._study_id, "s", "1"), lease) as storage:
+        yield storage, lease
+
+
+def lease_in(folder: Path, lease: Lease) -> dict | None:
+    storage = RDBStorage(url_of(folder))
+    attributes = storage.get_study_system_attrs(1)
+    storage.remove_session()
+    storage.engine.dispose()
+    return attributes.get(lease.key)
+
+
+def test_a_lease_is_renewed_until_the_storage_is_closed(
+    leased: tuple[WriteBehind, Lease], tmp_path: Path
+) -> None:
+    storage, lease = leased
+    first, end = lease_in(tmp_path, lease), time.monotonic() + 20
+    assert first is not None and first["pid"] == os.getpid()
+    while lease_in(tmp_path, lease)["count"] < first["count"] + 3:
+        assert time.monotonic() < end
+    storage.close()
+    assert lease_in(tmp_path, lease) is None
+    assert Watch().living({lease.id: first}) == {}
+
+
+def test_a_lease_that_others_took_for_dead_is_there_again(
+    leased: tuple[WriteBehind, Lease], tmp_path: Path
+) -> None:
+    _, lease = leased
+    with sqlite3.connect(tmp_path / "nas.db", timeout=20) as database:
+        database.execute("DELETE FROM study_system_attributes")
+    database.close()
+    end = time.monotonic() + 20
+    while lease_in(tmp_path, lease) is None:
+        assert time.monotonic() < end

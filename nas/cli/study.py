@@ -135,17 +135,12 @@ def _print_csv(records: "tuple[TrialRecord, ...]") -> None:
 @app.command("list")
 def list_studies(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:
     """List the studies of the database, the latest last."""
-    from nas.storage import open_storage, storage_errors, study_names
-    from nas.study import load_study
+    from nas.study_list import summarize_studies
 
-    database = open_storage(storage)
-    with storage_errors(storage):
-        names = study_names(database)
-    rows = []
-    for name in names:
-        record = load_study(name, storage)
-        value = record.best().value if record.complete else None
-        rows.append((name, len(record.counted), len(record.complete), record.metric, value))
+    rows = [
+        (study.name, study.n_trials, study.n_complete, study.metric, study.best)
+        for study in summarize_studies(storage)
+    ]
     keys = ("study", "n_trials", "n_complete", "metric", "best")
     if as_json:
         print_json([dict(zip(keys, row, strict=True)) for row in rows])

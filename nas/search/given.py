@@ -1,15 +1,16 @@
 """Training one given network, and recording it in the study."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import TrialState
 
 from nas.engines.pool import Pool
 from nas.errors import NasError
+from nas.search.leftovers import why_interrupted
 from nas.search.loop import result_attributes
 from nas.search.opening import LiveStudy
 from nas.seeds import derive_seed
@@ -88,32 +89,27 @@ def train_given(
                 pool.answer(report.job, go_on=not diverged)
             if report.result is not None:
                 break
-    except NasError as error:
-        _end(study, trial, "failed", error.received)
+        attributes = {
+            "engine": report.engine,
+            "engine_reason": report.engine_reason,
+            **result_attributes(report.result),
+        }
+        if not np.isfinite(report.result.fold_values).all():
+            outcome = "diverged" if params is not None else "given"
+            attributes["reason"] = f"diverged in epoch {epoch}"
+        elif params is None:
+            attributes["reason"] = "given, and outside the study's space"
+        set_attributes(trial, outcome=outcome, **attributes)
+        if outcome == "complete":
+            finished = study.tell(trial, value)
+        else:  # as a failure, which samplers ignore
+            finished = study.tell(trial, state=TrialState.FAIL)
+    except BaseException as error:
+        failed = isinstance(error, NasError)
+        reason = error.received if isinstance(error, NasError) else why_interrupted(error)
+        with suppress(Exception):  # the error itself is what is to be told
+            pool.cancel(trial.number)
+            set_attributes(trial, outcome="failed" if failed else "interrupted", reason=reason)
+            study.tell(trial, state=TrialState.FAIL)
         raise
-    except (GeneratorExit, KeyboardInterrupt):
-        pool.cancel(trial.number)
-        _end(study, trial, "interrupted", "stopped by the user")
-        raise
-    assert report.result is not None
-    attributes = {
-        "engine": report.engine,
-        "engine_reason": report.engine_reason,
-        **result_attributes(report.result),
-    }
-    if not np.isfinite(report.result.fold_values).all():
-        outcome = "diverged" if params is not None else "given"
-        attributes["reason"] = f"diverged in epoch {epoch}"
-    elif params is None:
-        attributes["reason"] = "given, and outside the study's space"
-    set_attributes(trial, outcome=outcome, **attributes)
-    if outcome == "complete":
-        finished = study.tell(trial, value)
-    else:  # as a failure, which samplers ignore
-        finished = study.tell(trial, state=TrialState.FAIL)
     yield Given(epoch, value, trial_record(finished, study.user_attrs["split"]))
-
-
-def _end(study: optuna.Study, trial: Trial, outcome: Outcome, reason: str) -> None:
-    set_attributes(trial, outcome=outcome, reason=reason)
-    study.tell(trial, state=TrialState.FAIL)

@@ -9,52 +9,107 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, update
 
+from nas.errors import first_line
 from nas.optuna_tables import (
     TRIALS,
     USER_ATTRS,
+    delete_system_attribute,
     hold,
     insert_trial,
+    interrupted_trials,
+    n_trials_of,
+    retries,
     set_attributes,
+    system_attributes,
     transaction,
+    trials_in_training,
     utc,
 )
-from nas.owner import is_alive
+from nas.owner import LEASE, Watch, is_alive
 from nas.study import Outcome
 
 
-def sweep(study: optuna.Study, storage: RDBStorage) -> None:
-    """Ends the trials of processes that are gone, and queues what was interrupted once more.
+def sweep(study: optuna.Study, storage: RDBStorage, watch: Watch | None = None) -> bool:
+    """Ends the trials of searches that are dead, and queues what was interrupted once more.
 
-    In one transaction that holds the study, so that several searches may do it at once.
+    In one transaction that holds the study, so that several searches may do it at once. It reads
+    the trials that are in training or were interrupted, and no others.
 
     Args:
-        study: The study, on a storage that reads what is unfinished each time.
+        study: The study.
         storage: Its database.
+        watch: What is known of the searches of other machines; None when they are seen for the
+            first time.
+
+    Returns:
+        Whether a trial is in training in a search that may be dead, since it was not watched for
+        long enough.
+    """
+    study_id = study._study_id
+    with transaction(storage.engine) as connection:
+        if not hold(connection, study_id):
+            return False
+        leases = system_attributes(connection, study_id, LEASE)
+        living = (watch or Watch()).living(leases)
+        for lease in leases.keys() - living.keys():
+            delete_system_attribute(connection, study_id, LEASE + lease)
+        in_doubt, ended = False, {}
+        for trial_id in connection.execute(trials_in_training(study_id)).scalars().all():
+            trial = storage.get_trial(trial_id)
+            if is_alive(trial, living):
+                owner = trial.user_attrs.get("owner") or {}
+                in_doubt |= not living.get(owner.get("lease", ""), True)
+            else:
+                ended[trial_id] = _end_killed(connection, trial)
+        retried = {retry_of["trial"] for retry_of in retries(connection, study_id)}
+        number = n_trials_of(connection, study_id)
+        for place, trial_id in interrupted_trials(connection, study_id).items():
+            if place in retried:
+                continue
+            trial = ended.get(trial_id) or storage.get_trial(trial_id)
+            if _is_to_be_retried(trial):
+                user_attrs = {"retry_of": _retry_of(trial)}
+                fixed = {"fixed_params": trial.params}  # as `Study.enqueue_trial` does
+                insert_trial(connection, study_id, number, TrialState.WAITING, user_attrs, fixed)
+                number += 1
+    return in_doubt
+
+
+def why_interrupted(error: BaseException) -> str:
+    """What a trial is told that an exception interrupted."""
+    if isinstance(error, (GeneratorExit, KeyboardInterrupt)):
+        return "stopped by the user"
+    return f"the search ended: {first_line(error)}"
+
+
+def end_trials_of(lease: str, study: optuna.Study, storage: RDBStorage, reason: str) -> None:
+    """Ends what a search of this process left in training, as interrupted.
+
+    A search ends its own trials. This is for what an exception left, wherever it came from.
+
+    Args:
+        lease: Id of the search's lease.
+        study: The study.
+        storage: Its database.
+        reason: Why, for the study.
     """
     with transaction(storage.engine) as connection:
         if not hold(connection, study._study_id):
             return
-        trials = study.get_trials(deepcopy=False)
-        for place, trial in enumerate(trials):
-            if trial.state == TrialState.RUNNING and not is_alive(trial):
-                trials[place] = _end(connection, trial)
-        retried = {t.user_attrs["retry_of"]["trial"] for t in trials if "retry_of" in t.user_attrs}
-        number = len(trials)
-        for trial in trials:
-            if _is_to_be_retried(trial) and trial.number not in retried:
-                user_attrs = {"retry_of": _retry_of(trial)}
-                fixed = {"fixed_params": trial.params}  # as `Study.enqueue_trial` does
-                insert_trial(
-                    connection, study._study_id, number, TrialState.WAITING, user_attrs, fixed
-                )
-                number += 1
+        ids = connection.execute(trials_in_training(study._study_id)).scalars().all()
+        for trial in map(storage.get_trial, ids):
+            if (trial.user_attrs.get("owner") or {}).get("lease") == lease:
+                _end(connection, trial, {"outcome": "interrupted", "reason": reason})
 
 
-def _end(connection: Connection, trial: FrozenTrial) -> FrozenTrial:
+def _end_killed(connection: Connection, trial: FrozenTrial) -> FrozenTrial:
     twice = "killed" in trial.user_attrs.get("retry_of", {})
     outcome: Outcome = "failed" if twice else "interrupted"
     reason = "the process ended while it trained" + (", for the second time" * twice)
-    attributes = {"outcome": outcome, "reason": reason, "killed": True}
+    return _end(connection, trial, {"outcome": outcome, "reason": reason, "killed": True})
+
+
+def _end(connection: Connection, trial: FrozenTrial, attributes: dict[str, Any]) -> FrozenTrial:
     set_attributes(connection, USER_ATTRS, trial._trial_id, attributes, trial.user_attrs)
     ended = {"state": TrialState.FAIL, "datetime_complete": utc(datetime.now())}
     connection.execute(update(TRIALS).where(TRIALS.c.trial_id == trial._trial_id).values(ended))
@@ -65,8 +120,7 @@ def _end(connection: Connection, trial: FrozenTrial) -> FrozenTrial:
 
 def _is_to_be_retried(trial: FrozenTrial) -> bool:
     # Who gave a network may give it again; the search goes its own way.
-    interrupted = trial.user_attrs.get("outcome") == "interrupted"
-    return interrupted and bool(trial.params) and "given" not in trial.user_attrs
+    return bool(trial.params) and "given" not in trial.user_attrs
 
 
 def _retry_of(trial: FrozenTrial) -> dict[str, Any]:

@@ -9,17 +9,20 @@ uninterrupted one would have.
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas import pruning
 from nas.claims import NoPlaceError
+from nas.direction import Direction
 from nas.engines.pool import Pool, Report
-from nas.search.leftovers import sweep
+from nas.owner import RENEWAL
+from nas.search.ledger import Ledger
+from nas.search.leftovers import sweep, why_interrupted
 from nas.search.opening import LiveStudy
 from nas.search.options import Progress, SearchOptions
 from nas.search.proposals import Proposer
@@ -27,7 +30,7 @@ from nas.seeds import derive_seed
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
 from nas.storage import storage_errors
-from nas.study import Outcome, set_attributes, trial_record
+from nas.study import Outcome, TrialRecord, set_attributes, trial_record
 
 HEARTBEAT = 0.2  # seconds after which whoever iterates gets a word, even if nothing happened
 
@@ -66,8 +69,8 @@ def run_search(
     Other searches of the study are counted with it: its last trials may still be in training there
     when this one ends.
 
-    Closing the generator ends the trials in training as interrupted; a later run takes them up
-    again. The pool stays open.
+    Closing the generator, and any exception, ends the trials in training as interrupted; a later
+    run takes them up again. The pool stays open.
 
     Args:
         live: From `live_study`.
@@ -84,8 +87,8 @@ def run_search(
     with storage_errors(url):
         try:
             yield from search.run()
-        except GeneratorExit:
-            search.interrupt("stopped by the user")
+        except BaseException as error:
+            search.abandon(why_interrupted(error))
             raise
 
 
@@ -106,8 +109,14 @@ class _Search:
         self._rungs = pruning.rungs(space.max_epochs)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
         self._jobs: dict[int, _Job] = {}
+        self._swept_at = time.monotonic()
+        self._in_doubt = False  # whether a search that trains may be dead
         self._note = ""  # why no other trial is begun
-        self._state = _progress(live.study, self._trials(), options)
+        self._split = live.study.user_attrs["split"]
+        self._direction = Direction[live.study.direction.name]
+        self._ledger = Ledger(live.study, live.storage)
+        self._best: TrialRecord | None = None
+        self._state = self._progress()
 
     def run(self) -> Iterator[Progress]:
         yield self._state
@@ -116,9 +125,14 @@ class _Search:
             if not self._jobs and not may_ask:
                 if not self._note and self._place_came_back():
                     continue
+                if not self._note and self._in_doubt and not self._time_is_up():
+                    time.sleep(HEARTBEAT)
+                    yield self._state
+                    continue
                 if self._note:
                     yield replace(self._state, note=self._note)
                 return
+            self._look_after_others()
             report = self._pool.wait(0.0 if may_ask else HEARTBEAT) if self._jobs else None
             if report is not None:
                 yield from self._take(report)
@@ -137,8 +151,12 @@ class _Search:
             job.outcome, job.reason = "interrupted", reason
             self._end(job, None)
 
-    def _trials(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+    def abandon(self, reason: str) -> None:
+        """Ends all trials in training for an exception, which is what is to be told."""
+        for job in list(self._jobs.values()):
+            job.outcome, job.reason = "interrupted", reason
+            with suppress(Exception):  # the database may have gone; others may still be ended
+                self._end(job, None)
 
     def _time_is_up(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
@@ -156,11 +174,21 @@ class _Search:
     def _place_came_back(self) -> bool:
         """Whether another search that was killed or stopped left places, in the very end."""
         self._claims.refresh()
-        if self._claims.training:
-            name, database = self._study.study_name, self._live.database
-            sweep(optuna.load_study(study_name=name, storage=database), database)
+        self._in_doubt = False
+        if self._claims.n_training:
+            self._sweep()
             self._claims.refresh()
         return not self._claims.is_full(self._options.n_trials)
+
+    def _look_after_others(self) -> None:
+        """Looks now and then whether the other searches of the study still live."""
+        others = self._claims.n_training > len(self._jobs)
+        if others and time.monotonic() >= self._swept_at + RENEWAL:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._in_doubt = sweep(self._study, self._live.database, self._live.watch)
+        self._swept_at = time.monotonic()
 
     def _begin(self) -> Iterator[Progress]:
         try:
@@ -210,9 +238,23 @@ class _Search:
                     yield self._state
                 return
         finished = self._end(job, report.result)
-        self._state = _progress(self._study, self._trials(), self._options)
-        self._state = replace(self._state, in_training=len(self._jobs))
-        yield replace(self._state, finished=trial_record(finished, self._study.user_attrs["split"]))
+        self._state = self._progress()
+        yield replace(self._state, finished=trial_record(finished, self._split))
+
+    def _progress(self) -> Progress:
+        self._ledger.refresh()
+        outcomes, best = self._ledger.outcomes, self._ledger.best
+        if best is not None and (self._best is None or self._best.number != best.number):
+            self._best = trial_record(best, self._split)
+        return Progress(
+            n_trials=self._options.n_trials,
+            complete=outcomes["complete"],
+            pruned=outcomes["pruned"] + outcomes["diverged"],
+            failed=outcomes["failed"],
+            rejected=outcomes["duplicate"] + outcomes["too_large"],
+            best=self._best,
+            in_training=len(self._jobs),
+        )
 
     def _judge(self, job: _Job, report: Report) -> None:
         """Notes the scores of an epoch, and decides whether the trial goes on."""
@@ -223,28 +265,21 @@ class _Search:
             job.reason = f"diverged in epoch {job.epoch} on fold {fold + 1}"
             return
         job.value = float(report.scores.mean())
-        job.trial.report(job.value, job.epoch)
         if report.running and not self._keeps(job):
             job.outcome = "pruned"
             job.reason = f"{self._options.pruner} after epoch {job.epoch}"
+        job.trial.report(job.value, job.epoch)
 
     def _keeps(self, job: _Job) -> bool:
         pruner, epoch = self._options.pruner, job.epoch
         if pruner == "none" or (pruner == "halving" and epoch not in self._rungs):
             return True
-        known = [
-            other.intermediate_values[epoch]
-            for other in self._trials()
-            if other.number != job.trial.number
-            and epoch in other.intermediate_values
-            and other.user_attrs.get("outcome") != "interrupted"
-        ]
-        direction: Any = "maximize" if self._study.direction.name == "MAXIMIZE" else "minimize"
+        self._ledger.refresh()
+        known = self._ledger.scores(epoch)  # without its own, which is reported later
         rule = pruning.halving if pruner == "halving" else pruning.median
-        return bool(rule([job.value], known, direction)[0])
+        return bool(rule([job.value], known, self._direction)[0])
 
     def _end(self, job: _Job, result: TrialResult | None) -> FrozenTrial:
-        del self._jobs[job.trial.number]
         attributes: dict[str, Any] = {
             "outcome": job.outcome,
             "n_weights": job.spec.n_weights,
@@ -256,9 +291,13 @@ class _Search:
             attributes |= result_attributes(result)
         set_attributes(job.trial, **attributes)
         if job.outcome == "complete":
-            return self._study.tell(job.trial, job.value)
-        pruned = job.outcome in ("pruned", "diverged")
-        return self._study.tell(job.trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+            ended = self._study.tell(job.trial, job.value)
+        else:
+            pruned = job.outcome in ("pruned", "diverged")
+            state = TrialState.PRUNED if pruned else TrialState.FAIL
+            ended = self._study.tell(job.trial, state=state)
+        del self._jobs[job.trial.number]
+        return ended
 
 
 def result_attributes(result: TrialResult) -> dict[str, Any]:
@@ -278,26 +317,3 @@ def result_attributes(result: TrialResult) -> dict[str, Any]:
 def _finite_mean(values: tuple[float, ...]) -> float | None:
     mean = float(np.mean(values))
     return mean if np.isfinite(mean) else None
-
-
-def _progress(study: optuna.Study, trials: list[FrozenTrial], options: SearchOptions) -> Progress:
-    outcomes: dict[Outcome, int] = dict.fromkeys(get_args(Outcome), 0)
-    best: FrozenTrial | None = None
-    sign = 1.0 if study.direction.name == "MAXIMIZE" else -1.0
-    for trial in trials:
-        if trial.state in (TrialState.RUNNING, TrialState.WAITING):
-            continue
-        outcome: Outcome = trial.user_attrs.get("outcome", "failed")
-        outcomes[outcome] += 1
-        if outcome != "complete" or trial.value is None:
-            continue
-        if best is None or sign * trial.value > sign * (best.value or 0.0):
-            best = trial
-    return Progress(
-        n_trials=options.n_trials,
-        complete=outcomes["complete"],
-        pruned=outcomes["pruned"] + outcomes["diverged"],
-        failed=outcomes["failed"],
-        rejected=outcomes["duplicate"] + outcomes["too_large"],
-        best=trial_record(best, study.user_attrs["split"]) if best is not None else None,
-    )

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -29,7 +29,8 @@ from nas.optuna_tables import (
     transaction,
     trials_of,
 )
-from nas.search.leftovers import sweep
+from nas.owner import Lease, Watch
+from nas.search.leftovers import end_trials_of, sweep, why_interrupted
 from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
 from nas.storage import quiet_optuna, storage_errors, with_storage
@@ -42,13 +43,17 @@ class LiveStudy:
     """A study that this process searches.
 
     Attributes:
-        study: Optuna's study, whose writes reach the database in batches.
+        study: Optuna's study, on `storage`.
+        storage: Where its writes wait until they reach the database in batches.
         claims: What its trials take from those of other searches.
+        watch: What it saw of other searches.
         database: The database itself.
     """
 
     study: optuna.Study
+    storage: WriteBehind
     claims: Claims
+    watch: Watch
     database: RDBStorage
 
 
@@ -101,14 +106,16 @@ def open_study(
         study = optuna.create_study(
             study_name=name, storage=storage, direction=metric.direction, load_if_exists=True
         )
-        # Trials first: another search may be describing the study, and begins them after that.
-        trials = study.get_trials(deepcopy=False)
         described = "nas_version" in study.user_attrs
-        if trials and not described:
-            if not all("owner" in trial.user_attrs for trial in trials):
-                raise NasError("--study", f"'{name}' was not made by nas", "another name")
-            # Those of a deleted study whose id this one was given.
-            _drop(storage, trials_of(study._study_id))
+        if not described:
+            # Trials first: another search may be describing the study, and begins them after that.
+            trials = study.get_trials(deepcopy=False)
+            described = "nas_version" in study.user_attrs
+            if trials and not described:
+                if not all("owner" in trial.user_attrs for trial in trials):
+                    raise NasError("--study", f"'{name}' was not made by nas", "another name")
+                # Those of a deleted study whose id this one was given.
+                _drop(storage, trials_of(study._study_id))
         if not described:
             study.set_metric_names([metric.name])
             # The version comes last: with it the description is whole.
@@ -124,15 +131,25 @@ def open_study(
 def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[LiveStudy]:
     """An opened study for the search itself.
 
+    What is in training when it is left, by an exception wherever it came from, is interrupted.
+
     Raises:
         NasError: When the study or its database has gone, also in the middle.
     """
     with storage_errors(url), quiet_optuna():
         opened = optuna.load_study(study_name=name, storage=storage)
         key = StudyKey(opened._study_id, name, _identity(opened._study_id, storage))
-        with WriteBehind(storage, key) as live:
-            study = optuna.load_study(study_name=name, storage=live)
-            yield LiveStudy(study, Claims(study, live, storage, key), storage)
+        lease = Lease()
+        try:
+            with WriteBehind(storage, key, lease) as live:
+                study = optuna.load_study(study_name=name, storage=live)
+                claims = Claims(study, live, storage, key, lease.owner)
+                yield LiveStudy(study, live, claims, Watch(), storage)
+        except BaseException as error:
+            with suppress(Exception):  # the error itself is what is to be told
+                end_trials_of(lease.id, opened, storage, why_interrupted(error))
+            raise
+        end_trials_of(lease.id, opened, storage, "the search ended")
 
 
 def _identity(study_id: int, storage: RDBStorage) -> str:

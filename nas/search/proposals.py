@@ -1,5 +1,6 @@
 """Which network is trained next."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,8 +16,9 @@ from optuna.samplers import (
 )
 from optuna.trial import Trial, TrialState
 
-from nas.claims import Claims, key_of
+from nas.claims import Claims
 from nas.errors import NasError
+from nas.search.leftovers import why_interrupted
 from nas.search.options import SamplerName, SearchOptions
 from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
@@ -117,11 +119,18 @@ class Proposer:
                 continue
             trial_id, index = begun
             attempt, of_index = attempt + 1 if index == of_index else 1, index
-            self._study.sampler = make_sampler(options.sampler, options.seed, index, self._startup)
             trial = claims.trial(trial_id)
-            spec = self._space.sample(trial, self._problem)
-            if self._is_accepted(trial, spec):
-                return trial, spec, index
+            try:
+                sampler = make_sampler(options.sampler, options.seed, index, self._startup)
+                self._study.sampler = sampler
+                spec = self._space.sample(trial, self._problem)
+                if self._is_accepted(trial, spec):
+                    return trial, spec, index
+            except BaseException as error:
+                with suppress(Exception):  # the error itself is what is to be told
+                    set_attributes(trial, outcome="interrupted", reason=why_interrupted(error))
+                    self._study._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+                raise
             claims.give_back()
 
     def _is_accepted(self, trial: Trial, spec: TrialSpec) -> bool:
@@ -156,11 +165,11 @@ class Proposer:
 
     def _acceptable_params(self, seed: int) -> dict[str, Any] | None:
         """Parameters of a network that was not trained yet and is not too large."""
-        duplicates, taken = self._options.allow_duplicates, self._claims.networks
+        duplicates, twin = self._options.allow_duplicates, self._claims.twin
 
         def acceptable(suggester: Any) -> bool:
             spec = self._space.sample(suggester, self._problem)
-            return (duplicates or key_of(spec) not in taken) and not self._too_large(spec)
+            return (duplicates or twin(spec) is None) and not self._too_large(spec)
 
         is_grid = self._options.sampler == "grid"
         for draw in range(DRAWS_FOR_AN_UNSEEN_NETWORK):

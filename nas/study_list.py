@@ -1,0 +1,57 @@
+"""All studies of a database, in a line each."""
+
+from dataclasses import dataclass
+
+from optuna.storages import RDBStorage
+
+from nas.direction import Direction
+from nas.optuna_tables import ends_of_trials, transaction
+from nas.storage import open_storage, storage_errors, study_names
+from nas.study import UNCOUNTED, outcome_of
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """What a list of studies tells of one.
+
+    Attributes:
+        name: Its name.
+        metric: What trials are scored by.
+        n_trials: Trials that ended and count towards `--trials`.
+        n_complete: Those of them that trained to their end.
+        best: The best score of those; None without any.
+    """
+
+    name: str
+    metric: str
+    n_trials: int
+    n_complete: int
+    best: float | None
+
+
+def summarize_studies(url: str) -> tuple[StudySummary, ...]:
+    """All studies that nas made, the one searched last at the end; reads no trial as a whole.
+
+    Raises:
+        NasError: When there is no such database.
+    """
+    storage = open_storage(url)
+    with storage_errors(url):
+        return tuple(_summary(storage, name) for name in study_names(storage))
+
+
+def _summary(storage: RDBStorage, name: str) -> StudySummary:
+    study_id = storage.get_study_id_from_name(name)
+    with transaction(storage.engine) as connection:
+        ends = ends_of_trials(connection, study_id)
+    outcomes = [outcome_of(state, stored) for state, stored, _ in ends]
+    values = [value for _, _, value in ends]
+    complete = [v or 0.0 for v, o in zip(values, outcomes, strict=True) if o == "complete"]
+    key = Direction[storage.get_study_directions(study_id)[0].name].key
+    return StudySummary(
+        name=name,
+        metric=storage.get_study_user_attrs(study_id)["metric"],
+        n_trials=sum(outcome not in (*UNCOUNTED, "running") for outcome in outcomes),
+        n_complete=len(complete),
+        best=max(complete, key=key, default=None),
+    )
