@@ -172,7 +172,11 @@ def _with_error(trial: TrialRecord) -> str:
 def _winner(record: StudyRecord) -> Section:
     best, simplest = record.best(), simplest_equal(record)
     blocks: list[Block] = []
-    if best.spec is not None:
+    if best.spec is not None and not best.spec.layers:
+        blocks.append(
+            Text(f"Not drawn: {best.spec.architecture} has no dense layer and no convolution.")
+        )
+    elif best.spec is not None:
         blocks.append(
             Picture(
                 "layers",
@@ -268,7 +272,7 @@ def _depth(record: StudyRecord, storage: str) -> list[Block]:
         return [Text(f"Not told: this study did not search {parameter}.")]
     effect = parameter_effect(record, parameter)
     caption = effect.rests_on
-    if parameter == "layers":
+    if parameter == "layers" and all(isinstance(level.value, str) for level in effect.levels):
         effect = replace(effect, levels=_by_depth(effect.levels))
         caption += " Whole networks, the shallowest first; they may differ in more than depth."
     blocks: list[Block] = [
@@ -412,7 +416,12 @@ def _one_diagnosis(title: str, diagnosis: Diagnosis, storage: str) -> list[Block
     if diagnosis.causes:
         rows = tuple((cause.title, cause.evidence) for cause in diagnosis.causes)
         blocks.append(Table(("cause", "evidence"), rows))
-        blocks.append(_command(diagnosis.causes[0].experiment, storage))
+        cause = diagnosis.causes[0]
+        blocks.append(
+            _command(cause.experiment, storage)
+            if cause.experiment
+            else Text(f"What to try: {cause.advice}.")
+        )
     return blocks
 
 
