@@ -11,7 +11,7 @@ from nas.analysis.budget import Budget, budget
 from nas.analysis.diagnosis import Diagnosis, diagnose_study
 from nas.analysis.effects import Level, parameter_effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
-from nas.analysis.levels import depth_word, hidden_layers, searched_parameters
+from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, space_of
 from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
@@ -509,14 +509,26 @@ def _reproduce(record: StudyRecord) -> Section:
     command = ["nas", "search", "--space", "space.yaml", "--study", f"{record.name}-again"]
     command += ["--trials", str(len(record.counted)), *data_options(record)]
     command += [*search_options(record), "--workers", "1"]
+    space = space_of(record)
+    again: tuple[Block, ...] = (
+        Text("Save the space as space.yaml:"),
+        Code(settings["space"].rstrip()),
+        Text("Then search:"),
+        _command(join(command)),
+    )
+    if space.function:
+        words = settings["space"].splitlines()[2:]  # behind the family and the function
+        again = (
+            Text("The function that builds the networks:"),
+            Code(space.function),
+            Text("How they are trained, beside what the function says:"),
+            Code("\n".join(words) or "# as without any words"),
+        )
     return Section(
         "reproduce",
         "How to reproduce it",
         (
-            Text("Save the space as space.yaml:"),
-            Code(settings["space"].rstrip()),
-            Text("Then search:"),
-            _command(join(command)),
+            *again,
             Text(
                 f"It rests on nas {settings['nas_version']}, {versions}; data with the hash "
                 f"{settings['data_hash'][:12]}, folds with {settings['split_hash'][:12]}. With one "
