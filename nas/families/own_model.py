@@ -265,7 +265,14 @@ class OwnNetwork(KerasNetwork):
 
     def initial_weights(self, seed: int) -> list[NDArray[Any]]:
         # Built anew rather than drawn anew: a function may load the weights of another model.
-        return [np.array(weight) for weight in self._built(seed).model.get_weights()]
+        model = self._built(seed).model
+        if model is self.model:
+            raise NasError(
+                function_name(self._build),
+                "returned the same model again, with the weights of another fold",
+                "a new model each time it is called",
+            )
+        return [np.array(weight) for weight in model.get_weights()]
 
     def mean_loss(
         self, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32]
