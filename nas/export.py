@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from nas.about import __version__
 from nas.analysis.winner import summarize
+from nas.architectures import CustomArchitecture
 from nas.data import (
     Dataset,
     Features,
@@ -41,17 +43,23 @@ from nas.encoding.keras_form import (
     model_inputs,
 )
 from nas.engines.base import Engine
+from nas.engines.keras_engine import KerasEngine
 from nas.errors import NasError, first_line
+from nas.families.keras_networks import network_of
+from nas.families.suggestions import BuildModel
 from nas.files import written_whole
 from nas.metrics import Metric, predicted_classes
 from nas.model_card import card_path, check_output, read_card
-from nas.models.network import build_model
 from nas.seeds import derive_seed
 from nas.spec import Task, TrialSpec
 from nas.study import StudyRecord
 from nas.uncertainty import score_interval
 
 PREDICT_BATCH = 4096
+REGISTER = (
+    "Decorate own layer classes with @keras.saving.register_keras_serializable(), give them a "
+    "get_config, and import them before the model is loaded."
+)
 
 
 def export_winner(
@@ -62,6 +70,7 @@ def export_winner(
     path: Path,
     seed: int,
     metric: Metric | None = None,
+    build: BuildModel | None = None,
 ) -> dict[str, Any]:
     """Trains the winner on everything but the test part, scores it there, and saves it.
 
@@ -78,9 +87,15 @@ def export_winner(
         seed: Seeds the training.
         metric: What it is scored by; None is the study's own, which a function of the user's
             cannot be.
+        build: The function that builds the networks of a custom study, which the Keras engine
+            trains, whatever `engine_class` says.
 
     Returns:
         The model card.
+
+    Raises:
+        NasError: When the winner diverges, its function is not at hand, the model cannot be saved,
+            or there is no place for it.
     """
     metric = metric or study.scorer()
     check_output(path, ".keras")
@@ -99,7 +114,9 @@ def export_winner(
     # Categories that no fold's training part held may widen the input.
     problem = replace(best.spec.problem, n_inputs=data.x_train.shape[1])
     spec = replace(best.spec, problem=problem)
-    cohort = engine_class([data], metric).start([spec], [derive_seed("refit", seed)])
+    is_custom = isinstance(spec.architecture, CustomArchitecture)
+    engine = KerasEngine([data], metric, build) if is_custom else engine_class([data], metric)
+    cohort = engine.start([spec], [derive_seed("refit", seed)])
     while cohort.running()[0]:
         cohort.advance()
     result = cohort.finish()[0]
@@ -109,7 +126,7 @@ def export_winner(
             f"the winner (trial {best.number}) diverged when trained on all folds together",
             fix="Search on, with a smaller highest learning rate.",
         )
-    model = _whole_model(dataset, split, spec, cohort.weights(0, 0))
+    model = _whole_model(dataset, split, spec, cohort.weights(0, 0), build)
 
     test_value, interval = None, None
     tested_on = "test" if len(split.test) else "training"
@@ -167,18 +184,31 @@ def _count_classes(dataset: Dataset, prediction: NDArray[Any]) -> dict[str, int]
 
 
 def _whole_model(
-    dataset: Dataset, split: Split, spec: TrialSpec, weights: list[NDArray[np.float32]]
+    dataset: Dataset,
+    split: Split,
+    spec: TrialSpec,
+    weights: list[NDArray[np.float32]],
+    build: BuildModel | None,
 ) -> keras.Model:
     """Preprocessing, network and output activation as one model."""
     encoder = fit_encoder(dataset, split.development)
     preprocessor = build_preprocessor(encoder)
-    network = build_model(spec)
-    network.set_weights(weights)
+    network = network_of(spec, build)
+    model, kind = network.model, network.outputs
+    model.compiled = False  # its loss and optimizer are not saved: they may be a user's own
+    model.set_weights(weights)
     name = partial(layer_name, schema=dataset.schema)
-    network.name = name(network.name)
-    outputs = network(preprocessor.output)
-    if dataset.task == "multiclass":
-        if spec.loss == "logistic":  # sigmoids, divided by their sum
+    model.name = name(model.name)
+    features = preprocessor.output
+    if len(network.input_shape) > 1:
+        features = keras.layers.Reshape(network.input_shape, name=name("rows"))(features)
+    outputs = model(features)
+    if kind == "shares" and dataset.task == "multiclass":  # one for each class, by itself
+        outputs = outputs / keras.ops.sum(outputs, axis=-1, keepdims=True)
+    elif kind in ("probabilities", "shares"):
+        pass
+    elif dataset.task == "multiclass":
+        if network.scored_as == "logistic":  # sigmoids, divided by their sum
             outputs = keras.layers.Activation("log_sigmoid", name=name("sigmoids"))(outputs)
         outputs = keras.layers.Softmax(name=name("probabilities"))(outputs)
     elif dataset.task == "binary":
@@ -208,25 +238,47 @@ def _save(model: keras.Model, card: dict[str, Any], path: Path) -> None:
         partial_card.replace(card_path(path))
     except OSError as error:
         raise NasError(str(path), f"cannot be written ({first_line(error, 120)})") from error
+    except (NotImplementedError, TypeError, ValueError) as error:  # of a user's own classes
+        raise NasError(
+            str(path), f"Keras cannot save the model ({first_line(error, 120)})", fix=REGISTER
+        ) from error
     finally:
         partial_model.unlink(missing_ok=True)
         partial_card.unlink(missing_ok=True)
 
 
-def load_model(path: Path) -> tuple[keras.Model, dict[str, Any]]:
+def load_model(
+    path: Path, custom_objects: Mapping[str, Any] | None = None
+) -> tuple[keras.Model, dict[str, Any]]:
     """A saved model and its card.
 
+    Args:
+        path: The `.keras` file.
+        custom_objects: Layer classes and functions of a custom network by name, where they are not
+            registered.
+
     Raises:
-        NasError: When there is no such file, it is no Keras model, or its card is missing, of
-            another model, or not as nas writes it.
+        NasError: When there is no such file, it is no Keras model, it has layers of a class that
+            is not known here, or its card is missing, of another model, or not as nas writes it.
     """
     if not path.exists():
         raise NasError(str(path), "no such file", "a model saved by 'nas export'")
     try:
         with warnings.catch_warnings():
             ignore_input_names()
-            model = keras.models.load_model(path)
+            model = keras.models.load_model(path, custom_objects)
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        unknown = re.search(r"Could not locate (?:class|function) '(.+?)'", str(error))
+        if unknown:
+            received = f"holds '{unknown[1]}', which is not known here"
+            raise NasError(str(path), received, "its class", REGISTER) from error
+        if "Lambda" in str(error):
+            raise NasError(
+                str(path),
+                "holds a Lambda layer, which Keras does not load",
+                "layers that are classes",
+                "Put the function into a class derived from keras.layers.Layer.",
+            ) from error
         raise NasError(
             str(path), "not a Keras model", "a .keras file saved by 'nas export'"
         ) from error

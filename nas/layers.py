@@ -217,6 +217,8 @@ class Layer:
         skip: Position of the layer whose output is added to this one's, -1 for the network's
             input; None for no residual connection.
         skip_first: Whether it is added before the activation, as in a residual block.
+        activation: Keras name of its activation; empty where it has none.
+        has_bias: Whether it has a bias.
     """
 
     kind: LayerKind
@@ -228,6 +230,8 @@ class Layer:
     is_hidden: bool = False
     skip: int | None = None
     skip_first: bool = False
+    activation: str = ""
+    has_bias: bool = True
 
     def weight_shapes(self, normalization: str) -> list[tuple[int, ...]]:
         """Shapes of its weights, in Keras's order: kernel, bias, then those of a normalization."""
@@ -235,7 +239,7 @@ class Layer:
             return []
         units = self.output_shape[-1:]
         more = {"none": 0, "layer": 2, "batch": 4}[normalization] if self.is_hidden else 0
-        return [self.kernel, units, *[units] * more]
+        return [self.kernel, *[units] * self.has_bias, *[units] * more]
 
     def n_weights(self, normalization: str) -> int:
         """Numbers in its weights, moving statistics included."""
@@ -249,6 +253,7 @@ def build_layers(
     units: tuple[int, ...],
     n_outputs: int,
     residual: bool,
+    activation: str = "",
 ) -> tuple[Layer, ...]:
     """The layers of a network, the output layer included.
 
@@ -258,6 +263,7 @@ def build_layers(
         units: Of each hidden dense layer.
         n_outputs: Of the output layer.
         residual: Whether each hidden layer after the first adds its input.
+        activation: Of each hidden layer.
     """
     layers: list[Layer] = []
     shape = input_shape
@@ -267,6 +273,8 @@ def build_layers(
         nonlocal shape
         others = sum(layer.name.startswith(f"{prefix}_") for layer in layers)
         number = n_hidden if more.get("is_hidden") else 1 + others
+        if more.get("is_hidden"):
+            more["activation"] = activation
         layers.append(Layer(kind, f"{prefix}_{number}", output, **more))  # type: ignore[arg-type]
         shape = output
 

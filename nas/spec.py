@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from nas.layers import Layer, build_layers, well_known_name
+from nas.architectures import Architecture as Architecture
+from nas.architectures import CustomArchitecture, architecture_from_dict
+from nas.errors import NasError
+from nas.layers import Layer
 
 Task = Literal["binary", "multiclass", "regression"]
 Loss = Literal["cross_entropy", "logistic", "squared", "absolute", "huber"]
@@ -52,57 +55,6 @@ class Problem:
     n_inputs: int
     n_outputs: int
     image_shape: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """The network between the encoded features and the output layer.
-
-    Attributes:
-        network: Family of networks: `mlp`, or `cnn`.
-        units: Units of each hidden dense layer, first to last; empty for a linear model, or for
-            a convolutional network without a dense hidden layer.
-        activation: Keras name of the hidden layers' activation.
-        normalization: `none`, `batch` or `layer`, between a hidden layer and its activation.
-        residual: Whether each hidden layer after the first adds its input to its output.
-        dropout: Share of units dropped while training, in [0, 1): after each dense hidden layer,
-            and after the convolutional part.
-        initializer: Of the hidden kernels: a Keras name, `normal(deviation)`,
-            `uniform(low, high)` or `constant(value)`.
-        bias_initializer: Of the hidden biases, likewise.
-        output_initializer: Of the output layer's kernel, likewise; `same` is that of the hidden
-            layers, for its bias too.
-        convolutions: The convolutional part, in the notation of `nas.layers`; empty for `mlp`.
-        spatial_dropout: Share of feature maps dropped after each convolution, in [0, 1).
-        normalization_momentum: What a step leaves of the moving averages of batch normalization,
-            in [0, 1).
-    """
-
-    network: str
-    units: tuple[int, ...]
-    activation: str
-    normalization: str
-    residual: bool
-    dropout: float
-    initializer: str
-    bias_initializer: str = "zeros"
-    output_initializer: str = "glorot_uniform"
-    convolutions: tuple[str, ...] = ()
-    spatial_dropout: float = 0.0
-    normalization_momentum: float = 0.99
-
-    def __str__(self) -> str:
-        """The layers in a few words, such as `3 x 64 relu` or `32c3-mp2-fc32 relu`."""
-        units = self.units
-        if self.convolutions:
-            items = (*self.convolutions, *(f"fc{n}" for n in units))
-            shown = "-".join(items if len(items) <= 12 else [*items[:6], "...", *items[-5:]])
-            return f"{well_known_name(items) or shown} {self.activation}"
-        if not units:
-            return "linear"
-        if len(set(units)) == 1:
-            return f"{len(units)} x {units[0]} {self.activation}"
-        return "-".join(map(str, units)) + f" {self.activation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +154,7 @@ class TrialSpec:
     """Everything that defines a trial but its data and its seed."""
 
     problem: Problem
-    architecture: Architecture
+    architecture: Architecture | CustomArchitecture
     training: Training
 
     def to_dict(self) -> dict[str, Any]:
@@ -216,13 +168,11 @@ class TrialSpec:
         Raises:
             KeyError, TypeError: When `data` lacks a field or has an unknown one.
         """
-        problem, architecture = dict(data["problem"]), dict(data["architecture"])
+        problem = dict(data["problem"])
         problem["image_shape"] = tuple(problem.get("image_shape", ()))
-        architecture["units"] = tuple(architecture["units"])
-        architecture["convolutions"] = tuple(architecture.get("convolutions", ()))
         return cls(
             problem=Problem(**problem),
-            architecture=Architecture(**architecture),
+            architecture=architecture_from_dict(data["architecture"]),
             training=Training(**data["training"]),
         )
 
@@ -238,11 +188,13 @@ class TrialSpec:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """All layers with their shapes, from the first to the output layer."""
-        network, problem = self.architecture, self.problem
-        shape = problem.image_shape if network.convolutions else (problem.n_inputs,)
-        return build_layers(
-            shape, network.convolutions, network.units, problem.n_outputs, network.residual
+        """All layers with their shapes, from the first to the output layer.
+
+        Of a custom network those that can be examined: its dense layers and convolutions.
+        """
+        problem = self.problem
+        return self.architecture.layers_for(
+            problem.n_inputs, problem.image_shape, problem.n_outputs
         )
 
     @property
@@ -251,18 +203,36 @@ class TrialSpec:
         return tuple(layer for layer in self.layers if layer.is_hidden)
 
     @property
+    def has_maps(self) -> bool:
+        """Whether its layers give feature maps, and not numbers alone."""
+        return self.architecture.has_maps
+
+    @property
     def n_weights(self) -> int:
         """Numbers in the Keras model's weights, moving statistics of batch normalization included.
 
-        Equal to `build_model(spec).count_params()`, without building it.
+        Equal to what the model's `count_params()` says, without building it.
         """
-        normalization = self.architecture.normalization
-        return sum(layer.n_weights(normalization) for layer in self.layers)
+        return self.architecture.count_weights(self.layers)
+
+    @property
+    def in_words(self) -> Architecture:
+        """The architecture of a network that the words of a space describe.
+
+        Raises:
+            NasError: For a custom network.
+        """
+        if isinstance(self.architecture, CustomArchitecture):
+            raise NasError("custom network", "its layers are built by a function")
+        return self.architecture
 
     def describe(self) -> str:
         """A few words for a progress line, such as `3 x 64 relu, adam 0.001`."""
         training = self.training
-        return f"{self.architecture}, {training.optimizer} {training.learning_rate:.2g}"
+        optimizer = f"{training.optimizer} {training.learning_rate:.2g}"
+        if isinstance(self.architecture, CustomArchitecture):
+            optimizer = self.architecture.optimizer or optimizer
+        return f"{self.architecture}, {optimizer}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas.architectures import CustomArchitecture
 from nas.errors import NasError, first_line
 from nas.spec import TrialSpec
 from nas.wording import counted
@@ -94,7 +95,11 @@ def _hyperparameters(trial: "TrialRecord") -> str:
     """Markdown: what was searched, then everything that the network and its training are."""
     tables = {"searched": trial.params}
     if trial.spec is not None:
-        tables["network"] = asdict(trial.spec.architecture)
+        network = trial.spec.architecture
+        tables["network"] = asdict(network)
+        if isinstance(network, CustomArchitecture):  # what it suggested was searched
+            names = ("function", "optimizer", "loss", "n_weights")
+            tables["network"] = {name: getattr(network, name) for name in names}
         tables["training"] = asdict(trial.spec.training)
     return "\n\n".join(_table(title, values) for title, values in tables.items() if values)
 
@@ -156,9 +161,11 @@ class RunWriter:
             NasError: When a file cannot be written.
         """
         graph = None
-        if graph_of is not None and graph_of.spec is not None:
+        spec = graph_of.spec if graph_of is not None else None
+        # A custom network's function is not at hand here.
+        if graph_of is not None and spec and not isinstance(spec.architecture, CustomArchitecture):
             path = self.folder / run_name(graph_of.number) / GRAPH_FILE
-            graph = None if path.exists() else (path, graph_of.spec)
+            graph = None if path.exists() else (path, spec)
         if self._waiting or graph is not None:
             pool.call(write_runs, self.folder, self._waiting, graph)
             self._waiting = []

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nas.architectures import CustomArchitecture
 from nas.spec import Curves, Examination, TrialSpec
 from nas.wording import counted
 
@@ -36,6 +37,13 @@ LAGGING = 0.03  # of the score, lost by moving averages; healthy: 0.015
 FEW_ROWS = 100  # for training, with which labels cannot be told from noise
 IMBALANCED = 0.85  # share of the largest class
 FLAT = 0.03  # of a score: what the second half of the layers must gain
+# Keras's names of losses that a model may come with, and nas's.
+KNOWN_LOSSES = {
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "binary_crossentropy": "cross_entropy",
+    "mean_squared_error": "squared",
+}
 TITLES = {
     "learning_rate_too_high": "learning rate too high",
     "learning_rate_too_low": "learning rate too low",
@@ -91,7 +99,11 @@ class _Signs:
 
     @property
     def guess(self) -> float:
-        """Loss of a network that knows nothing."""
+        """Loss of a network that knows nothing; of an unknown loss, what it was at first."""
+        if isinstance(self.spec.architecture, CustomArchitecture) and self.spec.architecture.loss:
+            known = KNOWN_LOSSES.get(self.spec.architecture.loss)
+            if known != self.spec.loss:
+                return max(self.exam.loss_before, 1e-9)
         n_classes = max(self.spec.problem.n_outputs, 2)
         if self.spec.loss == "cross_entropy":
             return math.log(n_classes)
@@ -200,7 +212,7 @@ def _saturated_from_the_start(s: _Signs, _found: frozenset[str]) -> Found:
         "saturation",
         0.96,
         f"{share:.0%} of the units of layer {layer} are at a bound of "
-        f"{s.spec.architecture.activation} on nearly all rows, and were before training",
+        f"{s.spec.hidden[layer - 1].activation} on nearly all rows, and were before training",
     )
 
 
@@ -341,7 +353,7 @@ def _saturated(s: _Signs, found: frozenset[str]) -> Found:
         "saturation",
         0.8,
         f"{share:.0%} of the units of layer {layer} have come to a bound of "
-        f"{s.spec.architecture.activation} on nearly all rows",
+        f"{s.spec.hidden[layer - 1].activation} on nearly all rows",
     )
 
 

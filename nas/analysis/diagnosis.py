@@ -10,6 +10,7 @@ from nas.about import DEFAULT_STORAGE
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.levels import hidden_layers
 from nas.analysis.reproduction import data_options
+from nas.architectures import CustomArchitecture
 from nas.errors import NasError
 from nas.layers import Item, parse_layers
 from nas.shell import join, option, quoted
@@ -19,6 +20,24 @@ from nas.study import StudyRecord, TrialRecord
 from nas.wording import counted
 
 FOLLOWING = 0.9  # momentum of batch normalization with few steps
+
+# What to try where a function builds the network.
+ADVICE = {
+    "learning_rate_too_high": "a tenth of the learning rate {place}",
+    "learning_rate_too_low": "30 times the learning rate {place}",
+    "too_few_epochs": "five times the epochs, among the words of training",
+    "vanishing_gradients": "relu and he_normal in the hidden layers of {function}",
+    "exploding_gradients": "he_normal and batch normalization in {function}",
+    "dead_units": "gelu and he_normal in the hidden layers of {function}",
+    "saturation": "relu and he_normal in the hidden layers of {function}",
+    "moving_averages": "BatchNormalization(momentum=0.9) in {function}, or less dropout",
+    "too_narrow": "more units in the narrowest layer of {function}",
+    "over_regularized": "weaker regularizers and less dropout in {function}",
+    "over_fitting": "dropout or L2 in the hidden layers of {function}",
+    "label_noise": "other columns: look at the data first",
+    "imbalanced": "a new search with the metric balanced_accuracy",
+    "idle_layers": "half the hidden layers in {function}",
+}
 
 # What a pruned trial cannot be blamed for: it might have gone on to learn, with all its layers.
 UNFINISHED = ("too_few_epochs", "idle_layers")
@@ -33,7 +52,8 @@ class Cause:
         title: The same in words.
         strength: How strong the evidence is, from 0 to 1; comparable between causes.
         evidence: What was measured, in a sentence.
-        experiment: The next command to run.
+        experiment: The next command to run; empty for a custom network.
+        advice: What to try in the function of a custom network; empty for any other.
     """
 
     name: str
@@ -41,6 +61,7 @@ class Cause:
     strength: float
     evidence: str
     experiment: str
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,7 +171,7 @@ def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
     assert trial.spec is not None and trial.curves is not None and trial.examination is not None
     pruned = trial.outcome == "pruned"
     causes = tuple(
-        Cause(name, TITLES[name], strength, evidence, _experiment(record, trial, name))
+        Cause(name, TITLES[name], strength, evidence, *_next(record, trial, name))
         for name, strength, evidence in find_causes(trial.spec, trial.curves, trial.examination)
         if not (pruned and name in UNFINISHED)
     )
@@ -184,12 +205,22 @@ def _following(trial: TrialRecord) -> str:
     et al. 2019); without that, more steps.
     """
     assert trial.spec is not None
-    network = trial.spec.architecture
+    network = trial.spec.in_words
     if network.normalization_momentum > FOLLOWING:
         return f"--set normalization_momentum={FOLLOWING}"
     dropout = ("dropout", "spatial_dropout")
     set_to_0 = [f"--set {word}=0" for word in dropout if getattr(network, word)]
     return " ".join(set_to_0) or _longer(trial)
+
+
+def _next(record: StudyRecord, trial: TrialRecord, cause: str) -> tuple[str, str]:
+    """The next command for a cause, or what to try where no command can change the network."""
+    assert trial.spec is not None
+    network = trial.spec.architecture
+    if not isinstance(network, CustomArchitecture):
+        return _experiment(record, trial, cause), ""
+    place = f"of {network.function}" if network.optimizer else "among the words of training"
+    return "", ADVICE[cause].format(function=network.function, place=place)
 
 
 def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
@@ -222,7 +253,7 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
 
 
 def _wider(spec: TrialSpec) -> str:
-    network = spec.architecture
+    network = spec.in_words
     if not network.convolutions:
         return f"--set width={max(4 * max(network.units, default=64), 32)}"
     items = _items(spec)
@@ -231,8 +262,8 @@ def _wider(spec: TrialSpec) -> str:
 
 def _shallower(spec: TrialSpec) -> str:
     """Half the hidden layers, with the poolings between them and a global one."""
-    if not spec.architecture.convolutions:
-        return f"--set depth={max(1, len(spec.architecture.units) // 2)}"
+    if not spec.in_words.convolutions:
+        return f"--set depth={max(1, len(spec.in_words.units) // 2)}"
     kept, n_hidden, half = [], 0, max(1, len(spec.hidden) // 2)
     for item in _items(spec):
         before = n_hidden
@@ -245,7 +276,7 @@ def _shallower(spec: TrialSpec) -> str:
 
 
 def _items(spec: TrialSpec) -> tuple[Item, ...]:
-    network = spec.architecture
+    network = spec.in_words
     return parse_layers("-".join([*network.convolutions, *[f"fc{n}" for n in network.units]]))
 
 

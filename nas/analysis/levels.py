@@ -8,14 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from nas.architectures import CUSTOM, CustomArchitecture, Suggestion
 from nas.errors import NasError, did_you_mean
 from nas.layers import Item
-from nas.space import Choice, Constant, Range, SearchSpace, parse_space, shown_value
-from nas.space.vocabulary import WORDS
+from nas.space import (
+    Choice,
+    Constant,
+    Parameter,
+    Range,
+    SearchSpace,
+    parse_space,
+    shown_value,
+)
 from nas.study import StudyRecord, TrialRecord
 
 MAX_LEVELS = 12  # whole numbers with more values than this are put into bins, like all others
 BINS = 5  # as many as a grid has levels in a range, and each bin holds one of them
+DEPTHS = ("depth", "layers", "n_layers", "num_layers")  # as functions call it
 MIN_TRIALS = 10  # the random trials that a search begins with, unless it is told otherwise
 # With half of all other settings bad, the chance that a value met bad ones only falls below
 # one in twenty with the fifth trial.
@@ -61,8 +70,9 @@ def group_trials(record: StudyRecord, parameter: str) -> tuple[Group, ...]:
             "one of " + ", ".join(names) if names else "a study that searched something",
             did_you_mean(parameter, names),
         )
-    key = word_of(parameter)
-    domain = space_of(record).parameters[key].domain
+    space = space_of(record)
+    key = word_of(parameter, space)
+    domain, is_int = space.parameters[key].domain, space.is_whole(key)
     return tuple(
         Group(
             label,
@@ -74,16 +84,15 @@ def group_trials(record: StudyRecord, parameter: str) -> tuple[Group, ...]:
                 if t.outcome in ("pruned", "diverged") and holds(t.params[parameter])
             ),
         )
-        for label, value, holds in _levels(domain, key)
+        for label, value, holds in _levels(domain, key, is_int)
     )
 
 
 def _levels(
-    domain: Constant | Choice | Range, key: str
+    domain: Constant | Choice | Range, key: str, is_int: bool
 ) -> Iterator[tuple[str, Any, Callable[[Any], bool]]]:
     """Label, value and membership of each level of a word."""
     if isinstance(domain, Range):
-        is_int = WORDS[key].kind == "int"
         step = domain.step or (1 if is_int else None)
         if step and (domain.high - domain.low) / step < MAX_LEVELS:
             count = int((domain.high - domain.low) / step + 1e-9) + 1
@@ -135,15 +144,20 @@ def scaled(value: float, domain: Range) -> float:
 
 def show_value(parameter: str, value: Any) -> str:
     """A value in words, which `nas space new` understands."""
-    value = shown_value(word_of(parameter), value)
+    value = shown_value(parameter, value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def depth_word(record: StudyRecord) -> str:
-    """The word for depth in a study's space: `depth`, `blocks`, or `layers` of whole networks."""
+    """The word for depth in a study's space: `depth`, `blocks`, or `layers` of whole networks.
+
+    Of a custom space the name that its function gives it, if it has one of the usual ones.
+    """
     space = space_of(record)
+    if space.network == CUSTOM:
+        return next((name for name in DEPTHS if name in space.parameters), "depth")
     if "layers" in space.parameters:
         return "layers"
     return "blocks" if space.network == "cnn" else "depth"
@@ -154,11 +168,36 @@ def hidden_layers(item: Item) -> int:
     return {"c": 1, "r": 2, "fc": 1}.get(item.kind, 0)
 
 
-def word_of(parameter: str) -> str:
+def word_of(parameter: str, space: SearchSpace) -> str:
     """The word of the space that a trial's parameter comes from: `width` for `width_3`."""
-    return "width" if parameter.startswith("width_") else parameter
+    of_a_layer = parameter.startswith("width_") and parameter not in space.parameters
+    return "width" if of_a_layer else parameter
 
 
 def space_of(record: StudyRecord) -> SearchSpace:
-    """The space that a study searched."""
-    return parse_space(record.settings["space"], name=record.name, is_stored=True)
+    """The space that a study searched; of a custom one, what its function suggested in trials."""
+    space = parse_space(record.settings["space"], name=record.name, is_stored=True)
+    if space.network != CUSTOM:
+        return space
+    suggested: dict[str, Parameter] = {}
+    for trial in record.trials:
+        network = trial.spec.architecture if trial.spec else None
+        if isinstance(network, CustomArchitecture):
+            for suggestion in network.suggestions:
+                domain = _joined(suggested.get(suggestion.name), suggestion)
+                suggested[suggestion.name] = Parameter(domain)
+    return space.with_suggested(suggested)
+
+
+def _joined(known: Parameter | None, suggestion: Suggestion) -> Choice | Range:
+    """What a parameter may be, with one suggestion more."""
+    before = known.domain if known else None
+    if suggestion.kind == "categorical":
+        values = before.values if isinstance(before, Choice) else ()
+        more = [value for value in suggestion.choices if value not in values]
+        return Choice([*values, *more])  # type: ignore[list-item]  # None may be among them
+    low, high = suggestion.low, suggestion.high
+    if isinstance(before, Range):  # the bounds may depend on other parameters
+        low, high = min(low, before.low), max(high, before.high)
+    step = suggestion.step if suggestion.kind == "float" or suggestion.step != 1 else None
+    return Range(low, high, suggestion.log, step)

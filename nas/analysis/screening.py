@@ -6,13 +6,14 @@ one: the cross-validated score after a full training.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
+from nas.direction import Direction
 from nas.seeds import derive_seed
 from nas.spec import TrialSpec
 
@@ -168,7 +169,7 @@ def judge(
     sample: Sequence[Trained],
     n_folds: int,
     metric: str,
-    direction: Literal["maximize", "minimize"],
+    direction: Direction,
     seed: int = 0,
 ) -> Screening:
     """Compares cheap scores with the true one.

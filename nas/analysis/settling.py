@@ -16,6 +16,7 @@ from nas.analysis.levels import (
 )
 from nas.analysis.reproduction import data_options
 from nas.analysis.surrogate import Surrogate
+from nas.architectures import CUSTOM
 from nas.shell import join, quoted
 from nas.space import Choice, Constant, Parameter, Range, SearchSpace
 from nas.space.checks import last_step
@@ -31,8 +32,12 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
 
     Everything else is as in the best trial that has the parameter, nothing is pruned, and data and
     folds are those of the study. Each value gets at least `MIN_LEVEL_TRIALS` trials, spread alike.
+    Empty for a custom network, whose function no command changes.
     """
-    space, key = space_of(record), word_of(parameter)
+    space = space_of(record)
+    if space.network == CUSTOM:
+        return ""
+    key = word_of(parameter, space)
     having = [trial for trial in record.counted if parameter in trial.params]
     sign = 1.0 if record.direction == "maximize" else -1.0
     base = max(having, key=lambda t: -math.inf if t.value is None else sign * t.value)
@@ -66,8 +71,8 @@ def _fixed(space: SearchSpace, base: TrialRecord, key: str) -> dict[str, Paramet
             entries[other] = Parameter(Constant(base.params[other]))
         elif isinstance(entry.domain, Constant) and not entry.when:
             entries[other] = Parameter(entry.domain)
-        elif entry.per_layer and base.spec is not None and base.spec.architecture.units:
-            entries[other] = Parameter(Constant(max(base.spec.architecture.units)))
+        elif entry.per_layer and base.spec is not None and base.spec.in_words.units:
+            entries[other] = Parameter(Constant(max(base.spec.in_words.units)))
     return entries
 
 

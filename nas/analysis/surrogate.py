@@ -73,9 +73,9 @@ class Surrogate:
 def fit_surrogate(record: StudyRecord, seed: int = 0) -> Surrogate:
     """Fits the surrogate of a study to its complete trials."""
     columns: dict[str, tuple[slice, Callable[[Any], Sequence[float]]]] = {}
-    parameters, start = space_of(record).parameters, 0
+    space, start = space_of(record), 0
     for name in dict.fromkeys(name for trial in record.complete for name in trial.params):
-        code, width = _encoder(parameters[word_of(name)].domain)
+        code, width = _encoder(space.parameters[word_of(name, space)].domain)
         columns[name] = (slice(start, start + width), code)
         start += width
     empty = Surrogate(columns, {}, ())

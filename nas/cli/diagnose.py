@@ -274,7 +274,10 @@ def _show(diagnosis: "Diagnosis", storage: str) -> None:
     say(diagnosis.summary, "Result")
     for cause in diagnosis.causes:
         say(f"{cause.title}: {cause.evidence}.", "Cause")
-        show_command(cause.experiment, storage, "  try")
+        if cause.experiment:
+            show_command(cause.experiment, storage, "  try")
+        else:
+            say(cause.advice, "  try")
 
 
 def _mean(values: tuple[float, ...]) -> float:

@@ -113,7 +113,7 @@ def show(
                     text: {
                         "layers": [
                             {"name": layer.name, "output_shape": layer.output_shape,
-                             "weights": layer.n_weights(spec.architecture.normalization)}
+                             "weights": layer.n_weights(spec.in_words.normalization)}
                             for layer in spec.layers
                         ],
                         "weights": spec.n_weights,
@@ -206,7 +206,7 @@ def _show_layers(text: str, spec: TrialSpec, shape: tuple[int, ...]) -> None:
         name = layer.name
         if layer.skip is not None:
             name += " + " + (names[layer.skip] if layer.skip >= 0 else "input")
-        weights = layer.n_weights(spec.architecture.normalization)
+        weights = layer.n_weights(spec.in_words.normalization)
         table.add_row(name, window, _sizes(layer.output_shape), f"{weights:,}" if weights else "")
     console.print(table)
 

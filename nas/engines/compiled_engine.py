@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from nas.architectures import CustomArchitecture
 from nas.encoding import FoldData
 from nas.engines.base import Engine, batch_order, lane_seed
 from nas.engines.examination import Snapshots, examine
@@ -47,8 +48,10 @@ PREDICT_ROWS = 8192  # rows that are predicted at once, over all lanes
 
 def unsupported(spec: TrialSpec) -> str:
     """Why the compiled engine does not train a network, in a few words; empty if it does."""
-    units = spec.architecture.units
-    if spec.architecture.convolutions:
+    if isinstance(spec.architecture, CustomArchitecture):
+        return "built by a function"
+    units = spec.in_words.units
+    if spec.in_words.convolutions:
         return "it has convolutions"
     if spec.training.augments:
         return "its images are changed at random"
@@ -66,7 +69,7 @@ def width_class(units: int) -> int:
 
 def program_shape(spec: TrialSpec, n_folds: int, n_rows: int) -> Shape:
     """The shape of the program that trains a trial on folds of up to `n_rows` training rows."""
-    units = spec.architecture.units
+    units = spec.in_words.units
     shape = Shape(
         loss=spec.loss,
         n_inputs=spec.problem.n_inputs,
@@ -74,8 +77,8 @@ def program_shape(spec: TrialSpec, n_folds: int, n_rows: int) -> Shape:
         depth=len(units),
         width=width_class(max(units)) if units else 0,
         batch_size=spec.training.rows_per_step(n_rows),
-        normalization=spec.architecture.normalization if units else "none",
-        softplus=bool(units) and spec.architecture.activation == "softplus",
+        normalization=spec.in_words.normalization if units else "none",
+        softplus=bool(units) and spec.in_words.activation == "softplus",
         has_l1=spec.training.l1 > 0.0,
         clips=spec.training.clip_norm > 0.0,
         lanes=1,
@@ -216,7 +219,7 @@ class _Trial:
         """Score and loss on the validation or training rows, of some folds of a group."""
         engine, group, state = self._engine, self._groups[number], self._states[number]
         x = _lanes(engine.x_val if part == "val" else engine.x_train, group)
-        network = self._spec.architecture
+        network = self._spec.in_words
         chunk = PREDICT_ROWS // len(group)
         chunks = [x] if 0 < x.shape[1] <= chunk else []
         chunks = chunks or [x[:, k : k + chunk] for k in range(0, x.shape[1], chunk)]
@@ -251,7 +254,7 @@ _counters = cache(dropout_counters)
 
 
 def _settings(spec: TrialSpec, shape: Shape) -> Settings:
-    architecture, training = spec.architecture, spec.training
+    architecture, training = spec.in_words, spec.training
     units = np.zeros((shape.depth, shape.width), np.float32)
     for layer, n in enumerate(architecture.units):
         units[layer, :n] = 1.0
@@ -314,7 +317,7 @@ def _views(
         for block, kernel in zip(np.split(kernels, ends), shape.kernels, strict=True)
     ]
     vectors = np.split(others, np.cumsum(shape.others)[:-1])
-    sizes = (spec.problem.n_inputs, *spec.architecture.units, spec.problem.n_outputs)
+    sizes = (spec.problem.n_inputs, *spec.in_words.units, spec.problem.n_outputs)
     views = []
     for layer, (inputs, units) in enumerate(pairwise(sizes)):
         views += [blocks[layer][:inputs, :units], vectors[layer][:units]]

@@ -16,8 +16,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
-from nas.models.forward import kernels_of, run_forward
-from nas.models.training import encode_labels, make_loss
+from nas.families.family import Inside, plain_labels
+from nas.families.in_words import InsideInWords
 from nas.spec import Examination, TrialSpec
 
 N_ROWS = 500  # of the training and of the validation part, at most
@@ -71,28 +71,37 @@ class _Pass:
 
 
 def examine(
-    spec: TrialSpec, fold: FoldData, epochs: int, snapshots: Snapshots
+    spec: TrialSpec,
+    fold: FoldData,
+    epochs: int,
+    snapshots: Snapshots,
+    inside: Inside | None = None,
 ) -> Examination | None:
-    """Examines a fold's network; None where the fold has no rows to train or to validate on.
+    """Examines a fold's network.
+
+    None where the fold has no rows to train or to validate on, or a custom network has no layer
+    that can be examined.
 
     Args:
         spec: The network.
         fold: The fold.
         epochs: Epochs that it has run.
         snapshots: Its weights.
+        inside: How to look inside; None for a network in the words of a space.
     """
-    if not len(fold.y_train) or not len(fold.y_val):
+    inside = InsideInWords(spec) if inside is None else inside
+    if not len(fold.y_train) or not len(fold.y_val) or not inside.kernels(snapshots.initial):
         return None
-    most = N_IMAGES if spec.architecture.convolutions else N_ROWS
+    most = N_IMAGES if spec.has_maps else N_ROWS
     rows = _spread(len(fold.y_train), most)
     x, y = fold.x_train[rows], fold.y_train[rows]
     val_rows = _spread(len(fold.y_val), most)
     x_val, y_val = fold.x_val[val_rows], fold.y_val[val_rows]
-    targets = encode_labels(spec.problem, y, fold.target_mean, fold.target_scale)
-    val_targets = encode_labels(spec.problem, y_val, fold.target_mean, fold.target_scale)
+    targets, val_targets = (plain_labels(spec, fold, values) for values in (y, y_val))
+    labels = inside.labels(fold, y)
 
     with np.errstate(all="ignore"):  # a diverged network's numbers
-        examination = _examination(spec, snapshots, x, x_val, targets, val_targets)
+        examination = _examination(spec, inside, snapshots, x, x_val, labels, targets, val_targets)
     n_train, training = len(fold.y_train), spec.training
     steps = min(epochs * training.steps_per_epoch(n_train), training.n_steps(n_train))
     return replace(examination, n_train=n_train, n_steps=steps)
@@ -100,16 +109,18 @@ def examine(
 
 def _examination(
     spec: TrialSpec,
+    inside: Inside,
     snapshots: Snapshots,
     x: NDArray[np.float32],
     x_val: NDArray[np.float32],
+    labels: NDArray[Any],
     targets: NDArray[np.float32],
     val_targets: NDArray[np.float32],
 ) -> Examination:
     n = len(x)
-    before = _pass(spec, snapshots.initial, x, targets)
-    after = _pass(spec, snapshots.final, np.concatenate([x, x_val]), targets)
-    kernels = [kernels_of(spec, weights) for weights in vars(snapshots).values()]
+    before = _pass(inside, snapshots.initial, x, labels)
+    after = _pass(inside, snapshots.final, np.concatenate([x, x_val]), labels)
+    kernels = [inside.kernels(weights) for weights in vars(snapshots).values()]
     initial, first, previous, final = kernels
     looked_at = [
         slice(None) if not number else _spread(layer.shape[1], N_UNITS)
@@ -118,10 +129,11 @@ def _examination(
     probes = zip(after.layers, looked_at, strict=True)
     val_value = _value(spec, after.outputs[n:], val_targets)
     moving_value = val_value
-    if spec.architecture.normalization == "batch" and spec.hidden:
-        weights = [tf.constant(weight) for weight in snapshots.final]
-        predicted = run_forward(spec, weights, tf.constant(x_val), moving=True).outputs.numpy()
+    if spec.architecture.batch_normalized and spec.hidden:
+        _, passed = inside.run(snapshots.final, x_val, None, moving=True)
+        predicted = inside.plain_outputs(passed.outputs.numpy())
         moving_value = _value(spec, predicted, val_targets)
+    names = inside.activations
     predicted_share, true_share = _shares(spec, after.outputs[n:], val_targets)
     return Examination(
         n_train=0,
@@ -133,14 +145,16 @@ def _examination(
         norm_ratio=tuple(_norm(b) / _norm(a) for a, b in zip(initial, final, strict=True)),
         dead_before=tuple(map(_dead, before.activations)),
         dead=tuple(_dead(a[:n]) for a in after.activations),
-        saturated_before=tuple(_saturated(spec, a) for a in before.activations),
-        saturated=tuple(_saturated(spec, a[:n]) for a in after.activations),
+        saturated_before=tuple(map(_saturated, names, before.activations)),
+        saturated=tuple(
+            _saturated(name, a[:n]) for name, a in zip(names, after.activations, strict=True)
+        ),
         rank=tuple(effective_rank(layer[:n]) for layer in after.layers[1:]),
         probe=tuple(_probe(spec, a[:n, k], targets, a[n:, k], val_targets) for a, k in probes),
         loss_before=before.loss,
         loss_after=after.loss,
-        penalty_before=_penalty(spec, initial),
-        penalty_after=_penalty(spec, final),
+        penalty_before=inside.penalty(initial),
+        penalty_after=inside.penalty(final),
         train_value=_value(spec, after.outputs[:n], targets),
         val_value=val_value,
         predicted_share=predicted_share,
@@ -174,36 +188,27 @@ def _spread(total: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, total - 1, min(total, most)).astype(np.int64))
 
 
-def _pass(
-    spec: TrialSpec,
-    weights: Weights,
-    x: NDArray[np.float32],
-    targets: NDArray[np.float32],
-) -> _Pass:
+def _pass(inside: Inside, weights: Weights, x: NDArray[np.float32], labels: NDArray[Any]) -> _Pass:
     """Forward, and backward to the kernels' gradients.
 
     Args:
-        spec: The network.
+        inside: The network.
         weights: Its weights.
         x: Rows.
-        targets: Encoded targets of the first of these rows, from which loss, gradients and the
-            statistics of batch normalization are taken.
+        labels: Targets of the first of these rows as the loss takes them. From those rows loss,
+            gradients and the statistics of batch normalization are taken.
     """
-    tensors = [tf.constant(weight) for weight in weights]
-    kernels = kernels_of(spec, tensors)
-    n = len(targets)
+    n = len(labels)
     with tf.GradientTape() as tape:
-        tape.watch(kernels)
-        forward = run_forward(spec, tensors, tf.constant(x), n)
-        outputs = forward.outputs[:n]
-        loss = make_loss(spec.problem, spec.training)(tf.constant(targets), outputs)
-    gradients = tape.gradient(loss, kernels)
+        kernels, forward = inside.run(weights, x, n, moving=False, tape=tape)
+        loss = inside.loss(tf.constant(labels), forward.outputs[:n])
+    gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return _Pass(
         tuple(float(np.sqrt(np.mean(np.square(g.numpy())))) for g in gradients),
         float(loss),
         [a.numpy() for a in forward.activations],
         [x, *[_features(layer) for layer in forward.hidden]],
-        forward.outputs.numpy(),
+        inside.plain_outputs(forward.outputs.numpy()),
     )
 
 
@@ -213,11 +218,6 @@ def _features(outputs: Any) -> NDArray[np.float32]:
         window = [-(-side // PARTS) for side in outputs.shape[1:3]]
         outputs = tf.nn.avg_pool2d(outputs, window, window, "SAME")
     return np.asarray(tf.reshape(outputs, (outputs.shape[0], -1)))
-
-
-def _penalty(spec: TrialSpec, kernels: Weights) -> float:
-    l1, l2 = spec.training.l1, spec.training.l2
-    return float(sum(l1 * np.abs(k).sum() + l2 * np.square(k).sum() for k in kernels))
 
 
 def _changes(start: Weights, end: Weights) -> tuple[float, ...]:
@@ -235,8 +235,8 @@ def _dead(activations: NDArray[np.float32]) -> float:
     return float(((np.abs(units) < 1e-9).mean(0) > DEAD).mean())
 
 
-def _saturated(spec: TrialSpec, activations: NDArray[np.float32]) -> float:
-    bounds = BOUNDS.get(spec.architecture.activation)
+def _saturated(activation: str, activations: NDArray[np.float32]) -> float:
+    bounds = BOUNDS.get(activation)
     if bounds is None:
         return 0.0
     if not np.isfinite(activations).all():

@@ -5,8 +5,10 @@ optimizer state and random state are put in before its epoch and taken out after
 is one call of that program. Any network that Keras can build runs here.
 """
 
+import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,9 +22,11 @@ from nas.engines.examination import Snapshots, examine
 from nas.engines.pooling import MaxPooling
 from nas.engines.shared_rows import as_tensor
 from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
+from nas.families.family import KerasNetwork, as_logits
+from nas.families.keras_networks import network_of
+from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
-from nas.models.network import build_model, initial_weights
-from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
+from nas.models.training import learning_rates
 from nas.seeds import derive_seed
 from nas.spec import TrialResult, TrialSpec
 
@@ -30,12 +34,21 @@ PREDICT_BATCH = 8192  # rows that are predicted at once
 
 
 class KerasEngine(Engine):
-    """Trains one trial after the other, all folds of a trial epoch by epoch."""
+    """Trains one trial after the other, all folds of a trial epoch by epoch.
+
+    Args:
+        folds: Encoded folds, all equally wide.
+        metric: What they are scored by.
+        build: The function that builds custom networks; see `nas.families.custom`.
+    """
 
     name = "keras"
 
-    def __init__(self, folds: Sequence[FoldData], metric: Metric) -> None:
+    def __init__(
+        self, folds: Sequence[FoldData], metric: Metric, build: BuildModel | None = None
+    ) -> None:
         super().__init__(folds, metric)
+        self._build = build
         # Converted once for the whole search.
         self._x = [(as_tensor(fold.x_train), as_tensor(fold.x_val)) for fold in folds]
 
@@ -43,7 +56,7 @@ class KerasEngine(Engine):
         # Without this, Keras keeps the graphs of all earlier trials.
         keras.backend.clear_session()
         trials = [
-            _Trial(spec, seed, self.folds, self._x, self.metric)
+            _Trial(spec, self._build, seed, self.folds, self._x, self.metric)
             for spec, seed in zip(specs, seeds, strict=True)
         ]
         return TrialsInTurn(trials)
@@ -55,6 +68,7 @@ class _Trial:
     def __init__(
         self,
         spec: TrialSpec,
+        build: BuildModel | None,
         seed: int,
         folds: Sequence[FoldData],
         x: Sequence[tuple[Any, Any]],
@@ -62,18 +76,14 @@ class _Trial:
     ) -> None:
         started = time.perf_counter()
         self._spec, self._folds, self._x, self._metric = spec, folds, x, metric
+        network = network_of(spec, build, partial(_for_training, spec=spec, folds=folds))
+        self._network, self._model = network, network.model
         self._seeds = [lane_seed(seed, fold) for fold in range(len(folds))]
-        self._y = [
-            tf.constant(encode_labels(spec.problem, f.y_train, f.target_mean, f.target_scale))
-            for f in folds
-        ]
-        self._model = _for_training(build_model(spec), spec, folds)
-        optimizer = make_optimizer(spec.training)
-        # Compiled to XLA, a program of this kind takes longer to compile than it saves.
-        self._model.compile(optimizer, make_loss(spec.problem, spec.training), jit_compile=False)
+        self._y = [tf.constant(network.inside.labels(fold, fold.y_train)) for fold in folds]
+        optimizer = self._model.optimizer
         optimizer.build(self._model.trainable_variables)
-        self._train = _epoch_program(self._model)
-        self._predict = _predict_program(self._model)
+        self._train = _epoch_program(network, self._y[0])
+        self._predict = _predict_program(network)
 
         # The random states of dropout and augmentation.
         generators = [v for v in self._model.variables if v.name == "seed_generator_state"]
@@ -86,7 +96,7 @@ class _Trial:
                 np.array([derive_seed("random layer", lane, number), 0], dtype=np.uint32)
                 for number in range(len(generators))
             ]
-            self._states.append([*initial_weights(spec, lane), *random_states, *fresh_optimizer])
+            self._states.append([*network.initial_weights(lane), *random_states, *fresh_optimizer])
         self._loaded: int | None = None
         # The first fold's weights by which the trial is examined.
         self._initial = self._first = self._previous = self._states[0][: self._n_weights]
@@ -130,7 +140,10 @@ class _Trial:
             self._load(fold)
             train_values.append(self._score(self._x[fold][0], data.y_train, fold)[0])
         snapshots = Snapshots(self._initial, self._first, self._previous, self.weights(0))
-        examination = examine(self._spec, self._folds[0], self.log.epochs[0], snapshots)
+        self._unload()  # a look inside may leave other weights in the model
+        examination = examine(
+            self._spec, self._folds[0], self.log.epochs[0], snapshots, self._network.inside
+        )
         self.log.seconds += time.perf_counter() - started
         return self.log.result(train_values, examination)
 
@@ -145,21 +158,34 @@ class _Trial:
             for start in range(0, len(y), PREDICT_BATCH)
         ]
         outputs = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-        return score_outputs(self._metric, self._folds[fold], y, outputs, self._spec.loss)
+        network, data = self._network, self._folds[fold]
+        logits = as_logits(outputs, network.outputs)
+        score, loss = score_outputs(self._metric, data, y, logits, network.scored_as)
+        if np.isfinite(outputs).all():
+            own_loss = network.mean_loss(data, y, outputs)
+            loss = loss if own_loss is None else own_loss
+        return score, loss
 
     def _load(self, fold: int) -> None:
         """Puts a lane's state into the model, and the state of the one before it away."""
         if self._loaded == fold:
             return
-        if self._loaded is not None:
-            self._states[self._loaded] = [np.asarray(v) for v in self._variables]
+        self._unload()
         for variable, value in zip(self._variables, self._states[fold], strict=True):
             variable.assign(value)
         self._loaded = fold
 
+    def _unload(self) -> None:
+        """Puts the state of the loaded lane away."""
+        if self._loaded is not None:
+            self._states[self._loaded] = [np.asarray(v) for v in self._variables]
+        self._loaded = None
+
 
 def _for_training(model: Any, spec: TrialSpec, folds: Sequence[FoldData]) -> Any:
     """The model with layers that are the same and train faster."""
+    if not spec.has_maps:
+        return model
     batch_size = spec.training.rows_per_step(max(len(fold.y_train) for fold in folds))
 
     def faster(layer: Any) -> Any:
@@ -167,21 +193,25 @@ def _for_training(model: Any, spec: TrialSpec, folds: Sequence[FoldData]) -> Any
             return MaxPooling(layer.pool_size[0], batch_size, layer.name)
         return layer
 
-    if not spec.architecture.convolutions:
-        return model
     return keras.models.clone_model(model, clone_function=faster)
 
 
-def _epoch_program(model: keras.Model) -> Any:
-    """One epoch of `model` as one program; the mean loss over the rows it takes is returned.
+def _epoch_program(network: KerasNetwork, labels: Any) -> Any:
+    """One epoch of a network as one program; the mean loss over the rows it takes is returned.
 
     It takes a step for each learning rate.
+
+    Args:
+        network: The network.
+        labels: Some targets as the loss takes them.
     """
-    optimizer = model.optimizer
+    model, sets_rates = network.model, network.sets_rates
+    optimizer, shape = model.optimizer, (-1, *network.input_shape)
+
     # Sizes are left open, so that folds of different length share one traced program.
     signature = [
-        tf.TensorSpec((None, model.input_shape[-1]), tf.float32),
-        tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
+        tf.TensorSpec((None, math.prod(network.input_shape)), tf.float32),
+        tf.TensorSpec((None, *labels.shape[1:]), labels.dtype),
         tf.TensorSpec((None,), tf.int32),
         tf.TensorSpec((None,), tf.float32),
         tf.TensorSpec((), tf.int32),
@@ -193,10 +223,12 @@ def _epoch_program(model: keras.Model) -> Any:
         total = tf.constant(0.0)
         for step in tf.range(tf.shape(rates)[0]):
             rows = order[step * batch_size : tf.minimum((step + 1) * batch_size, n_rows)]
-            optimizer.learning_rate.assign(rates[step])
+            if sets_rates:
+                optimizer.learning_rate.assign(rates[step])
+            batch = tf.reshape(tf.gather(x, rows), shape)
             with tf.GradientTape() as tape:
-                outputs = model(tf.gather(x, rows), training=True)
-                loss = model.compute_loss(y=tf.gather(y, rows), y_pred=outputs)
+                outputs = model(batch, training=True)
+                loss = model.compute_loss(x=batch, y=tf.gather(y, rows), y_pred=outputs)
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)
             total += loss * tf.cast(tf.shape(rows)[0], tf.float32)
@@ -205,13 +237,13 @@ def _epoch_program(model: keras.Model) -> Any:
     return run_epoch
 
 
-def _predict_program(model: keras.Model) -> Any:
-    """The outputs of `model` without dropout, for any number of rows."""
-
-    signature = [tf.TensorSpec((None, model.input_shape[-1]), tf.float32)]
+def _predict_program(network: KerasNetwork) -> Any:
+    """The outputs of a network without dropout, for any number of rows."""
+    model, shape = network.model, (-1, *network.input_shape)
+    signature = [tf.TensorSpec((None, math.prod(network.input_shape)), tf.float32)]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def predict(x: Any) -> Any:
-        return model(x, training=False)
+        return tf.cast(model(tf.reshape(x, shape), training=False), tf.float32)
 
     return predict

@@ -8,6 +8,7 @@ from nas.engines.base import Engine
 from nas.engines.compiled_engine import CompiledEngine, unsupported
 from nas.engines.keras_engine import KerasEngine
 from nas.errors import NasError
+from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
 from nas.spec import TrialSpec
 
@@ -28,31 +29,46 @@ class Selection:
         folds: Encoded folds.
         metric: What they are scored by.
         wanted: An engine's name, or `auto` for the compiled one wherever it can.
+        build: The function that builds custom networks; see `nas.families.custom`. None where
+            there are none.
     """
 
-    def __init__(self, folds: Sequence[FoldData], metric: Metric, wanted: EngineName) -> None:
+    def __init__(
+        self,
+        folds: Sequence[FoldData],
+        metric: Metric,
+        wanted: EngineName,
+        build: BuildModel | None = None,
+    ) -> None:
         self._folds, self._metric, self._wanted = folds, metric, wanted
-        self._made: dict[type[Engine], Engine] = {}
+        self._build = build
+        self._made: dict[str, Engine] = {}
 
     def choose(self, spec: TrialSpec) -> Choice:
         """The engine for a network.
 
         Raises:
-            NasError: When the compiled engine is wanted, and cannot train it.
+            NasError: When the compiled engine is wanted, and cannot train it, or a custom
+                network's function is not at hand.
         """
         if self._wanted == "keras":
-            return Choice(self._engine(KerasEngine), "asked for")
+            return Choice(self._keras(), "asked for")
         reason = unsupported(spec)
         if not reason:
             asked = self._wanted == "compiled"
-            return Choice(self._engine(CompiledEngine), "asked for" if asked else "dense network")
+            return Choice(self._compiled(), "asked for" if asked else "dense network")
         if self._wanted == "compiled":
             raise NasError(
                 "--engine", f"compiled cannot train this network: {reason}", fix="Use auto."
             )
-        return Choice(self._engine(KerasEngine), reason)
+        return Choice(self._keras(), reason)
 
-    def _engine(self, engine_class: type[Engine]) -> Engine:
-        if engine_class not in self._made:
-            self._made[engine_class] = engine_class(self._folds, self._metric)
-        return self._made[engine_class]
+    def _keras(self) -> Engine:
+        if "keras" not in self._made:
+            self._made["keras"] = KerasEngine(self._folds, self._metric, self._build)
+        return self._made["keras"]
+
+    def _compiled(self) -> Engine:
+        if "compiled" not in self._made:
+            self._made["compiled"] = CompiledEngine(self._folds, self._metric)
+        return self._made["compiled"]

@@ -22,6 +22,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
+from nas.architectures import CustomArchitecture
 from nas.encoding import FoldData
 from nas.engines.messages import receive, send
 from nas.engines.pool import Pool, Report
@@ -327,7 +328,9 @@ class WorkerPool(Pool):
 
 def _kind(spec: TrialSpec) -> tuple[Any, ...]:
     """What trials must have in common to share a program, about: see `program.Shape`."""
-    architecture, training = spec.architecture, spec.training
+    if isinstance(spec.architecture, CustomArchitecture):
+        return (spec.architecture,)
+    architecture, training = spec.in_words, spec.training
     widest = max(architecture.units, default=0)
     return (
         spec.loss,

@@ -57,7 +57,7 @@ def run_forward(
         moving: Whether it takes its moving statistics instead, as a network that predicts.
         activate: Instead of the network's activation.
     """
-    network = spec.architecture
+    network = spec.in_words
     activate = activate or keras.activations.get(network.activation)
     if network.convolutions:
         x = tf.reshape(x, (-1, *spec.problem.image_shape))
@@ -97,7 +97,7 @@ def _starts(spec: TrialSpec) -> list[int]:
     for layer in spec.layers:
         if layer.kernel:
             starts.append(position)
-            position += len(layer.weight_shapes(spec.architecture.normalization))
+            position += len(layer.weight_shapes(spec.in_words.normalization))
     return starts
 
 

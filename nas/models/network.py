@@ -24,7 +24,7 @@ def build_model(spec: TrialSpec) -> keras.Model:
         A model from shape (n, n_inputs) to logits, or a standardized value for regression, of
         shape (n, n_outputs).
     """
-    network, training = spec.architecture, spec.training
+    network, training = spec.in_words, spec.training
     penalty = (
         keras.regularizers.L1L2(training.l1, training.l2) if training.l1 or training.l2 else None
     )
@@ -83,7 +83,7 @@ def _main_layer(layer: Layer, spec: TrialSpec, penalty: Any) -> keras.layers.Lay
 
 def _hidden_end(x: Any, skip: Any, layer: Layer, number: int, spec: TrialSpec) -> Any:
     """What follows a hidden layer: normalization, activation, dropout, residual connection."""
-    network = spec.architecture
+    network = spec.in_words
     add = layers.Add(name=f"residual_{number}")
     if network.normalization == "batch":
         momentum = network.normalization_momentum
@@ -146,16 +146,16 @@ def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
             _draw(kernel, layer.kernel, derive_seed("kernel", seed, number)),
             _draw(bias, (units,), derive_seed("bias", seed, number)),
         ]
-        if layer.is_hidden and spec.architecture.normalization != "none":
+        if layer.is_hidden and spec.in_words.normalization != "none":
             weights += [np.ones(units, np.float32), np.zeros(units, np.float32)]
-        if layer.is_hidden and spec.architecture.normalization == "batch":  # moving statistics
+        if layer.is_hidden and spec.in_words.normalization == "batch":  # moving statistics
             weights += [np.zeros(units, np.float32), np.ones(units, np.float32)]
     return weights
 
 
 def _initializers(spec: TrialSpec, layer: Layer) -> tuple[str, str]:
     """Of a layer's kernel, and of its bias."""
-    network = spec.architecture
+    network = spec.in_words
     if layer.is_hidden or network.output_initializer == "same":
         return network.initializer, network.bias_initializer
     return network.output_initializer, "zeros"

@@ -115,7 +115,7 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
     input of ones when every weight is replaced by its absolute value (Tanaka et al. 2020, section
     6). Activations and normalizations pass everything on, and there are no biases.
     """
-    if spec.architecture.convolutions:
+    if spec.in_words.convolutions:
         return _synflow_of_maps(spec, weights)
     absolute = [np.abs(kernel).astype(np.float64) for kernel in kernels_of(spec, weights)]
     kernels, output = absolute[:-1], absolute[-1]
@@ -126,7 +126,7 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
     for number, kernel in enumerate(kernels):
         arrived = flow @ kernel
         arriving.append((arrived, scale))
-        if spec.architecture.residual and number:
+        if spec.in_words.residual and number:
             flow, scale = _rescaled(arrived + _fit(flow, len(arrived)), scale)
         else:
             flow, scale = _rescaled(arrived, scale)
@@ -138,7 +138,7 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
         part = float(arrived @ back)
         logs.append(np.log(part) + scale + back_scale if part > 0.0 else -np.inf)
         returned = kernels[number] @ back
-        if spec.architecture.residual and number:
+        if spec.in_words.residual and number:
             returned = returned + _fit(back, len(returned))
         back, back_scale = _rescaled(returned, back_scale)
     return float(np.logaddexp.reduce(logs))
@@ -146,7 +146,7 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
 
 def _synflow_of_maps(spec: TrialSpec, weights: Weights) -> float:
     """The same with convolutions, by differentiation; their networks are not that deep."""
-    plain = replace(spec, architecture=replace(spec.architecture, normalization="none"))
+    plain = replace(spec, architecture=replace(spec.in_words, normalization="none"))
     kernels = [
         tf.constant(np.abs(kernel).astype(np.float64)) for kernel in kernels_of(spec, weights)
     ]

@@ -48,8 +48,15 @@ def make_optimizer(training: Training) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def make_loss(problem: Problem, training: Training) -> keras.losses.Loss:
-    """The loss between `encode_labels` of the targets and the network's outputs."""
+def make_loss(problem: Problem, training: Training, from_logits: bool = True) -> keras.losses.Loss:
+    """The loss between `encode_labels` of the targets and the network's outputs.
+
+    Args:
+        problem: The task.
+        training: Names the loss.
+        from_logits: Whether the outputs of a classifier lack their activation.
+    """
+    smoothing = training.label_smoothing
     match resolve_loss(problem.task, training):
         case "squared":
             return keras.losses.MeanSquaredError()
@@ -58,27 +65,23 @@ def make_loss(problem: Problem, training: Training) -> keras.losses.Loss:
         case "huber":
             return keras.losses.Huber()
         case "logistic":
-            return SumOfLogistic(training.label_smoothing)
+            return SumOfLogistic(smoothing, from_logits)
         case _ if problem.task == "binary":
-            return keras.losses.BinaryCrossentropy(
-                from_logits=True, label_smoothing=training.label_smoothing
-            )
+            return keras.losses.BinaryCrossentropy(from_logits, label_smoothing=smoothing)
         case _:
-            return keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=training.label_smoothing
-            )
+            return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing=smoothing)
 
 
 class SumOfLogistic(keras.losses.Loss):  # type: ignore[misc]
-    """One logistic loss for each output, from logits, summed over the outputs."""
+    """One logistic loss for each output, summed over the outputs."""
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    def __init__(self, label_smoothing: float = 0.0, from_logits: bool = True) -> None:
         super().__init__(name="sum_of_logistic")
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.from_logits = label_smoothing, from_logits
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         mean = keras.losses.binary_crossentropy(
-            y_true, y_pred, from_logits=True, label_smoothing=self.label_smoothing
+            y_true, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
         )
         return mean * y_pred.shape[-1]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
+from nas.architectures import CustomArchitecture
 from nas.layers import Layer
 from nas.spec import TrialSpec
 
@@ -65,7 +66,13 @@ def draw_layers(spec: TrialSpec) -> str:
 
 def describe_layers(spec: TrialSpec) -> str:
     """What stands between the layers, in a sentence."""
-    architecture = spec.architecture
+    if isinstance(spec.architecture, CustomArchitecture):
+        return (
+            f"Drawn are the dense layers and convolutions of {spec.architecture.function}, in the "
+            "order in which they are called, and not what connects them. The length of a bar grows "
+            "with the number of filters or units."
+        )
+    architecture = spec.in_words
     what = "filters or units" if architecture.convolutions else "units"
     text = f"The length of a bar grows with the number of {what}."
     between = []
@@ -106,8 +113,8 @@ class _Row:
 
 
 def _rows(spec: TrialSpec) -> list[_Row]:
-    problem, network = spec.problem, spec.architecture
-    if network.convolutions:
+    problem = spec.problem
+    if spec.has_maps and problem.image_shape:
         inputs = " × ".join(map(str, problem.image_shape)) + " image"
         rows = [_Row("input", inputs, problem.image_shape[-1])]
     else:
@@ -121,9 +128,9 @@ def _rows(spec: TrialSpec) -> list[_Row]:
     for _, same in groupby(spec.layers, key=_alike if is_deep else id):
         layers = list(same)
         first, count = layers[0], len(layers)
-        weights = sum(layer.n_weights(network.normalization) for layer in layers)
+        weights = sum(map(spec.architecture.weights_of, layers))
         note = f"{weights:,} weights" if weights else ""
-        name = _name(first, network.activation)
+        name = _name(first)
         if count > 1:
             name = f"{count} layers of {name}"
         if first.name == "output":
@@ -144,8 +151,8 @@ def _alike(layer: Layer) -> tuple[object, ...]:
     return layer.kind, layer.output_shape, layer.window, layer.stride, name
 
 
-def _name(layer: Layer, activation: str) -> str:
-    size = f"{layer.output_shape[-1]:,}"
+def _name(layer: Layer) -> str:
+    size, activation = f"{layer.output_shape[-1]:,}", layer.activation
     match layer.kind:
         case "dense":
             return f"{size} × {activation}"

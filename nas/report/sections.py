@@ -11,7 +11,7 @@ from nas.analysis.budget import Budget, budget
 from nas.analysis.diagnosis import Diagnosis, diagnose_study
 from nas.analysis.effects import Level, parameter_effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
-from nas.analysis.levels import depth_word, hidden_layers, searched_parameters
+from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, space_of
 from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
@@ -172,7 +172,11 @@ def _with_error(trial: TrialRecord) -> str:
 def _winner(record: StudyRecord) -> Section:
     best, simplest = record.best(), simplest_equal(record)
     blocks: list[Block] = []
-    if best.spec is not None:
+    if best.spec is not None and not best.spec.layers:
+        blocks.append(
+            Text(f"Not drawn: {best.spec.architecture} has no dense layer and no convolution.")
+        )
+    elif best.spec is not None:
         blocks.append(
             Picture(
                 "layers",
@@ -268,7 +272,7 @@ def _depth(record: StudyRecord, storage: str) -> list[Block]:
         return [Text(f"Not told: this study did not search {parameter}.")]
     effect = parameter_effect(record, parameter)
     caption = effect.rests_on
-    if parameter == "layers":
+    if parameter == "layers" and all(isinstance(level.value, str) for level in effect.levels):
         effect = replace(effect, levels=_by_depth(effect.levels))
         caption += " Whole networks, the shallowest first; they may differ in more than depth."
     blocks: list[Block] = [
@@ -412,7 +416,12 @@ def _one_diagnosis(title: str, diagnosis: Diagnosis, storage: str) -> list[Block
     if diagnosis.causes:
         rows = tuple((cause.title, cause.evidence) for cause in diagnosis.causes)
         blocks.append(Table(("cause", "evidence"), rows))
-        blocks.append(_command(diagnosis.causes[0].experiment, storage))
+        cause = diagnosis.causes[0]
+        blocks.append(
+            _command(cause.experiment, storage)
+            if cause.experiment
+            else Text(f"What to try: {cause.advice}.")
+        )
     return blocks
 
 
@@ -500,14 +509,26 @@ def _reproduce(record: StudyRecord) -> Section:
     command = ["nas", "search", "--space", "space.yaml", "--study", f"{record.name}-again"]
     command += ["--trials", str(len(record.counted)), *data_options(record)]
     command += [*search_options(record), "--workers", "1"]
+    space = space_of(record)
+    again: tuple[Block, ...] = (
+        Text("Save the space as space.yaml:"),
+        Code(settings["space"].rstrip()),
+        Text("Then search:"),
+        _command(join(command)),
+    )
+    if space.function:
+        words = settings["space"].splitlines()[2:]  # behind the family and the function
+        again = (
+            Text("The function that builds the networks:"),
+            Code(space.function),
+            Text("How they are trained, beside what the function says:"),
+            Code("\n".join(words) or "# as without any words"),
+        )
     return Section(
         "reproduce",
         "How to reproduce it",
         (
-            Text("Save the space as space.yaml:"),
-            Code(settings["space"].rstrip()),
-            Text("Then search:"),
-            _command(join(command)),
+            *again,
             Text(
                 f"It rests on nas {settings['nas_version']}, {versions}; data with the hash "
                 f"{settings['data_hash'][:12]}, folds with {settings['split_hash'][:12]}. With one "

@@ -7,6 +7,7 @@ from nas.analysis.budget import Budget
 from nas.analysis.importance import Importance, ranked_parameters
 from nas.analysis.significance import correlated_t_test
 from nas.analysis.winner import doubts
+from nas.architectures import CustomArchitecture
 from nas.report.figures import score_name
 from nas.study import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio
@@ -89,8 +90,11 @@ def describe_network(trial: TrialRecord) -> str:
     """A network in everyday words."""
     if trial.spec is None:
         return f"trial {trial.number}"
-    units = trial.spec.architecture.units
-    n_convolutions = len(trial.spec.hidden) - len(units)
+    architecture, hidden = trial.spec.architecture, trial.spec.hidden
+    if isinstance(architecture, CustomArchitecture) and not architecture.layers:
+        return f"what {architecture.function} builds"
+    units = tuple(layer.output_shape[-1] for layer in hidden if layer.kind == "dense")
+    n_convolutions = len(hidden) - len(units)
     if n_convolutions:
         text = "one convolution" if n_convolutions == 1 else f"{n_convolutions} convolutions"
         if not units:

@@ -104,7 +104,7 @@ def open_study(
         _drop(storage, orphans())
         # Loaded if it exists, so that two searches may begin at the same moment.
         study = optuna.create_study(
-            study_name=name, storage=storage, direction=metric.direction, load_if_exists=True
+            study_name=name, storage=storage, direction=metric.direction.value, load_if_exists=True
         )
         described = "nas_version" in study.user_attrs
         if not described:
@@ -219,7 +219,10 @@ def _positive_number(settings: Mapping[str, Any]) -> int:
 
 
 def _space_difference(old: str, new: str) -> str:
-    before, now = (parse_space(text, is_stored=True).parameters for text in (old, new))
+    spaces = [parse_space(text, is_stored=True) for text in (old, new)]
+    if spaces[0].function != spaces[1].function:
+        return "another function, or another text of it"
+    before, now = (space.parameters for space in spaces)
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if not keys:
         return "network or default data"

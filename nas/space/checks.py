@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from nas.architectures import CUSTOM
 from nas.errors import did_you_mean
 from nas.layers import LARGEST_SIZE, NAMED, is_normalized_by_design, parse_layers
 from nas.space.domains import Choice, Constant, Domain, Parameter, Range, SpaceError
@@ -25,10 +26,16 @@ COUNTERPARTS = {"depth": "'blocks' and 'convolutions'", "width": "'filters'"}
 SAME_AS = {"gap": "average", "ap": "average", "gmp": "max", "mp": "max"}
 
 
-def check_space(network: str, parameters: Mapping[str, Parameter]) -> None:
-    """Raises a `SpaceError` for the first entry that is wrong."""
-    check_network(network)
+def check_space(network: str, parameters: Mapping[str, Parameter], function: str = "") -> None:
+    """Raises a `SpaceError` for the first entry that is wrong.
+
+    A custom network may have parameters of its function's own, besides the words of training.
+    """
     words = words_of(network)
+    if function:
+        parameters = {key: entry for key, entry in parameters.items() if key in words}
+    else:
+        check_network(network)
     for key, entry in parameters.items():
         word = words.get(key)
         if word is None:
@@ -57,12 +64,18 @@ def check_network(network: str) -> None:
             "network",
             f"got {network!r}",
             "one of " + ", ".join(NETWORKS),
-            did_you_mean(network, NETWORKS),
+            "For networks that a function builds, give the function instead of a space."
+            if network == CUSTOM
+            else did_you_mean(network, NETWORKS),
         )
 
 
 def unknown_word(key: str, network: str, headers: Sequence[str] = ()) -> SpaceError:
     """The error for a key that is no word of a family of networks, nor one of the headers."""
+    allowed = (*headers, *words_of(network))
+    if key in WORDS and network == CUSTOM:
+        fix = "Have your function suggest it: trial.suggest_float and the like."
+        return SpaceError(key, "not a word of training", "one of " + ", ".join(allowed), fix)
     if key in WORDS:
         owner = WORDS[key].networks[0]
         fix = f"Write network: {owner}, or remove '{key}'."
@@ -70,7 +83,6 @@ def unknown_word(key: str, network: str, headers: Sequence[str] = ()) -> SpaceEr
             fix = f"Write {COUNTERPARTS[key]} instead, or network: {owner}."
         return SpaceError(key, f"not a parameter of network {network}", fix=fix)
     option = key.replace("-", "_")
-    allowed = (*headers, *words_of(network))
     if option in SEARCH_OPTIONS:
         fix = f"It is an option of nas search: --{option.replace('_', '-')}."
     else:

@@ -6,14 +6,15 @@ from typing import Any
 
 import yaml
 
+from nas.architectures import CUSTOM, Architecture, CustomArchitecture
 from nas.errors import NasError, did_you_mean
 from nas.layers import convolution_blocks, is_normalized_by_design, parse_layers
 from nas.space.checks import COUNTERPARTS, check_filters, mistake
 from nas.space.domains import Choice, Constant, SpaceError
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import RandomSuggester
-from nas.space.vocabulary import STRUCTURE, WORDS, Value
-from nas.spec import Architecture, Problem, Training, TrialSpec
+from nas.space.vocabulary import COMPILED_WORDS, STRUCTURE, WORDS, Value
+from nas.spec import Problem, Training, TrialSpec
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Value]:
@@ -65,6 +66,12 @@ def checked_settings(values: Mapping[str, Any]) -> dict[str, Value]:
 
 def given_spec(space: SearchSpace, values: Mapping[str, Value], problem: Problem) -> TrialSpec:
     """The network with these values; the rest is what the space fixes, or the word's default."""
+    if space.network == CUSTOM:
+        raise NasError(
+            "--set",
+            "got values for a study whose networks a function builds",
+            "--like NUMBER, the trial whose training they change",
+        )
     instead = {"layers"} if values.keys() & set(STRUCTURE) else set()
     if "layers" in values:
         instead |= set(STRUCTURE)
@@ -87,6 +94,8 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
         NasError: When its layers follow no such words, or it is of a family without them.
     """
     network = spec.architecture
+    if isinstance(network, CustomArchitecture) and network.optimizer:
+        _check_compiled(network, values)
     fields: dict[str, Any] = dict(values)
     changed = {key: value for key, value in values.items() if key in STRUCTURE}
     training = spec.training
@@ -96,15 +105,19 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
     for key in values:
         if network.network not in WORDS[key].networks:
             fix = f"Set {COUNTERPARTS[key]} instead." if key in COUNTERPARTS else ""
+            if isinstance(network, CustomArchitecture):
+                fix = "Its function says that."
             raise NasError(
                 "--set", f"{key} is not a parameter of network {network.network}", fix=fix
             )
     if "loss" in values:
-        losses = SearchSpace({"loss": values["loss"]}, network=network.network)
+        losses = SearchSpace({"loss": values["loss"]})
         try:
             losses.check_problem(spec.problem)
         except SpaceError as error:
             raise NasError("--set", str(error)) from error
+    if isinstance(network, CustomArchitecture):
+        return replace(spec, training=replace(training, **fields))
     if "layers" in values:
         if changed:
             raise NasError("--set", f"got layers and {min(changed)}", "one of the two")
@@ -150,6 +163,16 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
     )
 
 
+def _check_compiled(network: CustomArchitecture, values: Mapping[str, Value]) -> None:
+    for key in values:
+        if key not in COMPILED_WORDS:
+            raise NasError(
+                "--set",
+                f"{key}, but {network.function} returns a compiled model ({network.optimizer})",
+                "one of " + ", ".join(COMPILED_WORDS),
+            )
+
+
 def without_effect(values: Mapping[str, Value], spec: TrialSpec) -> dict[str, str]:
     """Why some of these values do nothing in a network that has them, by parameter."""
     known: dict[str, Any] = {
@@ -170,8 +193,10 @@ def without_effect(values: Mapping[str, Value], spec: TrialSpec) -> dict[str, st
     return reasons
 
 
-def structure_of(network: Architecture) -> dict[str, Value] | None:
+def structure_of(network: Architecture | CustomArchitecture) -> dict[str, Value] | None:
     """The words with which regular blocks give a network's layers; None where they do not."""
+    if isinstance(network, CustomArchitecture):
+        return None
     if network.network != "cnn":
         units = network.units
         widths: dict[str, Value] = {f"width_{n}": size for n, size in enumerate(units, start=1)}
@@ -237,11 +262,15 @@ def _convolutions(words: Mapping[str, Value]) -> tuple[str, ...]:
 def params_of(space: SearchSpace, spec: TrialSpec) -> dict[str, Value] | None:
     """The parameters with which a space gives this network; None where it does not hold it."""
     network = spec.architecture
-    words: dict[str, Value] = {
-        **{key: value for key, value in asdict(network).items() if key in WORDS},
-        **asdict(spec.training),
-    }
-    words.pop("convolutions")  # the word is their number in a block
+    if space.network == CUSTOM and not space.has_function:
+        return None
+    words: dict[str, Value]
+    if isinstance(network, CustomArchitecture):
+        words = {**asdict(spec.training), **network.params}
+    else:
+        fields = {key: value for key, value in asdict(network).items() if key in WORDS}
+        words = {**fields, **asdict(spec.training)}
+        words.pop("convolutions")  # the word is their number in a block
     words |= structure_of(network) or {}
     variants: list[dict[str, Value]] = [{}]
     if "shape" in space.parameters:

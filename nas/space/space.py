@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas.architectures import CUSTOM, Architecture
 from nas.layers import convolution_blocks, is_normalized_by_design, parse_layers
 from nas.space.checks import check_space, largest
 from nas.space.domains import (
@@ -23,7 +24,7 @@ from nas.space.domains import (
 )
 from nas.space.suggesters import GridWalk, Suggester
 from nas.space.vocabulary import ADAMW_WEIGHT_DECAY, LOSSES, WORDS, Value, words_of
-from nas.spec import Architecture, Problem, Task, Training, TrialSpec
+from nas.spec import Problem, Task, Training, TrialSpec
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class SearchSpace:
         network: Family of networks.
         data: Data set to search on where none is given.
         target: Target column of that data set.
+        function: For the family `custom`, the text of the function that builds its networks;
+            empty for any other. Only `nas.families.custom.CustomSpace`, which has the function
+            itself, can be sampled.
 
     Raises:
         SpaceError: When an entry is unknown, out of bounds, or conditional on a value that
@@ -50,6 +54,7 @@ class SearchSpace:
     network: str = "mlp"
     data: str | None = None
     target: str | None = None
+    function: str = ""
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class SearchSpace:
         network: str = "mlp",
         data: str | None = None,
         target: str | None = None,
+        function: str = "",
     ) -> None:
         entries = {key: _without_names(key, parameter(v)) for key, v in parameters.items()}
         for attribute, value in (
@@ -66,9 +72,10 @@ class SearchSpace:
             ("network", network),
             ("data", data),
             ("target", target),
+            ("function", function),
         ):
             object.__setattr__(self, attribute, value)
-        check_space(network, entries)
+        check_space(network, entries, function)
 
     @property
     def max_epochs(self) -> int:
@@ -88,9 +95,28 @@ class SearchSpace:
             isinstance(entry.domain, Range)
             and entry.domain.step is None
             and entry.domain.low < entry.domain.high
-            and WORDS[key].kind == "float"
+            and not self.is_whole(key)
             for key, entry in self.parameters.items()
         )
+
+    def is_whole(self, key: str) -> bool:
+        """Whether a parameter's numbers are whole ones."""
+        if key in words_of(self.network):
+            return WORDS[key].kind == "int"
+        # A function's own, of a custom network.
+        domain = self.parameters[key].domain
+        return isinstance(domain, Range) and isinstance(domain.low, int)
+
+    def with_suggested(self, parameters: Mapping[str, Parameter]) -> "SearchSpace":
+        """A custom space with what its function is known to suggest, which no word describes."""
+        known = SearchSpace({}, self.name, self.network, self.data, self.target, self.function)
+        object.__setattr__(known, "parameters", {**parameters, **self.parameters})
+        return known
+
+    @property
+    def has_function(self) -> bool:
+        """Whether the function of a custom network is at hand, and not its text alone."""
+        return False
 
     def sample(self, suggester: Suggester, problem: Problem) -> TrialSpec:
         """Draws one trial; asks `suggester` only for parameters that have a meaning in it.
@@ -99,19 +125,16 @@ class SearchSpace:
             SpaceError: When the space does not fit the problem, such as convolutions for rows
                 that are no images.
         """
+        if self.network == CUSTOM:
+            raise SpaceError(
+                "network", "built by a function that is not at hand", fix="Give the function again."
+            )
         self.check_problem(problem)
-        values = _Sampling(self, suggester, problem.task)
+        values = Sampling(self, suggester, problem.task)
         convolutions, units = self._layers(values)
         for key in words_of(self.network):  # in this order, so that a sampler always sees the same
             if key != "width":
                 values.resolve(key)
-        optimizer = str(values["optimizer"])
-        weight_decay = float(values["weight_decay"])
-        if optimizer == "adamw" and not values.is_searched("weight_decay"):
-            weight_decay = ADAMW_WEIGHT_DECAY
-        steps, epochs = int(values["steps"]), int(values["epochs"])
-        if steps and not values.is_searched("epochs"):
-            epochs = steps  # an epoch has at least one
         return TrialSpec(
             problem=problem,
             architecture=Architecture(
@@ -128,34 +151,7 @@ class SearchSpace:
                 spatial_dropout=float(values["spatial_dropout"]),
                 normalization_momentum=float(values["normalization_momentum"]),
             ),
-            training=Training(
-                optimizer=optimizer,
-                learning_rate=float(values["learning_rate"]),
-                schedule=str(values["schedule"]),
-                warmup=float(values["warmup"]),
-                decay_to=float(values["decay_to"]),
-                momentum=float(values["momentum"]),
-                nesterov=bool(values["nesterov"]),
-                beta_1=float(values["beta_1"]),
-                beta_2=float(values["beta_2"]),
-                rho=float(values["rho"]),
-                epsilon=float(values["epsilon"]),
-                initial_accumulator=float(values["initial_accumulator"]),
-                weight_decay=weight_decay,
-                l1=float(values["l1"]),
-                l2=float(values["l2"]),
-                label_smoothing=float(values["label_smoothing"]),
-                clip_norm=float(values["clip_norm"]),
-                batch_size=int(values["batch_size"]),
-                epochs=epochs,
-                early_stopping=int(values["early_stopping"]),
-                steps=steps,
-                loss=values["loss"],  # type: ignore[arg-type]
-                shift=float(values["shift"]),
-                rotation=float(values["rotation"]),
-                zoom=float(values["zoom"]),
-                flip=str(values["flip"]),
-            ),
+            training=values.training(),
         )
 
     def check_problem(self, problem: Problem) -> None:
@@ -179,7 +175,7 @@ class SearchSpace:
                     "one of " + ", ".join(LOSSES[problem.task]),
                 )
 
-    def _layers(self, values: "_Sampling") -> tuple[tuple[str, ...], tuple[int, ...]]:
+    def _layers(self, values: "Sampling") -> tuple[tuple[str, ...], tuple[int, ...]]:
         """The convolutional part in the compact notation, and the units of each dense layer."""
         if "layers" in self.parameters:
             items = parse_layers(str(values["layers"]))
@@ -209,13 +205,17 @@ class SearchSpace:
             )
         return (), layer_units(depth, int(values["width"]), str(values["shape"]))
 
+    def _any_problem(self, task: Task) -> Problem:
+        """A problem with all the networks of this space; its sizes do not matter."""
+        return Problem(task, 1, 1, image_shape=(1, 1, 1))
+
     def grid(self, task: Task) -> Iterator[dict[str, Value]]:
         """Every combination of the searched parameters, as parameters of a trial.
 
         Conditional parameters multiply only the combinations in which they have a meaning.
         A continuous range has `GRID_LEVELS` values, its ends among them.
         """
-        problem = Problem(task, 1, 1, image_shape=(1, 1, 1))
+        problem = self._any_problem(task)
         # A depth-first walk over the tree of suggestions: each pass replays a prefix of choices
         # and takes the first value of whatever is suggested beyond it.
         prefix: list[int] = []
@@ -261,7 +261,7 @@ def layer_units(depth: int, width: int, shape: str) -> tuple[int, ...]:
     return units if shape == "funnel" else units[::-1]
 
 
-class _Sampling:
+class Sampling:
     """The values of one trial, drawn on demand so that conditions find theirs."""
 
     def __init__(self, space: SearchSpace, suggester: Suggester, task: Task) -> None:
@@ -305,6 +305,44 @@ class _Sampling:
                 return False
         conditions = itertools.chain(word.used_with.items(), entry.when.items())
         return all(self[other] in values for other, values in conditions)
+
+    def training(self) -> Training:
+        """How the network is trained."""
+        optimizer = str(self["optimizer"])
+        weight_decay = float(self["weight_decay"])
+        if optimizer == "adamw" and not self.is_searched("weight_decay"):
+            weight_decay = ADAMW_WEIGHT_DECAY
+        steps, epochs = int(self["steps"]), int(self["epochs"])
+        if steps and not self.is_searched("epochs"):
+            epochs = steps  # an epoch has at least one
+        return Training(
+            optimizer=optimizer,
+            learning_rate=float(self["learning_rate"]),
+            schedule=str(self["schedule"]),
+            warmup=float(self["warmup"]),
+            decay_to=float(self["decay_to"]),
+            momentum=float(self["momentum"]),
+            nesterov=bool(self["nesterov"]),
+            beta_1=float(self["beta_1"]),
+            beta_2=float(self["beta_2"]),
+            rho=float(self["rho"]),
+            epsilon=float(self["epsilon"]),
+            initial_accumulator=float(self["initial_accumulator"]),
+            weight_decay=weight_decay,
+            l1=float(self["l1"]),
+            l2=float(self["l2"]),
+            label_smoothing=float(self["label_smoothing"]),
+            clip_norm=float(self["clip_norm"]),
+            batch_size=int(self["batch_size"]),
+            epochs=epochs,
+            early_stopping=int(self["early_stopping"]),
+            steps=steps,
+            loss=self["loss"],  # type: ignore[arg-type]
+            shift=float(self["shift"]),
+            rotation=float(self["rotation"]),
+            zoom=float(self["zoom"]),
+            flip=str(self["flip"]),
+        )
 
     def draw(self, name: str, key: str, domain: Domain) -> Value:
         match domain:

@@ -8,13 +8,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from nas.architectures import CUSTOM
 from nas.layers import EXPECTED, parse_layers
 from nas.spec import parse_initializer
 
 Kind = Literal["int", "float", "bool", "str", "initializer", "layers"]
 Value = int | float | bool | str
 
-NETWORKS = ("mlp", "cnn")
+NETWORKS = ("mlp", "cnn")  # whose layers the words say, unlike those of a custom network
 ADAM_LIKE = ("adam", "adamw", "nadam")
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd", "adagrad")
 
@@ -56,7 +57,7 @@ class Word:
     used_with: dict[str, tuple[str, ...]] = field(default_factory=dict)
     at_least: dict[str, int] = field(default_factory=dict)
     tasks: tuple[str, ...] = ("binary", "multiclass", "regression")
-    networks: tuple[str, ...] = NETWORKS
+    networks: tuple[str, ...] = (*NETWORKS, CUSTOM)
 
     def allowed(self, value: object = None) -> str:
         """The values allowed, in words.
@@ -137,6 +138,7 @@ WORDS: dict[str, Word] = {
         "layers",
         "",
         "whole networks in the compact notation, instead of the words for depth and width",
+        networks=NETWORKS,
     ),
     "depth": Word(
         "int", 2, "number of hidden layers; 0 is a linear model", high=1000, networks=_MLP
@@ -214,6 +216,7 @@ WORDS: dict[str, Word] = {
             "linear",
         ),
         at_least={"depth": 1},
+        networks=NETWORKS,
     ),
     "normalization": Word(
         "str",
@@ -221,6 +224,7 @@ WORDS: dict[str, Word] = {
         "normalization between a hidden layer and its activation (default batch with resnet)",
         choices=("none", "batch", "layer"),
         at_least={"depth": 1},
+        networks=NETWORKS,
     ),
     "normalization_momentum": _unit_interval(
         0.99,
@@ -228,9 +232,14 @@ WORDS: dict[str, Word] = {
         "steps, 0.99 in 300",
         used_with={"normalization": ("batch",)},
         at_least={"depth": 1},
+        networks=NETWORKS,
     ),
     "residual": Word(
-        "bool", False, "each hidden layer after the first adds its input", at_least={"depth": 2}
+        "bool",
+        False,
+        "each hidden layer after the first adds its input",
+        at_least={"depth": 2},
+        networks=NETWORKS,
     ),
     "initializer": Word(
         "initializer",
@@ -238,6 +247,7 @@ WORDS: dict[str, Word] = {
         "initializer of the hidden kernels",
         choices=INITIALIZERS,
         at_least={"depth": 1},
+        networks=NETWORKS,
     ),
     "bias_initializer": Word(
         "initializer",
@@ -245,17 +255,20 @@ WORDS: dict[str, Word] = {
         "initializer of the hidden biases",
         choices=("zeros",),
         at_least={"depth": 1},
+        networks=NETWORKS,
     ),
     "output_initializer": Word(
         "initializer",
         "glorot_uniform",
         "initializer of the output layer's kernel; same: kernel and bias as in the hidden layers",
         choices=(*INITIALIZERS, "same"),
+        networks=NETWORKS,
     ),
     "dropout": _unit_interval(
         0.0,
         "share of units dropped after each hidden dense layer, and after the convolutions",
         at_least={"depth": 1},
+        networks=NETWORKS,
     ),
     "spatial_dropout": _unit_interval(
         0.0, "share of feature maps dropped after each convolution", networks=_CNN
@@ -326,8 +339,8 @@ WORDS: dict[str, Word] = {
         "float", 0.1, "start of the squared gradients' sum", used_with={"optimizer": ("adagrad",)}
     ),
     "weight_decay": Word("float", 0.0, "decoupled decay of the kernels (default 0.004 with adamw)"),
-    "l1": Word("float", 0.0, "penalty on the kernels' absolute values"),
-    "l2": Word("float", 0.0, "penalty on the kernels' squares"),
+    "l1": Word("float", 0.0, "penalty on the kernels' absolute values", networks=NETWORKS),
+    "l2": Word("float", 0.0, "penalty on the kernels' squares", networks=NETWORKS),
     "label_smoothing": _unit_interval(
         0.0, "share of each target spread over all classes", tasks=("binary", "multiclass")
     ),
@@ -352,6 +365,8 @@ STRUCTURE = (
     "depth", "width", "shape", "blocks", "convolutions", "filters", "filter_growth", "kernel",
     "pooling", "head", "head_depth", "head_width",
 )  # fmt: skip
+# Words that still mean something for a model that comes compiled.
+COMPILED_WORDS = ("batch_size", "epochs", "steps", "early_stopping")
 LOSSES: dict[str, tuple[str, ...]] = {  # by task
     "binary": ("auto", "cross_entropy", "logistic"),
     "multiclass": ("auto", "cross_entropy", "logistic"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from nas.architectures import CUSTOM
 from nas.errors import NasError, did_you_mean
 from nas.space.checks import check_network, check_steps, unknown_word
 from nas.space.domains import Choice, Constant, Parameter, Range, SpaceError
@@ -75,13 +76,14 @@ def parse_space(
         )
     lines: dict[str, int] = {}
     try:
-        header, parameters = _read_root(root, lines)
+        header, parameters = _read_root(root, lines, is_stored)
         space = SearchSpace(
             parameters,
             name=name,
             network=str(header.get("network", "mlp")),
             data=header.get("data"),
             target=header.get("target"),
+            function=header.get("function", ""),
         )
         if not is_stored:
             check_steps(parameters)
@@ -94,7 +96,7 @@ def parse_space(
 
 
 def _read_root(
-    root: yaml.MappingNode, lines: dict[str, int]
+    root: yaml.MappingNode, lines: dict[str, int], is_stored: bool
 ) -> tuple[dict[str, Any], dict[str, Parameter]]:
     header: dict[str, Any] = {}
     parameters: dict[str, Parameter] = {}
@@ -103,9 +105,11 @@ def _read_root(
     for key, node in items:  # wherever it stands, it says which words there are
         if key == "network" and isinstance(node, yaml.ScalarNode):
             network = node.value
-            check_network(network)
+            if not (is_stored and network == CUSTOM):
+                check_network(network)
     for key, node in items:
-        if key in HEADER_KEYS:
+        # A custom network's function is written by `dump_space`, for a study's own record.
+        if key in HEADER_KEYS or (is_stored and key == "function"):
             value = _plain(key, node)
             if not isinstance(value, str):
                 raise SpaceError(key, f"got {value!r}", "a word")
@@ -257,7 +261,7 @@ def _bool(key: str, part: str, node: yaml.Node | None) -> bool:
 def dump_space(space: SearchSpace) -> str:
     """A space as YAML text, one line an entry; `parse_space` reads the same space back."""
     entries: dict[str, Any] = {"network": space.network}
-    headers = {"data": space.data, "target": space.target}
+    headers = {"data": space.data, "target": space.target, "function": space.function or None}
     entries.update((key, text) for key, text in headers.items() if text is not None)
     entries.update((key, _dump_entry(key, entry)) for key, entry in space.parameters.items())
     return "".join(f"{key}: {_flow(value)}\n" for key, value in entries.items())

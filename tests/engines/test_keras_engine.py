@@ -44,8 +44,8 @@ def test_a_trial_is_traced_once_for_folds_of_any_size(monkeypatch: pytest.Monkey
     programs: list[Any] = []
 
     def kept(build: Any) -> Any:
-        def wrapper(model: Any) -> Any:
-            programs.append(build(model))
+        def wrapper(*given: Any) -> Any:
+            programs.append(build(*given))
             return programs[-1]
 
         return wrapper

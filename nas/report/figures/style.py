@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ def scale(record: StudyRecord, parameter: str) -> str:
     return "log" if wide else "linear"
 
 
-_parse = lru_cache(maxsize=1)(parse_space)  # asked for each parameter of a study
+# Asked for each parameter of a study.
+_parse = lru_cache(maxsize=1)(partial(parse_space, is_stored=True))
 
 
 def score_name(record: StudyRecord) -> str:
