@@ -20,7 +20,7 @@ from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.engines.pool import Pool, Report
 from nas.engines.processes import default_workers
 from nas.metrics import METRICS
-from nas.search import (
+from nas.searching import (
     SearchOptions,
     live_study,
     open_study,

@@ -61,7 +61,7 @@ def draw_trials(n_trials: int, problem: Problem) -> tuple[list[TrialSpec], list[
     """Specifications and seeds of a random search, in its order."""
     import optuna
 
-    from nas.search.proposals import make_sampler
+    from nas.searching.proposals import make_sampler
     from nas.seeds import derive_seed
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -71,6 +71,7 @@ def search(
     storage: str = DEFAULT_STORAGE,
     tensorboard: str | Path | None = None,
     seed: int = 0,
+    training: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> "Study":
     """Searches a space for the best network, tests it once, and saves it.
@@ -79,8 +80,9 @@ def search(
     `trials`.
 
     Args:
-        space: The name of a shipped space, a YAML file, or a mapping from words of the space
-            language to a value, a list of values or a `nas.Range`.
+        space: The name of a shipped space, a YAML file, a mapping from words of the space
+            language to a value, a list of values or a `nas.Range`, or a function that builds a
+            Keras model from an `optuna.Trial`; see docs/own_models.md.
         data: A known data set's name; a `.csv`, `.parquet` or `.npz` file; a folder with a folder
             of images for each class; a pandas, polars or pyarrow table; or an array of shape
             (n_rows, n_features), (n_rows, height, width) or (n_rows, height, width, channels).
@@ -118,6 +120,7 @@ def search(
         storage: Study database, as an SQLAlchemy URL.
         tensorboard: Folder to write learning curves to.
         seed: Seeds everything random.
+        training: Words of training for a function, such as `{"epochs": 30}`.
         quiet: Whether to print nothing.
 
     Returns:
@@ -149,11 +152,11 @@ def search(
 
         from nas.data import SplitOptions
         from nas.preparation import as_space, opened_pool, prepare, read_options
-        from nas.search import SearchOptions, live_study, make_sampler, open_study, run_search
+        from nas.searching import SearchOptions, live_study, make_sampler, open_study, run_search
         from nas.storage import open_storage, storage_errors
         from nas.study import study_record
 
-        the_space = as_space(space)
+        the_space = as_space(space, training)
         if engine == "compiled" and the_space.network == "cnn":
             raise NasError("--engine", "got compiled for network: cnn", "auto or keras")
         name = the_space.name if name is None else name
@@ -226,7 +229,7 @@ def search(
         _publish(display, record, prepared, storage, pool, runs)
     from nas.results import Study
 
-    return Study(name, storage, (prepared.dataset, prepared.split, prepared.metric))
+    return Study(name, storage, prepared.known)
 
 
 def check_bounds(**numbers: tuple[float | None, float, float | None]) -> None:
@@ -265,10 +268,9 @@ def _publish(
     from nas.storage import open_optuna_study, open_storage
 
     best, path = record.best(), default_model_path(storage, record.name)
-    data = (prepared.dataset, prepared.split, prepared.metric)
     if not is_winner(path, record):
         with display.working(f"Training the winner (trial {best.number}) on all folds together"):
-            refit(pool, record, storage, path, data)
+            refit(pool, record, storage, path, prepared.known)
     if runs:
         with display.working("Writing the runs for TensorBoard"):
             runs.write(pool, graph_of=best)

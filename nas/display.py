@@ -24,7 +24,7 @@ from nas.wording import score
 if TYPE_CHECKING:
     from nas.analysis.screen_sample import Sampling
     from nas.data import Dataset
-    from nas.search import Progress
+    from nas.searching import Progress
     from nas.study import TrialRecord
 
 NOTEBOOK_WIDTH = 100  # characters of a line in a notebook

@@ -111,8 +111,9 @@ def train(
     forget()
     display = Display(quiet)
     with display.working("Reading the data"):
+        from nas.architectures import CUSTOM
         from nas.preparation import as_space, opened_pool
-        from nas.search import live_study, open_study, train_given
+        from nas.searching import live_study, open_study, train_given
         from nas.space import (
             changed_spec,
             checked_settings,
@@ -125,6 +126,11 @@ def train(
 
         values = checked_settings({**(params or {}), **settings})
         the_space = as_space(space)
+        if the_space.network == CUSTOM:
+            raise NasError(
+                "space", "got a function", "words of the space language",
+                "Search with only these values for its parameters: nas.search(..., trials=1).",
+            )  # fmt: skip
         study_name = the_space.name if name is None else name
         check_study_name(study_name)
         given: dict[str, Any] = {
@@ -183,8 +189,7 @@ def train(
     from nas.analysis.diagnosis import diagnose_trial
     from nas.results import Study
 
-    known = (prepared.dataset, prepared.split, prepared.metric)
-    study = Study(study_name, storage, known)
+    study = Study(study_name, storage, prepared.known)
     diagnosis = diagnose_trial(study.record, trial.number, storage)
     return Trained(study, trial, diagnosis, without_effect(values, spec))
 

@@ -15,13 +15,15 @@ from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
 from nas.data.options import IN_MEMORY, is_source
 from nas.data.split import choose_folds, split_dataset
-from nas.encoding import FoldData, encode_folds
+from nas.encoding import FoldData, encode_folds, fit_statistics
 from nas.engines.pool import LocalPool, Pool
 from nas.engines.shared_rows import share_rows
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.families.custom import CustomSpace, custom_space
+from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
-from nas.search import study_settings
+from nas.searching import study_settings
 from nas.space import SearchSpace, load_space
 
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
@@ -48,6 +50,16 @@ class Prepared:
     metric: Metric
 
     @property
+    def build(self) -> BuildModel | None:
+        """The function that builds networks, where the space is one of the user's own."""
+        return self.space.build if isinstance(self.space, CustomSpace) else None
+
+    @property
+    def known(self) -> "Known":
+        """What a study does not keep, or not in the form in which it is needed."""
+        return Known(self.dataset, self.split, self.metric, self.build)
+
+    @property
     def findings(self) -> list[dict[str, Any]]:
         """What makes scores of this data too good or little telling."""
         return [asdict(found) for found in find(self.dataset, self.split, self.metric.name)]
@@ -64,16 +76,44 @@ class Prepared:
         )
 
 
-def as_space(space: Any) -> SearchSpace:
-    """A search space from its name, file or words.
+@dataclass(frozen=True)
+class Known:
+    """What a study does not keep, or not in the form in which it is needed.
+
+    Attributes:
+        dataset: Its data.
+        split: How the rows are divided.
+        metric: What it is scored by.
+        build: The function that builds its networks; None where words describe them.
+    """
+
+    dataset: Dataset
+    split: Split
+    metric: Metric
+    build: BuildModel | None = None
+
+
+def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpace:
+    """A search space from its name, file, words or function.
 
     Args:
         space: The name of a shipped space, a YAML file, a mapping from words of the language to
-            values, lists of them or `Range`s, or a space itself.
+            values, lists of them or `Range`s, a function that builds a Keras model, or a space
+            itself.
+        training: Words of training, for a function.
 
     Raises:
         NasError: When it is none of these.
     """
+    if callable(space) and not isinstance(space, SearchSpace):
+        return custom_space(space, training)
+    if training:
+        raise NasError(
+            "--training",
+            "given for a space that holds its own words",
+            "a function that builds a Keras model",
+            "Put them into the space.",
+        )
     if isinstance(space, SearchSpace):
         return space
     if isinstance(space, Mapping):
@@ -161,9 +201,15 @@ def prepare(
             raise NasError("--groups", f"{len(groups)} groups for {dataset.n_rows} rows", "as many")
         dataset = replace(dataset, groups=np.unique(np.asarray(groups), return_inverse=True)[1])
         data_options = replace(data_options, source=IN_MEMORY)
-    space.check_problem(dataset.problem(1))
+    if not isinstance(space, CustomSpace):
+        space.check_problem(dataset.problem(1))
     split_options = choose_folds(dataset, folds, split_options)
     split = split_dataset(dataset, split_options)
+    if isinstance(space, CustomSpace):  # which builds a model of that width
+        start_tensorflow()
+        fitted = [fit_statistics(dataset, fold.train) for fold in split.folds]
+        width = max(statistics.n_columns(dataset.schema) for statistics in fitted)
+        space.check_problem(dataset.problem(width))
     the_metric = choose_metric(metric, dataset, positive)
     scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
     if scores_test:
@@ -186,13 +232,13 @@ def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tu
         from nas.engines.selection import Selection
 
         encoded = encode_folds(dataset, folds)
-        return LocalPool(Selection(encoded, metric, engine).choose), encoded
+        return LocalPool(Selection(encoded, metric, engine, prepared.build).choose), encoded
     from nas.engines.workers import WorkerPool
 
     pool = WorkerPool(workers)
     try:
         encoded = encode_folds(dataset, folds, lambda fold: share_rows(fold, pool.rows_folder))
-        pool.load(encoded, metric, engine)
+        pool.load(encoded, metric, engine, prepared.build)
     except BaseException:
         pool.close()
         raise

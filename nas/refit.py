@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from nas.data import Dataset, Split
 from nas.engines.keras_engine import KerasEngine
 from nas.engines.pool import Pool
 from nas.export import export_winner
-from nas.metrics import Metric
 from nas.model_card import check_output, winner_entry
+from nas.preparation import Known
 from nas.storage import open_optuna_study, open_storage, storage_errors
 from nas.study import StudyRecord
 
@@ -18,7 +17,7 @@ def refit(
     study: StudyRecord,
     storage: str,
     path: Path,
-    data: tuple[Dataset, Split, Metric],
+    known: Known,
 ) -> dict[str, Any]:
     """Trains, tests and saves a study's winner, and keeps the test's result in the study.
 
@@ -27,7 +26,7 @@ def refit(
         study: A study with a complete trial.
         storage: Its database.
         path: The `.keras` file to write.
-        data: Its data, how the rows are divided, and what it is scored by.
+        known: Its data, and what else a study does not keep.
 
     Returns:
         The model card.
@@ -37,7 +36,7 @@ def refit(
     """
     check_output(path, ".keras")
     seed = study.settings["split"]["seed"]
-    arguments = (study, *data, path, seed)
+    arguments = (study, known, path, seed)
     card: dict[str, Any] = pool.call(_export, *arguments) if pool else _export(*arguments)
     with storage_errors(storage):
         optuna_study = open_optuna_study(open_storage(storage), study.name, storage)
@@ -45,7 +44,7 @@ def refit(
     return card
 
 
-def _export(
-    study: StudyRecord, dataset: Dataset, split: Split, metric: Metric, path: Path, seed: int
-) -> dict[str, Any]:
-    return export_winner(study, dataset, split, KerasEngine, path, seed, metric)
+def _export(study: StudyRecord, known: Known, path: Path, seed: int) -> dict[str, Any]:
+    return export_winner(
+        study, known.dataset, known.split, KerasEngine, path, seed, known.metric, known.build
+    )

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from nas.analysis.baselines import Baseline
     from nas.analysis.diagnosis import Diagnosis, StudyDiagnosis
     from nas.analysis.explanation import Explanation
-    from nas.data import Dataset, Split
-    from nas.metrics import Metric
+    from nas.families.suggestions import BuildModel
+    from nas.preparation import Known
 
 FigureName = Literal[
     "history", "parallel", "pareto", "importance", "slice", "effect", "curves", "baselines",
@@ -74,14 +74,15 @@ class Study:
     Args:
         name: Its name; None is the one that was searched last.
         storage: Its database, as an SQLAlchemy URL.
-        known: Its data and metric, where they are at hand; else they are read again when needed.
+        known: Its data and what else a study does not keep, where it is at hand; else the data is
+            read again when it is needed.
     """
 
     def __init__(
         self,
         name: str | None,
         storage: str,
-        known: "tuple[Dataset, Split, Metric] | None" = None,
+        known: "Known | None" = None,
     ) -> None:
         self.storage = storage
         self.optuna: optuna.Study = open_optuna_study(open_storage(storage), name, storage)
@@ -172,8 +173,8 @@ class Study:
 
         kept = load_baselines(self.record)
         if not kept:
-            dataset, split, metric = self._data()
-            kept = run_baselines(dataset, split, metric)
+            known = self._data()
+            kept = run_baselines(known.dataset, known.split, known.metric)
             try:
                 with storage_errors(self.storage):
                     self.optuna.set_user_attr("baselines", [plain.to_dict() for plain in kept])
@@ -219,7 +220,14 @@ class Study:
         write_report(self.record, self.optuna, plain, path, self.storage)
         return path
 
-    def export(self, path: str | Path, data: Any = None, target: Any = None) -> Path:
+    def export(
+        self,
+        path: str | Path,
+        data: Any = None,
+        target: Any = None,
+        *,
+        build_model: "BuildModel | None" = None,
+    ) -> Path:
         """Trains the winner on everything but the test part, tests it, and saves it.
 
         Args:
@@ -227,6 +235,8 @@ class Study:
                 beside it as JSON.
             data: The study's data, where it was moved or was in memory.
             target: Its target, where the data was in memory.
+            build_model: Its function, where networks of the user's own were searched by a call
+                that has ended.
 
         Returns:
             The path.
@@ -236,7 +246,7 @@ class Study:
 
         path = Path(path)
         check_output(path, ".keras")
-        known = self._data(data, target)
+        known = self._data(data, target, build_model)
         start_tensorflow()
         from nas.refit import refit
 
@@ -284,14 +294,17 @@ class Study:
 
         return load_model(path)
 
-    def _data(self, data: Any = None, target: Any = None) -> "tuple[Dataset, Split, Metric]":
-        if data is None and self._known is not None:
+    def _data(
+        self, data: Any = None, target: Any = None, build: "BuildModel | None" = None
+    ) -> "Known":
+        if data is None and build is None and self._known is not None:
             return self._known
         from nas.analysis.study_data import study_data
+        from nas.preparation import Known
 
         dataset, split = study_data(self.record, data, target)
-        metric = self._known[2] if self._known is not None else self.record.scorer()
-        return dataset, split, metric
+        metric = self._known.metric if self._known is not None else self.record.scorer()
+        return Known(dataset, split, metric, build)
 
     def _forget(self) -> None:
         self.__dict__.pop("record", None)

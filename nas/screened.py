@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nas.api import check_bounds, describe_folds, seconds_of
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
+from nas.errors import NasError
 from nas.stopping import forget
 
 if TYPE_CHECKING:
@@ -93,10 +94,13 @@ def screen(
 
         from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.analysis.screening import judge
+        from nas.architectures import CUSTOM
         from nas.data import SplitOptions
         from nas.preparation import as_space, opened_pool, prepare, read_options
 
         the_space = as_space(space)
+        if the_space.network == CUSTOM:
+            raise NasError("space", "got a function", "words of the space language")
         options = read_options(
             the_space,
             data,

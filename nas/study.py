@@ -140,7 +140,7 @@ class StudyRecord:
         name: Its name.
         metric: What trials are scored by.
         direction: Whether more or less of it is better.
-        settings: What the search was run with; see `nas.search.study_settings`.
+        settings: What the search was run with; see `nas.searching.study_settings`.
         trials: All trials, by number.
         winner: Test score of the refitted winner; see `nas.export`. Empty until a search ended.
     """

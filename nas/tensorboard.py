@@ -23,7 +23,7 @@ from nas.wording import counted
 
 if TYPE_CHECKING:  # Optuna, which the processes that write do without
     from nas.engines.pool import Pool
-    from nas.search import Progress
+    from nas.searching import Progress
     from nas.study import StudyRecord, TrialRecord
 
 EVERY = 30.0  # seconds between two writings; with workers, each takes half a second

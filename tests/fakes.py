@@ -14,7 +14,7 @@ from nas.encoding import FoldData
 from nas.engines.base import Cohort, Engine, lane_seed
 from nas.engines.pool import LocalPool, Pool, Report, Task
 from nas.metrics import METRICS, Metric
-from nas.search import (
+from nas.searching import (
     Progress,
     SearchOptions,
     live_study,

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from nas import owner
 from nas.claims import NoPlaceError
 from nas.errors import NasError
-from nas.search import LiveStudy, SearchOptions, live_study, run_search
+from nas.searching import LiveStudy, SearchOptions, live_study, run_search
 from nas.space import RandomSuggester
 from nas.spec import TrialSpec
 from nas.storage import open_storage

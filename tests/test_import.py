@@ -61,7 +61,7 @@ import warnings
 
 warnings.simplefilter("error")
 import optuna
-from nas.search import make_sampler
+from nas.searching import make_sampler
 from nas.storage import quiet_optuna
 
 before = list(warnings.filters), optuna.logging.get_verbosity()

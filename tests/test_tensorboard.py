@@ -14,7 +14,7 @@ import pytest
 from nas import tensorboard
 from nas.errors import NasError
 from nas.models.network import build_model
-from nas.search import Progress
+from nas.searching import Progress
 from nas.space import SearchSpace
 from nas.spec import Curves, Problem, TrialSpec
 from nas.study import StudyRecord, TrialRecord

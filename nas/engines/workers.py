@@ -30,6 +30,7 @@ from nas.engines.processes import prepare_processes, start_process, xla_flags
 from nas.engines.program_cache import empty_program_cache
 from nas.engines.worker import NOTHING, answer_call, train_jobs
 from nas.errors import NasError
+from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
 from nas.spec import TrialSpec
 
@@ -115,10 +116,16 @@ class WorkerPool(Pool):
         self._workers: list[_Worker] = []
         prepare_processes()
 
-    def load(self, folds: Sequence[FoldData], metric: Metric, engine: str) -> None:
+    def load(
+        self,
+        folds: Sequence[FoldData],
+        metric: Metric,
+        engine: str,
+        build: BuildModel | None = None,
+    ) -> None:
         """Tells all workers what to train on, and by which engine (see `Selection`)."""
         self._start_workers()
-        self._setup = (tuple(folds), metric, engine)
+        self._setup = (tuple(folds), metric, engine, build)
         for worker in self._workers:
             send(worker.connection, self._setup)
 

@@ -125,7 +125,7 @@ def test_repeats_of_a_single_split_can(tmp_path: Path) -> None:
     from fakes import PROBLEM, SPACE, open_fake_study, url_of
 
     from nas.engines.pool import LocalPool
-    from nas.search import SearchOptions, live_study, run_search
+    from nas.searching import SearchOptions, live_study, run_search
     from nas.storage import open_storage
 
     study = open_fake_study(tmp_path, split=SplitOptions(folds=1, repeats=4, val_size=0.5))

@@ -27,7 +27,7 @@ from nas.families.custom import custom_space
 from nas.metrics import get_metric
 from nas.report.page import render_page
 from nas.report.sections import make_report
-from nas.search import SearchOptions, live_study, open_study, run_search, study_settings
+from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import Choice, Range, SearchSpace
 from nas.storage import open_storage
 from nas.study import StudyRecord, study_record

@@ -21,11 +21,11 @@ from nas.claims import NoPlaceError
 from nas.direction import Direction
 from nas.engines.pool import Pool, Report
 from nas.owner import RENEWAL
-from nas.search.ledger import Ledger
-from nas.search.leftovers import sweep, why_interrupted
-from nas.search.opening import LiveStudy
-from nas.search.options import Progress, SearchOptions
-from nas.search.proposals import Proposer
+from nas.searching.ledger import Ledger
+from nas.searching.leftovers import sweep, why_interrupted
+from nas.searching.opening import LiveStudy
+from nas.searching.options import Progress, SearchOptions
+from nas.searching.proposals import Proposer
 from nas.seeds import derive_seed
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec

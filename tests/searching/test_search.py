@@ -23,7 +23,7 @@ from nas.data.positive import positive_class
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
 from nas.metrics import METRICS, choose_metric
-from nas.search import SearchOptions, live_study, run_search, sweep
+from nas.searching import SearchOptions, live_study, run_search, sweep
 from nas.space import Range, SearchSpace
 from nas.spec import TrialSpec
 from nas.storage import open_storage
@@ -431,7 +431,7 @@ def test_the_gp_sampler_searches(tmp_path: Path, need) -> None:
 def test_the_gp_sampler_without_torch_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.search.proposals.find_spec", lambda name: None)
+    monkeypatch.setattr("nas.searching.proposals.find_spec", lambda name: None)
     with pytest.raises(NasError, match="pip install torch"):
         search_fake(tmp_path, n_trials=1, sampler="gp")
 

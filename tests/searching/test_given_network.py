@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from nas.engines.base import lane_seed
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
-from nas.search import LiveStudy, SearchOptions, live_study, run_search, train_given
+from nas.searching import LiveStudy, SearchOptions, live_study, run_search, train_given
 from nas.seeds import derive_seed
 from nas.space import RandomSuggester, params_of
 from nas.spec import TrialSpec

@@ -7,8 +7,8 @@ from fakes import PROBLEM, SPACE, FakeEngine, SlotsPool, open_fake_study, smooth
 
 import nas.write_behind
 from nas.metrics import METRICS
-from nas.search import LiveStudy, SearchOptions, live_study, run_search
-from nas.search.ledger import Ledger
+from nas.searching import LiveStudy, SearchOptions, live_study, run_search
+from nas.searching.ledger import Ledger
 from nas.spec import TrialSpec
 from nas.storage import open_storage
 from nas.study import study_record

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.engines.pool import Pool, Report
 from nas.errors import NasError
-from nas.search import SearchOptions, live_study, run_search, train_given
+from nas.searching import SearchOptions, live_study, run_search, train_given
 from nas.space import RandomSuggester
 from nas.storage import open_storage
 
@@ -115,15 +115,15 @@ def test_an_interrupt_in_the_middle_of_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        "nas.search.proposals.make_sampler",
+        "nas.searching.proposals.make_sampler",
         "nas.space.SearchSpace.sample",
-        "nas.search.proposals.Proposer._is_accepted",
+        "nas.searching.proposals.Proposer._is_accepted",
         "nas.claims.Claims.take_network",
         "nas.claims.Claims.trial",
-        "nas.search.loop.derive_seed",
-        "nas.search.loop._Search._judge",
-        "nas.search.ledger.Ledger._take_in",
-        "nas.search.loop.trial_record",
+        "nas.searching.loop.derive_seed",
+        "nas.searching.loop._Search._judge",
+        "nas.searching.ledger.Ledger._take_in",
+        "nas.searching.loop.trial_record",
         "nas.write_behind.WriteBehind.adopt",
         "optuna.samplers.RandomSampler.sample_independent",
         "optuna.samplers.RandomSampler.after_trial",
@@ -226,7 +226,7 @@ def test_training_one_network(tmp_path: Path, method: str, error: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    "where", ["nas.search.given.result_attributes", "optuna.trial.Trial.report"]
+    "where", ["nas.searching.given.result_attributes", "optuna.trial.Trial.report"]
 )
 def test_whatever_raises_while_one_network_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str

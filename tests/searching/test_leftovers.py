@@ -9,8 +9,8 @@ from fakes import PROBLEM, SPACE, FakeEngine, SlotsPool, open_fake_study, url_of
 from optuna.trial import TrialState
 
 from nas import owner
-from nas.search import SearchOptions, live_study, run_search, sweep
-from nas.search.loop import Progress
+from nas.searching import SearchOptions, live_study, run_search, sweep
+from nas.searching.loop import Progress
 from nas.storage import open_storage
 from nas.study import study_record
 

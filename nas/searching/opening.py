@@ -30,7 +30,7 @@ from nas.optuna_tables import (
     trials_of,
 )
 from nas.owner import Lease, Watch
-from nas.search.leftovers import end_trials_of, sweep, why_interrupted
+from nas.searching.leftovers import end_trials_of, sweep, why_interrupted
 from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
 from nas.storage import quiet_optuna, storage_errors, with_storage

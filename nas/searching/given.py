@@ -10,9 +10,9 @@ from optuna.trial import TrialState
 
 from nas.engines.pool import Pool
 from nas.errors import NasError
-from nas.search.leftovers import why_interrupted
-from nas.search.loop import result_attributes
-from nas.search.opening import LiveStudy
+from nas.searching.leftovers import why_interrupted
+from nas.searching.loop import result_attributes
+from nas.searching.opening import LiveStudy
 from nas.seeds import derive_seed
 from nas.space import SearchSpace, params_of
 from nas.spec import TrialSpec

@@ -1,0 +1,23 @@
+"""The search: opening a study, proposing, training, pruning, telling."""
+
+from nas.searching.given import train_given
+from nas.searching.leftovers import sweep
+from nas.searching.loop import run_search
+from nas.searching.opening import LiveStudy, live_study, open_study, study_settings
+from nas.searching.options import Progress, PrunerName, SamplerName, SearchOptions
+from nas.searching.proposals import make_sampler
+
+__all__ = [
+    "LiveStudy",
+    "Progress",
+    "PrunerName",
+    "SamplerName",
+    "SearchOptions",
+    "live_study",
+    "make_sampler",
+    "open_study",
+    "run_search",
+    "study_settings",
+    "sweep",
+    "train_given",
+]
