@@ -213,7 +213,11 @@ def own_metric(scorer: Any, task: Task) -> Metric:
 def _own_score(
     function: Callable[..., Any], keywords: Mapping[str, Any], of_classes: bool, y: Array, p: Array
 ) -> float:
-    return float(function(y, predicted_classes(p) if of_classes else p, **keywords))
+    if of_classes:
+        p = predicted_classes(p)
+    elif p.ndim == 2:  # which a saved model rounds to 32 bits
+        p = p / p.sum(axis=1, keepdims=True)
+    return float(function(y, p, **keywords))
 
 
 def choose_metric(name: Any, dataset: "Dataset", positive: str | None = None) -> Metric:

@@ -32,7 +32,7 @@ import nas
 import nas.cli
 import nas.engines.workers
 import nas.report.page
-import nas.search
+import nas.searching
 import nas.storage
 print([old == new for old, new in zip(before, state())])
 """

@@ -7,6 +7,7 @@ import typer
 
 from nas.about import DEFAULT_STORAGE
 from nas.cli.output import StorageOption, StudyOption, say, working
+from nas.cli.own_model import ModelOption, load_function
 from nas.engines.startup import start_tensorflow
 from nas.wording import with_interval
 
@@ -18,6 +19,7 @@ def export(
     data: Annotated[
         str | None, typer.Option(help="Where the data lies now, if it was moved.")
     ] = None,
+    model: ModelOption = None,
 ) -> None:
     """Train the winner on everything but the test part, test it, and save it.
 
@@ -29,10 +31,11 @@ def export(
     found = load(study, storage)
     found.record.best()
     check_output(output, ".keras")
+    build = load_function(model) if model else None
     with working("Starting TensorFlow"):
         start_tensorflow()
     with working("Training the winner on all folds together"):
-        found.export(output, data)
+        found.export(output, data, build_model=build)
     say(f"Saved {output} and its card {card_path(output)}.")
     card = read_card(output) or {}
     if card.get("test_value") is not None:

@@ -4,13 +4,26 @@ import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from nas.cli.output import working
+from nas.engines.startup import start_tensorflow
 from nas.errors import NasError, did_you_mean, first_line
 
 if TYPE_CHECKING:
     from nas.families.custom import CustomSpace
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE.py:FUNCTION",
+        help="A function of yours that builds a Keras model from an Optuna trial, such as "
+        "models.py:build_model or package.module:build_model.",
+    ),
+]
 DEFAULT_SPACE = "mlp_depth"
 WANTED = "FILE.py:FUNCTION or package.module:FUNCTION"
 
@@ -51,6 +64,8 @@ def load_function(place: str) -> Any:
     if is_file and not path.is_file():
         near = [str(other) for other in path.parent.glob("*.py")]
         raise NasError("--model", f"no file '{where}'", WANTED, did_you_mean(where, near))
+    with working("Starting TensorFlow"):  # in silence, before the user's module imports it
+        start_tensorflow()
     sys.path.insert(0, str(path.parent.resolve() if is_file else Path.cwd()))
     try:
         module = _imported_file(path) if is_file else import_module(where)

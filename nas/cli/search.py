@@ -32,7 +32,7 @@ from nas.cli.output import (
     show_command,
     show_params,
 )
-from nas.cli.own_model import space_of_model
+from nas.cli.own_model import ModelOption, space_of_model
 from nas.cli.recipe import ConfigOption, chosen_space
 from nas.shell import option
 from nas.stopping import exit_code
@@ -44,15 +44,7 @@ def search(
     space: Annotated[
         str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
     ] = "mlp_depth",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.py:FUNCTION",
-            help="A function of yours that builds a Keras model from an Optuna trial, such as "
-            "models.py:build_model or package.module:build_model; --space may hold words of "
-            "training for it then.",
-        ),
-    ] = None,
+    model: ModelOption = None,
     trials: Annotated[int, typer.Option(min=1, help="Trials that the study has in the end.")] = 100,
     data: SourceOption = None,
     target: TargetOption = None,
