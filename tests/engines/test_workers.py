@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -316,6 +317,21 @@ def test_what_a_call_raises_is_raised(workers: WorkerPool) -> None:
         workers.call(break_down)
     with pytest.raises(NasError, match=r"ended \(signal 9\)"):
         workers.call(die)
+
+
+def test_a_module_that_a_worker_cannot_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("only_here")
+    exec("def function(): pass", module.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    pool = WorkerPool(1)
+    try:
+        with pytest.raises(RuntimeError, match=r"ModuleNotFoundError: .*only_here"):
+            pool.call(module.function)
+        pool.load(FOLDS, module.function, "auto")  # type: ignore[arg-type]
+        with pytest.raises(NasError, match=r"^workers: cannot read what to train on .*only_here"):
+            next_report(pool)
+    finally:
+        pool.close()
 
 
 def test_a_worker_that_has_traced_many_models_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
