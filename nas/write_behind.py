@@ -40,6 +40,7 @@ from nas.optuna_tables import (
     VALUES,
     StudyKey,
     delete_system_attribute,
+    read_trials,
     set_attributes,
     set_system_attribute,
     transaction,
@@ -461,7 +462,8 @@ class WriteBehind(BaseStorage):
         """Asks the database for trials that are new, and for those that may have changed."""
         read_at = time.monotonic()
         try:
-            trials = self._database._get_trials(study_id, None, study.theirs, study.newest)
+            with transaction(self._database.engine) as connection:
+                trials = read_trials(connection, study_id, study.newest, study.theirs)
         except KeyError:
             if self._study is None:
                 raise
