@@ -243,7 +243,11 @@ def delete_study_rows(connection: Connection, study_id: int) -> None:
 
 
 def read_trials(
-    connection: Connection, study_id: int, newer_than: int = -1, including: Iterable[int] = ()
+    connection: Connection,
+    study_id: int,
+    newer_than: int = -1,
+    including: Iterable[int] = (),
+    without: Iterable[str] = (),
 ) -> list[FrozenTrial]:
     """Trials of a study, by number, as Optuna's storage reads them in ten times the time.
 
@@ -252,6 +256,7 @@ def read_trials(
         study_id: The study.
         newer_than: Those with larger ids are read.
         including: Ids of others that are read too.
+        without: User attributes that are left out.
 
     Raises:
         KeyError: When there is no such study; as Optuna's own.
@@ -285,8 +290,10 @@ def read_trials(
         for row in sorted(rows, key=lambda row: row.trial_id)
     }
 
-    def of_trials(table: Table, order: ColumnElement[Any]) -> Iterator[Any]:
-        query = select(table).order_by(order)
+    def of_trials(
+        table: Table, order: ColumnElement[Any], *conditions: ColumnElement[bool]
+    ) -> Iterator[Any]:
+        query = select(table).where(*conditions).order_by(order)
         if newer_than >= 0:
             query = query.where(table.c.trial_id.in_(list(found)))
         else:
@@ -299,7 +306,8 @@ def read_trials(
         trial, distribution = found[row.trial_id], _distribution(row.distribution_json)
         trial.params[row.param_name] = distribution.to_external_repr(row.param_value)
         trial.distributions[row.param_name] = distribution
-    for row in of_trials(USER_ATTRS, USER_ATTRS.c.trial_user_attribute_id):
+    wanted = USER_ATTRS.c.key.not_in(list(without))
+    for row in of_trials(USER_ATTRS, USER_ATTRS.c.trial_user_attribute_id, wanted):
         found[row.trial_id].user_attrs[row.key] = json.loads(row.value_json)
     for row in of_trials(SYSTEM_ATTRS, SYSTEM_ATTRS.c.trial_system_attribute_id):
         found[row.trial_id].system_attrs[row.key] = json.loads(row.value_json)
