@@ -19,7 +19,7 @@ from typing import Any, Literal
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, union_all, update
 
 from nas.optuna_tables import (
     TRIALS,
@@ -37,29 +37,23 @@ from nas.write_behind import WriteBehind
 LOOK_AGAIN = 1.0  # seconds after which a full study is asked whether a place came back
 
 
+def _attributes_of(these: ColumnElement[bool]) -> Select[Any]:
+    attribute = (USER_ATTRS.c.trial_id == TRIALS.c.trial_id) & USER_ATTRS.c.key.in_(
+        ("index", "outcome", "retry_of", "spec")
+    )
+    columns = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state)
+    return (
+        select(*columns, USER_ATTRS.c.key, USER_ATTRS.c.value_json)
+        .join_from(TRIALS, USER_ATTRS, attribute, isouter=True)
+        .where(TRIALS.c.study_id == bindparam("study"), these)
+    )
+
+
 # Trials, each with its attributes in as many rows; built once, which takes longer than to run it.
-_WHAT_MAY_BE_NEW = (
-    select(
-        TRIALS.c.trial_id,
-        TRIALS.c.number,
-        TRIALS.c.state,
-        USER_ATTRS.c.key,
-        USER_ATTRS.c.value_json,
-    )
-    .join_from(
-        TRIALS,
-        USER_ATTRS,
-        (USER_ATTRS.c.trial_id == TRIALS.c.trial_id)
-        & USER_ATTRS.c.key.in_(("index", "outcome", "retry_of", "spec")),
-        isouter=True,
-    )
-    .where(
-        TRIALS.c.study_id == bindparam("study"),
-        or_(
-            TRIALS.c.trial_id > bindparam("newest"),
-            TRIALS.c.trial_id.in_(bindparam("unfinished", expanding=True)),
-        ),
-    )
+# In two halves, since a database that has to mind both conditions at once looks at each trial.
+_WHAT_MAY_BE_NEW = union_all(
+    _attributes_of(TRIALS.c.trial_id > bindparam("newest")),
+    _attributes_of(TRIALS.c.trial_id.in_(bindparam("unfinished", expanding=True))),
 )
 
 
@@ -284,7 +278,7 @@ class Claims:
         attributes: dict[tuple[int, int, TrialState], dict[str, str]] = {}
         for trial_id, number, state, name, text in connection.execute(_WHAT_MAY_BE_NEW, these):
             attributes.setdefault((trial_id, number, state), {})[name] = text
-        for (trial_id, number, state), texts in attributes.items():
+        for (trial_id, number, state), texts in sorted(attributes.items()):  # oldest first
             self._note(trial_id, _taken(number, state, texts))
         self._read_at = time.monotonic()
 

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages._rdb import models
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -239,6 +240,91 @@ def delete_study_rows(connection: Connection, study_id: int) -> None:
     delete_trials(connection, trials_of(study_id))
     for table in (*OF_A_STUDY, STUDIES):
         connection.execute(delete(table).where(table.c.study_id == study_id))
+
+
+def read_trials(
+    connection: Connection,
+    study_id: int,
+    newer_than: int = -1,
+    including: Iterable[int] = (),
+    without: Iterable[str] = (),
+) -> list[FrozenTrial]:
+    """Trials of a study, by number, as Optuna's storage reads them in ten times the time.
+
+    Args:
+        connection: To the database.
+        study_id: The study.
+        newer_than: Those with larger ids are read.
+        including: Ids of others that are read too.
+        without: User attributes that are left out.
+
+    Raises:
+        KeyError: When there is no such study; as Optuna's own.
+    """
+    study = select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
+    if connection.execute(study).first() is None:
+        raise KeyError(NOT_FOUND_MSG)
+    of_study = TRIALS.c.study_id == study_id
+    # Apart, since a database that has to mind both at once looks at each trial of the study.
+    rows = connection.execute(select(TRIALS).where(of_study, TRIALS.c.trial_id > newer_than)).all()
+    others = [trial_id for trial_id in including if trial_id <= newer_than]
+    if others:
+        these = TRIALS.c.trial_id.in_(others)
+        rows = [*connection.execute(select(TRIALS).where(of_study, these)), *rows]
+    if not rows:
+        return []
+    found = {
+        row.trial_id: FrozenTrial(
+            number=row.number,
+            state=row.state,
+            value=None,
+            datetime_start=row.datetime_start,
+            datetime_complete=row.datetime_complete,
+            params={},
+            distributions={},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=row.trial_id,
+        )
+        for row in sorted(rows, key=lambda row: row.trial_id)
+    }
+
+    def of_trials(
+        table: Table, order: ColumnElement[Any], *conditions: ColumnElement[bool]
+    ) -> Iterator[Any]:
+        query = select(table).where(*conditions).order_by(order)
+        if newer_than >= 0:
+            query = query.where(table.c.trial_id.in_(list(found)))
+        else:
+            query = query.join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(of_study)
+        for row in connection.execute(query):
+            if row.trial_id in found:  # it may be newer than the trials that were read
+                yield row
+
+    for row in of_trials(PARAMS, PARAMS.c.param_id):
+        trial, distribution = found[row.trial_id], _distribution(row.distribution_json)
+        trial.params[row.param_name] = distribution.to_external_repr(row.param_value)
+        trial.distributions[row.param_name] = distribution
+    wanted = USER_ATTRS.c.key.not_in(list(without))
+    for row in of_trials(USER_ATTRS, USER_ATTRS.c.trial_user_attribute_id, wanted):
+        found[row.trial_id].user_attrs[row.key] = json.loads(row.value_json)
+    for row in of_trials(SYSTEM_ATTRS, SYSTEM_ATTRS.c.trial_system_attribute_id):
+        found[row.trial_id].system_attrs[row.key] = json.loads(row.value_json)
+    of_report = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
+    for row in of_trials(REPORTS, REPORTS.c.trial_intermediate_value_id):
+        value = of_report(row.intermediate_value, row.intermediate_value_type)
+        found[row.trial_id].intermediate_values[row.step] = value
+    of_value = models.TrialValueModel.stored_repr_to_value
+    for row in of_trials(VALUES, VALUES.c.objective):
+        trial = found[row.trial_id]
+        trial.values = [*(trial.values or ()), of_value(row.value, row.value_type)]
+    return list(found.values())
+
+
+@lru_cache(maxsize=1024)  # the same for many trials
+def _distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
 
 
 def ends_of_trials(

@@ -17,6 +17,7 @@ from nas.metrics import Metric, get_metric
 from nas.optuna_tables import (
     delete_study_rows,
     hold,
+    read_trials,
     system_attributes,
     transaction,
     trials_in_training,
@@ -296,8 +297,7 @@ def study_record(study: optuna.Study) -> StudyRecord:
     attributes = study.user_attrs
     if "nas_version" not in attributes:
         raise NasError(study.study_name, "was not made by nas", "a study of 'nas search'")
-    trials = study.get_trials(deepcopy=False)
-    split = attributes["split"]
+    trials, split = _trials_of(study), attributes["split"]
     return StudyRecord(
         name=study.study_name,
         metric=attributes["metric"],
@@ -306,6 +306,14 @@ def study_record(study: optuna.Study) -> StudyRecord:
         trials=tuple(trial_record(t, split) for t in trials if t.state != TrialState.WAITING),
         winner=attributes.get("winner", {}),
     )
+
+
+def _trials_of(study: optuna.Study) -> list[FrozenTrial]:
+    storage = getattr(study._storage, "_backend", study._storage)  # below Optuna's cache
+    if not isinstance(storage, RDBStorage):
+        return study.get_trials(deepcopy=False)
+    with transaction(storage.engine) as connection:
+        return read_trials(connection, study._study_id)
 
 
 def load_study(name: str | None, url: str) -> StudyRecord:

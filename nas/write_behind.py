@@ -40,6 +40,7 @@ from nas.optuna_tables import (
     VALUES,
     StudyKey,
     delete_system_attribute,
+    read_trials,
     set_attributes,
     set_system_attribute,
     transaction,
@@ -49,6 +50,9 @@ from nas.owner import RENEWAL, Lease
 
 INTERVAL = 1.0  # seconds between two writes, and between two looks at other processes' trials
 SOON = 0.15  # until all but reports is written: a killed search is resumed from it
+
+# User attributes that no search needs of the trials before, and that are most of what a trial is.
+LEFT_OUT = ("curves", "examination")
 
 # The column that is unique within a trial.
 _KEY_COLUMNS = {
@@ -115,7 +119,8 @@ class WriteBehind(BaseStorage):
     (`nas.claims` does it for a search).
     What this process then makes of its trials is readable here at once, and in the database
     within about a second; the end of a trial never comes there before the rest of it. Trials of
-    other processes are as they were at most a second ago.
+    other processes are as they were at most a second ago. Attributes that are `LEFT_OUT` are here
+    only until they are in the database.
 
     An error of the writing thread is raised by the next call. To be closed after use; it is a
     context manager for that.
@@ -461,7 +466,10 @@ class WriteBehind(BaseStorage):
         """Asks the database for trials that are new, and for those that may have changed."""
         read_at = time.monotonic()
         try:
-            trials = self._database._get_trials(study_id, None, study.theirs, study.newest)
+            with transaction(self._database.engine) as connection:
+                trials = read_trials(
+                    connection, study_id, study.newest, study.theirs, without=LEFT_OUT
+                )
         except KeyError:
             if self._study is None:
                 raise
@@ -527,6 +535,12 @@ class WriteBehind(BaseStorage):
             study, _ = self._place(trial_id)
             study.theirs.add(trial_id)
             study.read_at = -math.inf
+
+    def _leave_out(self, trial_id: int) -> None:
+        study, position = self._places[trial_id]
+        trial = copy.copy(study.trials[position])
+        trial.user_attrs = {k: v for k, v in trial.user_attrs.items() if k not in LEFT_OUT}
+        study.trials[position] = trial
 
     # What is to be written
 
@@ -629,6 +643,7 @@ class WriteBehind(BaseStorage):
                     self._reread(trial_id)
                 for trial_id in lost | batch.ends.keys():
                     del self._own[trial_id]
+                    self._leave_out(trial_id)
                 numbers = sorted(self._trial(trial_id).number for trial_id in lost)
         if numbers and self._study is not None and not self._is_there(self._study):
             raise self._study.gone()

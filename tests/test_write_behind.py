@@ -583,6 +583,19 @@ def test_what_changed_since_a_version(start: Start, still: None) -> None:
     assert numbers(later)[1] == [1, 3]
 
 
+def test_curves_stay_in_the_database_alone(start: Start, still: None, tmp_path: Path) -> None:
+    ours = start()
+    trial = ours.ask()
+    trial.set_user_attr("curves", {"val_loss": [1.0]})
+    trial.set_user_attr("spec", 1)
+    told = ours.tell(trial, 1.0)
+    assert told.user_attrs == {"curves": {"val_loss": [1.0]}, "spec": 1}
+    storage_of(ours).flush()
+    assert [t.user_attrs for t in ours.trials] == [{"spec": 1}]
+    assert [t.user_attrs for t in start().trials] == [{"spec": 1}]
+    assert in_database(tmp_path)[0].user_attrs == told.user_attrs
+
+
 @pytest.fixture
 def leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[WriteBehind, Lease]]:
     """A storage that renews a lease as often as it can."""
