@@ -28,8 +28,8 @@ from work import SPACE, console
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.metrics import METRICS
 from nas.optuna_tables import PARAMS, REPORTS, VALUES, insert_trial, transaction
-from nas.search import SearchOptions, live_study, open_study, run_search, study_settings
-from nas.search.loop import result_attributes
+from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
+from nas.searching.loop import result_attributes
 from nas.spec import Curves, Problem, TrialResult
 from nas.storage import open_storage
 from nas.study import load_study
