@@ -38,6 +38,8 @@ def answer_call(connection: Connection, keeps_programs: bool) -> None:
         except Exception as other:  # of any class, which the other side may not be able to read
             error, cache_failed = RuntimeError(first_line(other)), may_be_cache_failure(other)
         send(connection, (answer, error, cache_failed))
+    # It is told to end as soon as it has answered; in its last moments that would be a traceback.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _start(keeps_programs: bool) -> None:
