@@ -181,7 +181,7 @@ def _whole_model(
     split: Split,
     spec: TrialSpec,
     weights: list[NDArray[np.float32]],
-    build: BuildModel | None,
+    build: BuildModel | None = None,
 ) -> keras.Model:
     """Preprocessing, network and output activation as one model."""
     statistics = fit_statistics(dataset, split.development)
