@@ -188,7 +188,7 @@ def _whole_model(
     split: Split,
     spec: TrialSpec,
     weights: list[NDArray[np.float32]],
-    build: BuildModel | None,
+    build: BuildModel | None = None,
 ) -> keras.Model:
     """Preprocessing, network and output activation as one model."""
     encoder = fit_encoder(dataset, split.development)

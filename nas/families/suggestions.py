@@ -1,7 +1,7 @@
 """What a user's function suggests, and how it is called.
 
-The function takes what `optuna.Trial` offers. It is always given a `FunctionTrial`, in the search
-and in the workers, so that it behaves alike and nothing it writes reaches the study's own records.
+The function takes an `optuna.Trial`. What it is given is always a `FunctionTrial`, in the search
+and in the workers, so that it behaves alike, and nothing that it writes reaches a study.
 """
 
 import inspect
@@ -42,6 +42,9 @@ def call_function(build: BuildModel, trial: "FunctionTrial", problem: Problem) -
 
 class FunctionTrial:
     """Suggests parameters to a function as `optuna.Trial` does, and keeps what it suggested.
+
+    It has the methods of `optuna.Trial` that build a network: `suggest_int`, `suggest_float` and
+    `suggest_categorical`; `report`, `should_prune` and `set_user_attr` change nothing.
 
     Args:
         suggester: Where values come from.
