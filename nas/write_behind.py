@@ -10,8 +10,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +28,7 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, select
 
 from nas.optuna_tables import (
     PARAMS,
@@ -47,24 +46,13 @@ from nas.optuna_tables import (
     utc,
 )
 from nas.owner import RENEWAL, Lease
+from nas.write_batch import KEY_COLUMNS, Batch, Key, Row, end_trials, insert_rows, lock_running
 
 INTERVAL = 1.0  # seconds between two writes, and between two looks at other processes' trials
 SOON = 0.15  # until all but reports is written: a killed search is resumed from it
 
 # User attributes that no search needs of the trials before, and that are most of what a trial is.
 LEFT_OUT = ("curves", "examination")
-
-# The column that is unique within a trial.
-_KEY_COLUMNS = {
-    PARAMS: "param_name",
-    USER_ATTRS: "key",
-    SYSTEM_ATTRS: "key",
-    REPORTS: "step",
-    VALUES: "objective",
-}
-
-_Key = tuple[Table, str | int]
-_Row = dict[str, Any]
 
 
 @dataclass
@@ -93,23 +81,6 @@ class _Study:
         self.version += 1
         self.changes.pop(trial_id, None)  # it goes to the end
         self.changes[trial_id] = self.version
-
-
-@dataclass
-class _Batch:
-    """What the database does not have yet, by trial: rows of the tables, and how it ended."""
-
-    rows: dict[int, dict[_Key, _Row]] = field(default_factory=dict)
-    ends: dict[int, _Row] = field(default_factory=dict)
-
-    def add(self, newer: "_Batch") -> None:
-        for trial_id, rows in newer.rows.items():
-            self.rows.setdefault(trial_id, {}).update(rows)
-        self.ends.update(newer.ends)
-
-    def drop(self, trial_id: int) -> None:
-        self.rows.pop(trial_id, None)
-        self.ends.pop(trial_id, None)
 
 
 class WriteBehind(BaseStorage):
@@ -144,8 +115,8 @@ class WriteBehind(BaseStorage):
         self._directions: dict[int, list[StudyDirection]] = {}
         self._places: dict[int, tuple[_Study, int]] = {}  # of each trial: study and position
         # Trials in training here, each with the keys that the database may have already.
-        self._own: dict[int, set[_Key]] = {}
-        self._batch = _Batch()
+        self._own: dict[int, set[Key]] = {}
+        self._batch = Batch()
         self._due = math.inf  # when the thread writes next
         self._closed = False
         self._error: Exception | None = None
@@ -556,14 +527,14 @@ class WriteBehind(BaseStorage):
         return copy.copy(trial)
 
     def _change(
-        self, trial: FrozenTrial, table: Table, key: str | int, row: _Row, delay: float
+        self, trial: FrozenTrial, table: Table, key: str | int, row: Row, delay: float
     ) -> None:
         self._set(trial)
-        row = {"trial_id": trial._trial_id, _KEY_COLUMNS[table]: key, **row}
+        row = {"trial_id": trial._trial_id, KEY_COLUMNS[table]: key, **row}
         self._batch.rows.setdefault(trial._trial_id, {})[table, key] = row
         self._plan(delay)
 
-    def _end(self, trial: FrozenTrial, row: _Row) -> None:
+    def _end(self, trial: FrozenTrial, row: Row) -> None:
         self._set(trial)
         self._batch.ends[trial._trial_id] = {"id": trial._trial_id, **row}
         self._plan(SOON)
@@ -609,7 +580,7 @@ class WriteBehind(BaseStorage):
         """Writes all that is new, after what `first` writes in the same transaction."""
         with self._writing:
             with self._lock:
-                batch, self._batch = self._batch, _Batch()
+                batch, self._batch = self._batch, Batch()
                 self._due = math.inf
                 replaced = {id_: self._own[id_] & rows.keys() for id_, rows in batch.rows.items()}
                 # Noted before the attempt: even one that fails may have come to its end.
@@ -625,11 +596,13 @@ class WriteBehind(BaseStorage):
                         first(connection)
                     running = set()
                     if trial_ids:
-                        running = _lock_running(connection, trial_ids, self._study)
+                        running = lock_running(connection, trial_ids, self._study)
                     if renews:
                         self._renew(connection)
-                    _insert(connection, batch, replaced, running)
-                    _end(connection, [end for id_, end in batch.ends.items() if id_ in running])
+                    insert_rows(connection, batch, replaced, running)
+                    end_trials(
+                        connection, [end for id_, end in batch.ends.items() if id_ in running]
+                    )
             except BaseException:
                 with self._lock:
                     batch.add(self._batch)
@@ -664,47 +637,3 @@ class WriteBehind(BaseStorage):
     def _is_there(self, study: StudyKey) -> bool:
         with transaction(self._database.engine) as connection:
             return bool(connection.execute(select(study.is_there())).scalar())
-
-
-def _lock_running(
-    connection: Connection, trial_ids: AbstractSet[int], study: StudyKey | None
-) -> set[int]:
-    """Those of the trials that still run, which nobody else can end until we commit.
-
-    An update, because SQLite has no other lock; a transaction that begins with a query could not
-    wait for another process's either.
-    """
-    running = TRIALS.c.trial_id.in_(trial_ids) & (TRIALS.c.state == TrialState.RUNNING)
-    if study is not None:
-        running &= (TRIALS.c.study_id == study.study_id) & study.is_there()
-    lock = update(TRIALS).where(running).values(state=TrialState.RUNNING)
-    if connection.execute(lock).rowcount == len(trial_ids):
-        return set(trial_ids)
-    return set(connection.execute(select(TRIALS.c.trial_id).where(running)).scalars())
-
-
-def _insert(
-    connection: Connection,
-    batch: _Batch,
-    replaced: Mapping[int, AbstractSet[_Key]],
-    running: AbstractSet[int],
-) -> None:
-    # Deleted and inserted anew, as every database has another statement to do both in one.
-    for table, column in _KEY_COLUMNS.items():
-        old, new = [], []
-        for trial_id in running & batch.rows.keys():
-            for key, row in batch.rows[trial_id].items():
-                if key[0] is table:
-                    new.append(row)
-                    if key in replaced[trial_id]:
-                        old.append({"id": trial_id, "name": key[1]})
-        if old:
-            this = (table.c.trial_id == bindparam("id")) & (table.c[column] == bindparam("name"))
-            connection.execute(delete(table).where(this), old)
-        if new:
-            connection.execute(insert(table), new)
-
-
-def _end(connection: Connection, ends: list[_Row]) -> None:
-    if ends:
-        connection.execute(update(TRIALS).where(TRIALS.c.trial_id == bindparam("id")), ends)
