@@ -10,6 +10,11 @@ class Direction(StrEnum):
     MAXIMIZE = "maximize"
     MINIMIZE = "minimize"
 
+    @property
+    def sign(self) -> float:
+        """1 where more is better, -1 where less is: for differences."""
+        return 1.0 if self is Direction.MAXIMIZE else -1.0
+
     def key(self, value: float) -> float:
         """The score, negated where less is better: for `max`, `sorted` and differences.
 
@@ -17,7 +22,7 @@ class Direction(StrEnum):
         """
         if math.isnan(value):
             return -math.inf
-        return value if self is Direction.MAXIMIZE else -value
+        return self.sign * value
 
     def better(self, a: float, b: float) -> bool:
         """Whether score `a` is better than score `b`; any score is better than NaN."""

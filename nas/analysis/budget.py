@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.analysis.levels import MIN_TRIALS
+from nas.direction import Direction
 from nas.study import StudyRecord, TrialRecord
 from nas.wording import counted
 
@@ -49,7 +50,7 @@ def expected_best(scores: Sequence[float], n: int, direction: str = "maximize") 
 
     Exactly, from the distribution of the largest of n (Dodge et al. 2019, EMNLP).
     """
-    ordered = np.sort(scores) if direction == "maximize" else -np.sort(-np.asarray(scores))
+    ordered = np.asarray(sorted(scores, key=Direction(direction).key))
     share = np.arange(len(ordered) + 1) / len(ordered)
     return float(ordered @ np.diff(share**n))
 
@@ -60,7 +61,7 @@ def _scores(record: StudyRecord) -> list[float]:
     A pruned one counts with its last epoch's, but never as better than the best: it would hardly
     have become that. One that diverged counts like the worst.
     """
-    worse: Callable[..., float] = min if record.direction == "maximize" else max
+    worse: Callable[..., float] = min if Direction(record.direction).sign > 0 else max
     best = record.best().value or 0.0
     found = [_last_score(trial) for trial in record.counted if trial.outcome != "failed"]
     worst = worse([score for score in found if score is not None])
@@ -81,7 +82,7 @@ def _gap(record: StudyRecord, best: TrialRecord) -> tuple[float | None, tuple[fl
     test, interval = winner.get("test_value"), winner.get("test_interval")
     if test is None or best.value is None:
         return None, None
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     gap = sign * (best.value - test)
     if interval is None:
         return gap, None

@@ -11,6 +11,7 @@ from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
 from nas.analysis.levels import hidden_layers
 from nas.analysis.reproduction import data_options
 from nas.architectures import CustomArchitecture
+from nas.direction import Direction
 from nas.errors import NasError
 from nas.layers import Item, parse_layers
 from nas.shell import join, option, quoted
@@ -142,7 +143,7 @@ def diagnose_study(record: StudyRecord) -> StudyDiagnosis:
     counts = Counter(cause.title for d in diagnoses.values() for cause in d.causes[:1])
     healthy = sum(not d.causes for d in diagnoses.values())
     best = diagnoses.get(record.best().number) if record.complete else None
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
 
     def last_value(trial: TrialRecord) -> float:
         values = [v for v in trial.fold_values if math.isfinite(v)]

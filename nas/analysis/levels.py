@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas.architectures import CUSTOM, CustomArchitecture, Suggestion
+from nas.direction import Direction
 from nas.errors import NasError, did_you_mean
 from nas.layers import Item
 from nas.space import (
@@ -42,7 +43,7 @@ class Group:
 
     def best(self, direction: str) -> TrialRecord | None:
         """Its best complete trial."""
-        sign = 1.0 if direction == "maximize" else -1.0
+        sign = Direction(direction).sign
         return max(self.complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 

@@ -252,7 +252,7 @@ def judge(
         n_trained=len(sample),
         n_diverged=len(sample) - len(finite),
         median=_median_value([network.value for network in sample], direction),
-        best=max(finite, default=float("nan"), key=lambda v: v if direction == "maximize" else -v),
+        best=max(finite, default=float("nan"), key=Direction(direction).key),
         full_seconds=float(np.mean([network.epochs * network.epoch_seconds for network in sample])),
         compile_seconds=compilation,
         n_programs=n_programs,
@@ -374,7 +374,7 @@ def _goodness(name: str, networks: Sequence[Untrained]) -> Array:
 
 def _quality(values: Sequence[float], direction: str) -> Array:
     """True scores, or those of one epoch, more is better; the worst where it diverged."""
-    quality = np.array(values, dtype=np.float64) * (1.0 if direction == "maximize" else -1.0)
+    quality = np.array(values, dtype=np.float64) * Direction(direction).sign
     return np.where(np.isfinite(quality), quality, -np.inf)
 
 
@@ -384,7 +384,7 @@ def _median_value(values: Sequence[float], direction: str) -> float:
     middle = float(ordered[(len(ordered) - 1) // 2] / 2 + ordered[len(ordered) // 2] / 2)
     if not np.isfinite(middle):
         return float("nan")
-    return middle if direction == "maximize" else -middle
+    return middle * Direction(direction).sign
 
 
 def _ranks(values: Array) -> Array:

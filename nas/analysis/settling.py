@@ -17,6 +17,7 @@ from nas.analysis.levels import (
 from nas.analysis.reproduction import data_options
 from nas.analysis.surrogate import Surrogate
 from nas.architectures import CUSTOM
+from nas.direction import Direction
 from nas.shell import join, quoted
 from nas.space import Choice, Constant, Parameter, Range, SearchSpace
 from nas.space.checks import last_step
@@ -39,7 +40,7 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
         return ""
     key = word_of(parameter, space)
     having = [trial for trial in record.counted if parameter in trial.params]
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     base = max(having, key=lambda t: -math.inf if t.value is None else sign * t.value)
     entries = _fixed(space, base, key)
     per_layer = parameter != key

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from nas.analysis.levels import group_trials
+from nas.direction import Direction
 from nas.study import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio, standard_error
 
@@ -77,7 +78,7 @@ def compare_levels(
             and np.isfinite(trial.fold_values).all()
         ):
             best.append((group.label, trial))
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     best.sort(key=lambda pair: -sign * (pair[1].value or 0.0))
     comparisons = []
     for (b, trial_b), (a, trial_a) in combinations(best, 2):

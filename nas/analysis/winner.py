@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nas.direction import Direction
 from nas.study import StudyRecord, TrialRecord
 
 
@@ -29,7 +30,7 @@ def pareto_front(study: StudyRecord) -> tuple[TrialRecord, ...]:
 
     The fewest weights come first, and so the worst score of the front; the best trial is last.
     """
-    sign = 1.0 if study.direction == "maximize" else -1.0
+    sign = Direction(study.direction).sign
     weighed = [trial for trial in study.complete if trial.n_weights is not None]
     front: list[TrialRecord] = []
     for trial in sorted(weighed, key=lambda t: (t.n_weights, -sign * _value(t), t.number)):
@@ -60,7 +61,7 @@ def doubts(study: StudyRecord) -> tuple[str, ...]:
         )
     constant = study.settings.get("constant", {})
     if constant and best.value is not None:
-        sign = 1.0 if study.direction == "maximize" else -1.0
+        sign = Direction(study.direction).sign
         if sign * (best.value - constant["value"]) <= (best.stderr or 0.0):
             same = "the same for every row"
             if constant["answer"] is not None:

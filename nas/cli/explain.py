@@ -18,6 +18,7 @@ from nas.cli.output import (
     show_command,
     working,
 )
+from nas.direction import Direction
 from nas.wording import score
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _strip(
 
 def _advise(effect: "Effect", record: "StudyRecord") -> None:
     """One sentence on the best value, and those that cannot be told from it."""
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     levels = [
         (level.label, level.estimate, level.interval)
         for level in effect.levels
@@ -408,7 +409,7 @@ def _show_baselines(kept: "tuple[Baseline, ...]", reason: str, record: "StudyRec
         )
         for baseline in kept
     )
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     rows.sort(key=lambda row: float("inf") if row[0] is None else -sign * row[0])
     table = plain_table("model", "mean over folds", "test, with 95 % interval")
     for _, cells in rows:

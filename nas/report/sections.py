@@ -15,6 +15,7 @@ from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, 
 from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
+from nas.direction import Direction
 from nas.errors import NasError
 from nas.layers import parse_layers
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
@@ -361,7 +362,7 @@ def _need_several(record: StudyRecord, names: Sequence[str]) -> None:
 
 def _curves(record: StudyRecord) -> list[Block]:
     best = record.best()
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     ranked = sorted(record.complete, key=lambda t: (-sign * (t.value or 0.0), t.number))
     first = [best, *(trial for trial in ranked if trial.number != best.number)][:N_CURVES]
     n_folds = len(best.fold_values)

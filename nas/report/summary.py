@@ -8,6 +8,7 @@ from nas.analysis.importance import Importance, ranked_parameters
 from nas.analysis.significance import correlated_t_test
 from nas.analysis.winner import doubts
 from nas.architectures import CustomArchitecture
+from nas.direction import Direction
 from nas.report.figures import score_name
 from nas.study import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio
@@ -69,7 +70,7 @@ def better_baseline(record: StudyRecord, baselines: Sequence[Baseline]) -> tuple
     Raises:
         ValueError: When no plain model has a score.
     """
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     scored = [baseline for baseline in baselines if baseline.value is not None]
     plain = max(scored, key=lambda baseline: sign * (baseline.value or 0.0))
     best = record.best()

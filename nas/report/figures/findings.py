@@ -11,6 +11,7 @@ from nas.analysis.budget import Budget
 from nas.analysis.effects import Effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
 from nas.analysis.significance import Comparison, describe
+from nas.direction import Direction
 from nas.report.figures.style import BLUE, GREEN, GREY, ORANGE, TEMPLATE, rounded, score_name
 from nas.study import StudyRecord
 
@@ -203,7 +204,7 @@ def baselines_figure(record: StudyRecord, baselines: Sequence[Baseline]) -> go.F
     ]
     rows += [(b.name, b.value, b.stderr, b.test_value, b.test_interval) for b in baselines]
     rows = [row for row in rows if row[1] is not None]
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     rows.sort(key=lambda row: sign * (row[1] or 0.0))
     names = [f"<b>{row[0]}</b>" if row[0] == "this network" else row[0] for row in rows]
     figure = go.Figure()

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from nas.analysis.winner import pareto_front
+from nas.direction import Direction
 from nas.report.figures.style import (
     BLUE,
     GREY,
@@ -60,7 +61,7 @@ def history_figure(record: StudyRecord) -> go.Figure:
             text=[trial.reason for trial in lost],
             hovertemplate="trial %{x}: %{text}<extra></extra>",
         )
-    better = max if record.direction == "maximize" else min
+    better = max if Direction(record.direction).sign > 0 else min
     best_so_far: list[float] = []
     for trial in record.complete:
         value = trial.value or 0.0
@@ -99,7 +100,7 @@ def parallel_figure(record: StudyRecord, parameters: Sequence[str]) -> go.Figure
             axis.marks["none"] = ABSENT
     scores = [trial.value or 0.0 for trial in record.complete]
     low, high = focus(scores) or (min(scores) - 1e-9, max(scores) + 1e-9)
-    sign = 1.0 if record.direction == "maximize" else -1.0
+    sign = Direction(record.direction).sign
     worst, top = (low, high) if sign > 0 else (high, low)
     ranked = sorted(record.complete, key=lambda trial: -sign * (trial.value or 0.0))
     n_best, n_good = max(1, len(ranked) // 10), max(1, len(ranked) // 3)
