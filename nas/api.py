@@ -4,6 +4,7 @@ Everything heavy is imported within the calls: TensorFlow takes seconds, and wha
 needs none of it. The command line calls the same functions.
 """
 
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -149,6 +150,7 @@ def search(
     with display.working("Reading the data"):
         if n_workers > 1:  # they import TensorFlow while this process reads the data
             prepare_processes()
+        import_optuna()
 
         from nas.data import SplitOptions
         from nas.preparation import as_space, opened_pool, prepare, read_options
@@ -314,6 +316,13 @@ def _show_stopped(display: Display, record: "StudyRecord") -> None:
     display.say("The same command goes on from here.")
 
 
+def import_optuna() -> None:
+    """Imports Optuna without the warning of a notebook that lacks ipywidgets."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import optuna  # noqa: F401
+
+
 def describe_folds(folds: int, repeats: int) -> str:
     if folds == 1:
         return "a single split" if repeats == 1 else f"{repeats} random splits"
@@ -358,6 +367,7 @@ def load(name: str | None = None, storage: str = DEFAULT_STORAGE) -> "Study":
     Raises:
         NasError: When there is none.
     """
+    import_optuna()
     from nas.results import Study
 
     study = Study(name, storage)
@@ -371,6 +381,7 @@ def studies(storage: str = DEFAULT_STORAGE) -> "pd.DataFrame":
     Raises:
         NasError: When there is no such database.
     """
+    import_optuna()
     from nas.results import studies_frame
 
     return studies_frame(storage)

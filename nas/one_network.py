@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
-from nas.api import check_bounds
+from nas.api import check_bounds, import_optuna
 from nas.display import Display
 from nas.errors import NasError
 from nas.stopping import forget
@@ -111,6 +111,7 @@ def train(
     forget()
     display = Display(quiet)
     with display.working("Reading the data"):
+        import_optuna()
         from nas.architectures import CUSTOM
         from nas.preparation import as_space, opened_pool
         from nas.searching import live_study, open_study, train_given

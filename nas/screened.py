@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.api import check_bounds, describe_folds, seconds_of
+from nas.api import check_bounds, describe_folds, import_optuna, seconds_of
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
 from nas.errors import NasError
@@ -92,6 +92,7 @@ def screen(
         if n_workers > 1:  # they import TensorFlow while this process reads the data
             prepare_processes()
 
+        import_optuna()
         from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.analysis.screening import judge
         from nas.architectures import CUSTOM

@@ -380,10 +380,9 @@ HEADER_KEYS = ("network", "data", "target")
 # Options of `nas search` for which people look in a space.
 SEARCH_OPTIONS = (
     "model", "trials", "task", "drop", "categorical", "scaling", "image_size", "classes",
-    "max_rows", "label_noise", "header", "missing", "positive", "metric", "folds", "repeats", "groups",
-    "val_size", "test_size", "sampler",
-    "startup_trials", "pruner", "seed", "timeout", "max_params", "allow_duplicates", "engine",
-    "workers", "study", "storage", "tensorboard",
+    "max_rows", "label_noise", "header", "missing", "positive", "metric", "folds", "repeats",
+    "groups", "val_size", "test_size", "sampler", "startup_trials", "pruner", "seed", "timeout",
+    "max_params", "allow_duplicates", "engine", "workers", "study", "storage", "tensorboard",
 )  # fmt: skip
 
 
