@@ -1,13 +1,12 @@
 """A study in Python: what was found, as data and figures."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import optuna
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from nas.analysis.winner import simplest_equal, summarize
 from nas.errors import NasError, did_you_mean
 from nas.storage import open_optuna_study, open_storage, storage_errors
-from nas.study import StudyRecord, TrialRecord, load_study, study_record
+from nas.study import StudyRecord, TrialRecord, study_record
 from nas.wording import score, with_interval
 
 if TYPE_CHECKING:
@@ -391,24 +390,14 @@ def _figures(study: Study, parameter: str | None) -> Mapping[str, "Callable[[], 
 
 def studies_frame(storage: str) -> pd.DataFrame:
     """The studies of a database, the one that was searched last at the end."""
-    from nas.storage import study_names
+    from nas.study_list import summarize_studies
 
-    with storage_errors(storage):
-        records = [load_study(name, storage) for name in study_names(open_storage(storage))]
-    rows = []
-    for record in records:
-        best = record.best() if record.complete else None
-        rows.append(
-            {
-                "study": record.name,
-                "metric": record.metric,
-                "trials": len(record.counted),
-                "complete": len(record.complete),
-                "value": best.value if best else np.nan,
-                "stderr": best.stderr if best else np.nan,
-                "data": record.settings["data"]["source"],
-                "searched_at": record.settings.get("searched_at"),
-            }
-        )
-    columns = ["study", "metric", "trials", "complete", "value", "stderr", "data", "searched_at"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = {
+        "name": "study",
+        "metric": "metric",
+        "n_trials": "trials",
+        "n_complete": "complete",
+        "best": "best",
+    }
+    rows = [asdict(summary) for summary in summarize_studies(storage)]
+    return pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)

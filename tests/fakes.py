@@ -103,18 +103,22 @@ class SlotsPool(Pool):
     def __init__(self, engine: FakeEngine, slots: int) -> None:
         self.engine, self.slots = engine, slots
         self.tasks: dict[int, Task] = {}
-        self.ready: deque[Callable[[], Report]] = deque()
+        self.ready: deque[tuple[int, Callable[[], Report]]] = deque()
 
     def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
         self.tasks[job] = Task(lambda _spec: (self.engine, "fake"), job, spec, seed)
-        self.ready.append(self.tasks[job].advance)
+        self.ready.append((job, self.tasks[job].advance))
 
     def wait(self, timeout: float) -> Report | None:
-        return self.ready.popleft()() if self.ready and timeout else None
+        return self.ready.popleft()[1]() if self.ready and timeout else None
 
     def answer(self, job: int, go_on: bool) -> None:
         task = self.tasks[job]
-        self.ready.append(task.advance if go_on else task.end)
+        self.ready.append((job, task.advance if go_on else task.end))
+
+    def cancel(self, job: int) -> None:
+        self.tasks.pop(job, None)
+        self.ready = deque(entry for entry in self.ready if entry[0] != job)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)

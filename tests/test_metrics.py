@@ -268,7 +268,7 @@ def test_f1_of_many_classes_is_about_all():
 
 @pytest.mark.parametrize("name", [None, "accuracy", "auc"])
 def test_a_positive_class_is_for_f1(name):
-    with pytest.raises(NasError, match=r"--positive: got 'ok' .*Add --metric f1") as caught:
+    with pytest.raises(NasError, match=r"^positive: got 'ok' .*Add metric f1") as caught:
         choose_metric(name, labelled(), "ok")
     assert "\n" not in str(caught.value)
 
@@ -311,6 +311,6 @@ def test_what_is_proposed_instead_of_auc_takes_the_part(name):
 
 def test_what_is_proposed_instead_of_r2_takes_one_row():
     parts = {"the test part": np.ones(1)}
-    with pytest.raises(NasError, match=r"r2, but the test part has one row.*--metric rmse"):
+    with pytest.raises(NasError, match=r"r2, but the test part has one row.*metric rmse"):
         check_metric(METRICS["r2"], parts, 0)
     check_metric(METRICS["rmse"], parts, 0)

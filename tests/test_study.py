@@ -143,7 +143,9 @@ def test_networks_too_large_for_memory_say_so(tmp_path: Path) -> None:
     study, _ = search_fake(tmp_path, FakeEngine(large), n_trials=1)
     with pytest.raises(NasError) as caught:
         study_record(study).best()
-    assert str(caught.value).endswith("there is not enough memory. Give a smaller --max-params.")
+    assert caught.value.on_command_line.endswith(
+        "there is not enough memory. Give a smaller --max-params."
+    )
 
 
 def test_a_study_of_somebody_else_is_refused(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_a_study_in_training_is_deleted_by_force_only(tmp_path: Path) -> None:
         if epoch == 2 and fold == 0 and len(engine.started) == 2:
             with pytest.raises(NasError) as caught:
                 delete_study("fake", url_of(tmp_path))
-            told.append(str(caught.value))
+            told.append(caught.value.on_command_line)
             delete_study("fake", url_of(tmp_path), force=True)
         return smooth(spec, fold, seed, epoch)
 

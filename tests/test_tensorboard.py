@@ -178,14 +178,14 @@ def test_what_a_folder_lacks_is_written_and_nothing_twice(tmp_path: Path) -> Non
 
 def test_runs_of_another_study_are_an_error(tmp_path: Path) -> None:
     write(tmp_path, trial(1), trial(2))
-    with pytest.raises(NasError, match=r"--tensorboard: .*holds trial_002, which study 'mine'"):
+    with pytest.raises(NasError, match=r"tensorboard: .*holds trial_002, which study 'mine'"):
         open_runs(tmp_path, study(trial(1)))
     open_runs(tmp_path, study(trial(1), name="other"))
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(NasError, match=r"--tensorboard: cannot write to .*file/mine"):
+    with pytest.raises(NasError, match=r"tensorboard: cannot write to .*file/mine"):
         open_runs(tmp_path / "file", study())
 
 

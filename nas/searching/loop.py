@@ -145,18 +145,23 @@ class _Search:
 
     def interrupt(self, reason: str) -> None:
         """Ends all trials in training, to be taken up again by a later run."""
-        for number in reversed(self._jobs):  # what no worker has yet, before one could take it
-            self._pool.cancel(number)
+        self._cancel_all()
         for job in list(self._jobs.values()):
             job.outcome, job.reason = "interrupted", reason
             self._end(job, None)
 
     def abandon(self, reason: str) -> None:
         """Ends all trials in training for an exception, which is what is to be told."""
+        with suppress(Exception):
+            self._cancel_all()
         for job in list(self._jobs.values()):
             job.outcome, job.reason = "interrupted", reason
             with suppress(Exception):  # the database may have gone; others may still be ended
                 self._end(job, None)
+
+    def _cancel_all(self) -> None:
+        for number in reversed(self._jobs):  # what no worker has yet, before one could take it
+            self._pool.cancel(number)
 
     def _time_is_up(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline

@@ -46,5 +46,6 @@ def fails(call, where="", received="", expected="", fix=""):
     assert received in error.received
     assert expected in error.expected
     assert fix in error.fix
-    assert "\n" not in str(error)
-    assert str(error).startswith(f"{error.where}: {error.received[:20]}")
+    line = error.on_command_line
+    assert "\n" not in line
+    assert line.startswith(f"{error.where}: {error.received[:20]}")

@@ -70,10 +70,10 @@ def test_mistakes_get_one_line(payments, options, words):
     with pytest.raises(NasError) as caught:
         read(payments, **options)
     line = str(caught.value)
-    assert line.startswith("--positive: ") and "\n" not in line
+    assert line.startswith("positive: ") and "\n" not in line
     assert all(word in line for word in words), line
 
 
 def test_numbers_have_no_positive_class():
-    with pytest.raises(NasError, match="--positive: got '1' for a regression task"):
+    with pytest.raises(NasError, match="positive: got '1' for a regression task"):
         load_dataset(DataOptions("diabetes", positive="1"))

@@ -280,7 +280,7 @@ def test_an_engine_may_be_asked_for() -> None:
     assert Selection(FOLDS, METRIC, "keras").choose(SPECS[0])[0].name == "keras"
     compiled = Selection(FOLDS, METRIC, "compiled")
     assert compiled.choose(SPECS[0])[0].name == "compiled"
-    with pytest.raises(NasError, match="--engine: compiled cannot train"):
+    with pytest.raises(NasError, match="engine: compiled cannot train"):
         compiled.choose(make_spec("multiclass", units=(5000,)))
 
 

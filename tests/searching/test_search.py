@@ -294,7 +294,7 @@ def test_another_basis_under_the_same_name_is_refused(
     with pytest.raises(NasError, match="'fake' was made with other settings") as caught:
         open_fake_study(tmp_path, **change)
     assert named in str(caught.value)
-    assert "--study" in str(caught.value)
+    assert "--study" in caught.value.on_command_line
 
 
 TWO = ("0", "1")
@@ -315,7 +315,7 @@ def test_f1_of_another_class_is_another_study(tmp_path: Path) -> None:
     y, answers = np.array([0, 0, 1, 1]), np.array([0.1, 0.9, 0.9, 0.9])
     assert record.scorer().score(y, answers) == pytest.approx(2 / 3)
     open_fake_study(tmp_path, **by_f1("0"))
-    with pytest.raises(NasError, match="--positive \\('0', now '1'\\)"):
+    with pytest.raises(NasError, match="positive \\('0', now '1'\\)"):
         open_fake_study(tmp_path, **by_f1("1"))
     words = data_options(record)
     assert words[words.index("--positive") + 1] == "0"
@@ -331,7 +331,7 @@ def test_an_older_study_by_f1_keeps_the_second_class(tmp_path: Path) -> None:
     y, answers = np.array([0, 0, 1, 1]), np.array([0.1, 0.9, 0.9, 0.9])
     assert record.scorer().score(y, answers) == pytest.approx(4 / 5)
     open_fake_study(tmp_path, **by_f1("1"))
-    with pytest.raises(NasError, match="--positive \\(the second class, now '0'\\)"):
+    with pytest.raises(NasError, match="positive \\(the second class, now '0'\\)"):
         open_fake_study(tmp_path, **by_f1("0"))
 
 
