@@ -357,11 +357,12 @@ class Predicted:
     lines: list[str]
 
 
-def predict_rows(model: keras.Model, card: dict[str, Any], data: Any) -> Predicted:
+def predict_rows(path: Path, model: keras.Model, card: dict[str, Any], data: Any) -> Predicted:
     """Predicts for new rows.
 
     Args:
-        model: A saved model.
+        path: Where the model is saved, for messages.
+        model: The model.
         card: Its card.
         data: A source that `load_features` reads, or values in memory.
 
@@ -377,9 +378,8 @@ def predict_rows(model: keras.Model, card: dict[str, Any], data: Any) -> Predict
     try:
         prediction = predict(model, features, card["task"])
     except (ValueError, TypeError, KeyError) as error:  # Keras's, for inputs that it lacks
-        raise NasError(
-            "the model", f"does not fit its card ({first_line(error, 160)})", fix="Export it again."
-        ) from error
+        problem = f"does not fit the model ({first_line(error, 160)})"
+        raise _card_error(path, problem) from error
     if card["task"] == "regression":
         return Predicted(prediction, None, lines)
     classes = card["classes"]
@@ -412,7 +412,7 @@ def predict_file(
     """
     check_output(output, ".csv")
     model, card = load_model(model_path)
-    predicted = predict_rows(model, card, source)
+    predicted = predict_rows(model_path, model, card, source)
     for line in predicted.lines:
         tell(line)
     table: dict[str, Any] = {"prediction": predicted.answers}

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from nas.engines.keras_engine import KerasEngine
 from nas.engines.pool import Pool
-from nas.export import export_winner
 from nas.model_card import check_output, winner_entry
 from nas.preparation import Known
 from nas.storage import open_optuna_study, open_storage, storage_errors
@@ -45,6 +43,9 @@ def refit(
 
 
 def _export(study: StudyRecord, known: Known, path: Path, seed: int) -> dict[str, Any]:
+    from nas.engines.keras_engine import KerasEngine
+    from nas.export import export_winner
+
     return export_winner(
         study, known.dataset, known.split, KerasEngine, path, seed, known.metric, known.build
     )

@@ -255,7 +255,7 @@ class Study:
 
     def model(self) -> "keras.Model":
         """The winner as a Keras model that takes raw data; trained and saved if it is not yet."""
-        return self._loaded()[0]
+        return self._loaded()[1]
 
     def predict(self, data: Any) -> NDArray[Any]:
         """What the winner answers for new rows: classes or values, shape (n_rows,).
@@ -281,7 +281,7 @@ class Study:
             raise NasError(self.name, "predicts numbers, which have no probabilities")
         return predicted.probabilities
 
-    def _loaded(self) -> "tuple[keras.Model, dict[str, Any]]":
+    def _loaded(self) -> "tuple[Path, keras.Model, dict[str, Any]]":
         from nas.engines.startup import start_tensorflow
         from nas.model_card import default_model_path, is_winner
 
@@ -291,7 +291,7 @@ class Study:
         start_tensorflow()
         from nas.export import load_model
 
-        return load_model(path)
+        return path, *load_model(path)
 
     def _data(
         self, data: Any = None, target: Any = None, build: "BuildModel | None" = None

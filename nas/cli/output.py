@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.display import Display
-from nas.errors import visible
+from nas.errors import NasError, visible
 
 
 class _PlainTable(Table):
@@ -67,6 +67,17 @@ def show_command(command: str, storage: str, label: str = "") -> None:
     console.print(Text.assemble((f"{label:<{indent}}", "bold"), first), soft_wrap=True)
     for line in rest:
         console.print(" " * indent + line, soft_wrap=True)
+
+
+def time_option(text: str | None) -> str | None:
+    """Refuses what is no time, as wrong usage."""
+    from nas.api import seconds_of
+
+    try:
+        seconds_of(text)
+    except NasError as error:
+        raise typer.BadParameter(f"{error.received}; expected {error.expected}") from error
+    return text
 
 
 def print_json(data: Any) -> None:

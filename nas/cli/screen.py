@@ -22,7 +22,7 @@ from nas.cli.data_options import (
     TaskOption,
     names_of,
 )
-from nas.cli.output import JsonOption, console, plain_table, print_json, say
+from nas.cli.output import JsonOption, console, plain_table, print_json, say, time_option
 from nas.shell import join
 from nas.wording import score
 
@@ -72,7 +72,8 @@ def screen(
     timeout: Annotated[
         str,
         typer.Option(
-            help="Time to end in, such as 60 or 5m; at least 8 networks are trained all the same."
+            callback=time_option,
+            help="Time to end in, such as 60 or 5m; at least 8 networks are trained all the same.",
         ),
     ] = "55",
     workers: Annotated[

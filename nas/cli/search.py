@@ -31,6 +31,7 @@ from nas.cli.output import (
     say,
     show_command,
     show_params,
+    time_option,
 )
 from nas.cli.own_model import ModelOption, space_of_model
 from nas.cli.recipe import ConfigOption, chosen_space
@@ -88,7 +89,8 @@ def search(
     ] = "halving",
     seed: Annotated[int, typer.Option(min=0, help="Seeds everything random.")] = 0,
     timeout: Annotated[
-        str | None, typer.Option(help="Time after which to stop, such as 90, 10m or 2h.")
+        str | None,
+        typer.Option(callback=time_option, help="Time after which to stop, such as 90, 10m or 2h."),
     ] = None,
     max_params: Annotated[
         int | None, typer.Option(min=1, help="Largest number of weights of a network.")
