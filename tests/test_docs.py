@@ -85,7 +85,9 @@ def test_the_python_tutorial_runs_as_written(tmp_path: Path, data_dir: Path) -> 
     code = "\n".join(blocks(ROOT / "docs" / "python.md", "python"))
     # As few trials as importance takes, of as few epochs as may be.
     short = re.sub(r"trials=\d+", 'trials=6, pruner="none", max_rows=400', code)
-    short = short.replace('"mlp_depth"', '{"depth": nas.Range(1, 2), "epochs": 2}')
+    short = short.replace(
+        '"mlp_depth"', '{"depth": nas.Range(1, 2), "width": [4, 8, 16], "epochs": 2}'
+    )
     # No guard: workers must not run a script again.
     (tmp_path / "tutorial.py").write_text(short, encoding="utf-8")
     done = subprocess.run(

@@ -248,7 +248,7 @@ def test_too_little_memory_is_told(nas, folder: Path, monkeypatch: pytest.Monkey
     def read(*_: object) -> None:
         raise MemoryError("Unable to allocate 24.1 GiB for an array")
 
-    monkeypatch.setattr("nas.data.load_dataset", read)
+    monkeypatch.setattr("nas.preparation.load_dataset", read)
     line = nas.wrong(*search())
     assert "there is not enough memory" in line and "--max-rows" in line
 

@@ -104,7 +104,7 @@ def test_a_study_that_cannot_be_trained_is_not_made(nas, folder: Path) -> None:
     text = "network: mlp\ndata: diabetes\ndepth: 1\nloss: logistic\n"
     (folder / "wrong.yaml").write_text(text, encoding="utf-8")
     assert "loss" in nas.wrong("train", "--space", "wrong.yaml")
-    assert nas.right("study", "list", "--json").json() == []
+    assert not (folder / "studies").exists()
 
 
 @pytest.mark.parametrize("command", ["search", "screen"])

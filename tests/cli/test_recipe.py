@@ -17,6 +17,7 @@ RECIPE += textwrap.indent(TINY, "  ")
 
 # For every option a text, and what the command gets.
 VALUES = {
+    "model": ("models.py:build", "models.py:build"),
     "space": ("tiny.yaml", "tiny.yaml"),
     "trials": ("7", 7),
     "data": ("iris", "iris"),
