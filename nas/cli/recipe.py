@@ -139,6 +139,8 @@ def use_recipe(context: typer.Context, recipe: Recipe | None) -> Recipe | None:
         try:
             parameter.process_value(context, text)
         except typer.BadParameter as error:
+            if "; expected " in error.message:  # it says all that there is to say
+                raise NasError(place, error.message) from error
             near = did_you_mean(text, map(str, parameter.type_descriptor.choices or ()))
             raise NasError(place, f"got '{text}'", _allowed(parameter), near) from error
     context.default_map = dict(recipe.options)
