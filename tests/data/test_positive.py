@@ -69,8 +69,8 @@ def test_it_changes_neither_the_classes_nor_the_hash(payments):
 def test_mistakes_get_one_line(payments, options, words):
     with pytest.raises(NasError) as caught:
         read(payments, **options)
-    line = str(caught.value)
-    assert line.startswith("positive: ") and "\n" not in line
+    line = caught.value.on_command_line
+    assert line.startswith("--positive: ") and "\n" not in line
     assert all(word in line for word in words), line
 
 
