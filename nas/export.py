@@ -69,8 +69,8 @@ def export_winner(
     engine_class: type[Engine],
     path: Path,
     seed: int,
-    metric: Metric | None = None,
     build: BuildModel | None = None,
+    metric: Metric | None = None,
 ) -> dict[str, Any]:
     """Trains the winner on everything but the test part, scores it there, and saves it.
 

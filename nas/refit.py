@@ -47,5 +47,5 @@ def _export(study: StudyRecord, known: Known, path: Path, seed: int) -> dict[str
     from nas.export import export_winner
 
     return export_winner(
-        study, known.dataset, known.split, KerasEngine, path, seed, known.metric, known.build
+        study, known.dataset, known.split, KerasEngine, path, seed, known.build, known.metric
     )

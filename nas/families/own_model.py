@@ -210,7 +210,7 @@ def _layers(looked: Pass) -> tuple[Layer, ...]:
 def seeded(seed: int) -> Iterator[None]:
     """Within it everything random is seeded; Python's and numpy's generators are put back."""
     python, numpy = random.getstate(), np.random.get_state()
-    keras.utils.set_random_seed(seed % 2**32)
+    keras.utils.set_random_seed(seed)
     try:
         yield
     finally:
