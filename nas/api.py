@@ -174,7 +174,6 @@ def search(
             allow_duplicates=allow_duplicates,
         )
         make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
-        column, rows_groups = _groups(groups)
         prepared = prepare(
             the_space,
             data,
@@ -184,7 +183,7 @@ def search(
                 data,
                 target,
                 task=task,
-                groups=column,
+                groups=groups,
                 drop=drop,
                 categorical=categorical,
                 header=header,
@@ -200,7 +199,7 @@ def search(
             SplitOptions(5, repeats, val_size, test_size, seed),
             metric=metric,
             positive=positive,
-            groups=rows_groups,
+            groups=groups,
         )
         settings = prepared.settings()
         database = open_storage(storage, create=True)
@@ -252,11 +251,6 @@ def _choose(**words: tuple[str, Any]) -> None:
                 f"--{name}", f"got '{word}'", "one of " + ", ".join(allowed),
                 did_you_mean(word, allowed),
             )  # fmt: skip
-
-
-def _groups(groups: Any) -> tuple[str | None, Any]:
-    """The column of the groups, or the group of each row."""
-    return (groups, None) if isinstance(groups, str) else (None, groups)
 
 
 def _publish(

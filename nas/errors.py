@@ -31,7 +31,7 @@ def visible(text: str, keep: str = "") -> str:
 PARAMETER = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (\d[\d.]*\d|\d))?")
 
 # Options that have another name in Python.
-IN_PYTHON = {"study": "name", "set": "params", "output": "path"}
+IN_PYTHON = {"study": "name", "set": "params", "output": "path", "model": "build_model"}
 
 
 class NasError(Exception):

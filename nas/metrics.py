@@ -50,10 +50,6 @@ class Metric:
         """Its name, with the class that it is about."""
         return f"{self.name} of '{self.positive_label}'" if self.positive_label else self.name
 
-    def is_better(self, a: float, b: float) -> bool:
-        """Whether score `a` is better than score `b`."""
-        return self.direction.better(a, b)
-
 
 def predictions_of(
     task: Task,

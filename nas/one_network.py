@@ -204,7 +204,7 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
     groups = given["groups"]
     options = read_options(
         space, data, target,
-        groups=groups if isinstance(groups, str) else None,
+        groups=groups,
         **{name: given[name] for name in reading},
     )  # fmt: skip
     dividing = ("repeats", "val_size", "test_size", "seed")
@@ -217,7 +217,7 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
         SplitOptions(**{k: given[k] for k in dividing if given[k] is not None}),
         metric=given["metric"],
         positive=given["positive"],
-        groups=None if isinstance(groups, str) else groups,
+        groups=groups,
         scores_test=False,
     )
 
@@ -247,7 +247,7 @@ def _existing(
 def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:
     """Refuses arguments that an existing study has settled otherwise."""
     from nas.data import DataOptions
-    from nas.preparation import LISTS
+    from nas.space.vocabulary import NAME_LISTS
 
     data = asdict(DataOptions("")) | record.settings["data"]  # an older study lacks newer options
     settled = {
@@ -258,7 +258,7 @@ def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:
     }
     for name, value in given.items():
         old = settled[name]
-        if name in LISTS:
+        if name in NAME_LISTS:
             value = None if value is None else _as_names(value)
             old = tuple(old)
         # What is no plain value, such as a splitter or an array, the hashes tell from others.

@@ -6,6 +6,7 @@ and both together the folds that a pool trains on.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
 from nas.data.options import IN_MEMORY, is_source
 from nas.data.split import choose_folds, split_dataset
-from nas.encoding import FoldData, encode_folds, fit_statistics
+from nas.encoding import FoldData, fit_statistics
 from nas.engines.pool import LocalPool, Pool
-from nas.engines.shared_rows import share_rows
+from nas.engines.shared_rows import encode_data
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
 from nas.families.custom import CustomSpace, custom_space
@@ -25,6 +26,7 @@ from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
 from nas.searching import study_settings
 from nas.space import SearchSpace, load_space
+from nas.space.vocabulary import NAME_LISTS
 
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
 
@@ -120,7 +122,13 @@ def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpa
         words = dict(space)
         header = {key: words.pop(key) for key in ("network", "data", "target") if key in words}
         return SearchSpace(words, name=str(words.pop("name", "search")), **header)
-    return load_space(space)
+    if not isinstance(space, str | PathLike):
+        raise NasError(
+            "--space",
+            f"got an object of type {type(space).__name__}",
+            "the name of a space, a YAML file, a mapping, or a function that builds a Keras model",
+        )
+    return load_space(str(space))
 
 
 def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> DataOptions:
@@ -141,21 +149,20 @@ def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> Da
         )
     if data is None and target is None:
         target = space.target
+    if not isinstance(given.get("groups"), str):  # none, or those of each row
+        given["groups"] = None
     values: dict[str, Any] = {
-        name: (value,) if name in LISTS and isinstance(value, str) else value
+        name: (value,) if name in NAME_LISTS and isinstance(value, str) else value
         for name, value in given.items()
         if value is not None
     }
-    for name in LISTS:
+    for name in NAME_LISTS:
         if name in values:
             values[name] = tuple(map(str, values[name]))
     if isinstance(target, (str, int)):
         values["target"] = str(target)
     source = str(data or space.data) if data is None or is_source(data) else IN_MEMORY
     return DataOptions(source, images=space.network == "cnn", **values)
-
-
-LISTS = ("drop", "categorical", "missing", "classes")  # options that take several names
 
 
 def prepare(
@@ -182,7 +189,7 @@ def prepare(
         split_options: How to divide it besides.
         metric: A name, a scorer, or None for the task's default.
         positive: Label of the class that f1 is about.
-        groups: The group of each row, shape (n_rows,), where `data_options` names no column.
+        groups: A column, which `data_options` names too, or the group of each row, shape (n_rows,).
         scores_test: Whether the test part will be scored, too.
 
     Raises:
@@ -196,7 +203,7 @@ def prepare(
         dataset = load_dataset(data_options)
     else:
         dataset = dataset_from_memory(data, target, data_options)
-    if groups is not None:
+    if groups is not None and not isinstance(groups, str):
         if len(groups) != dataset.n_rows:
             raise NasError("--groups", f"{len(groups)} groups for {dataset.n_rows} rows", "as many")
         dataset = replace(dataset, groups=np.unique(np.asarray(groups), return_inverse=True)[1])
@@ -226,18 +233,18 @@ def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tu
         workers: Processes; 1 trains in this one.
         engine: `auto`, `compiled` or `keras`.
     """
-    dataset, folds, metric = prepared.dataset, prepared.split.folds, prepared.metric
+    dataset, metric = prepared.dataset, prepared.metric
     if workers == 1:
         start_tensorflow()
         from nas.engines.selection import Selection
 
-        encoded = encode_folds(dataset, folds)
+        encoded = encode_data(dataset, prepared.split)
         return LocalPool(Selection(encoded, metric, engine, prepared.build).choose), encoded
     from nas.engines.workers import WorkerPool
 
     pool = WorkerPool(workers)
     try:
-        encoded = encode_folds(dataset, folds, lambda fold: share_rows(fold, pool.rows_folder))
+        encoded = encode_data(dataset, prepared.split, pool.rows_folder)
         pool.load(encoded, metric, engine, prepared.build)
     except BaseException:
         pool.close()

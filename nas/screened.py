@@ -107,7 +107,7 @@ def screen(
             data,
             target,
             task=task,
-            groups=groups if isinstance(groups, str) else None,
+            groups=groups,
             drop=drop,
             categorical=categorical,
             header=header,
@@ -128,7 +128,7 @@ def screen(
             SplitOptions(test_size=test_size, seed=seed),
             metric=metric,
             positive=positive,
-            groups=None if isinstance(groups, str) else groups,
+            groups=groups,
             scores_test=False,
         )
         # Whether the space holds enough networks does not depend on the number of inputs.

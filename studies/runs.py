@@ -14,8 +14,7 @@ from rich.console import Console
 
 from nas.analysis.causes import TITLES, find_causes
 from nas.data import DataOptions, Dataset, Fold, Split, SplitOptions, load_dataset, split_dataset
-from nas.encoding import encode_folds
-from nas.engines.shared_rows import share_rows
+from nas.engines.shared_rows import encode_data
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, SearchSpace
@@ -94,7 +93,7 @@ def open_parts(options: DataOptions, n_workers: int, n_seeds: int, test_size: fl
     dataset = load_dataset(options)
     whole = split_dataset(dataset, SplitOptions(folds=1, test_size=test_size))
     split = replace(whole, folds=(Fold(whole.development, whole.test),))
-    (encoded,) = encode_folds(dataset, split.folds, lambda fold: share_rows(fold, pool.rows_folder))
+    (encoded,) = encode_data(dataset, split, pool.rows_folder)
     pool.load([encoded] * n_seeds, METRICS["accuracy"], "auto")
     return Parts(dataset, split, dataset.problem(encoded.x_train.shape[1]), pool)
 

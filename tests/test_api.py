@@ -21,6 +21,7 @@ SPACE = {
     "epochs": 4,
 }
 X, Y = load_iris(return_X_y=True)
+GOOD = {"space": SPACE, "data": X, "target": Y, "name": "bad", "workers": 1, "quiet": True}
 FRAME = load_iris(as_frame=True).frame
 
 
@@ -87,7 +88,9 @@ def test_the_model_predicts_for_rows_of_any_kind(study: nas.Study, folder: Path)
     assert study.model().predict(X[:3], verbose=0).shape == (3, 3)
     saved = study.export("best.keras")
     assert saved.exists() and saved.with_suffix(".json").exists()
-    assert study.report("report.html", baselines=False).stat().st_size > 10_000
+    page = study.report("report.html", baselines=False).read_text(encoding="utf-8")
+    assert "No command can repeat it: its data was given in Python" in page
+    assert "memory&gt;" not in page
 
 
 def test_a_study_of_data_in_memory_asks_for_it(study: nas.Study) -> None:
@@ -160,12 +163,13 @@ def test_one_network_is_trained_and_diagnosed(study: nas.Study, folder: Path) ->
         ({"sampler": "tpee"}, "^sampler: got 'tpee'.* Did you mean 'tpe'"),
         ({"folds": "five"}, "^folds: got 'five'"),
         ({"groups": [1, 2]}, "^groups: 2 groups for 150 rows"),
+        ({"space": 3}, "^space: got an object of type int"),
         ({"timeout": "soon"}, "^timeout: got 'soon'"),
     ],
 )
 def test_errors_name_the_parameter(folder: Path, arguments: dict, message: str) -> None:
     with pytest.raises(NasError, match=message):
-        search(SPACE, X, Y, **{"name": "bad", "workers": 1, "quiet": True, **arguments})
+        search(**{**GOOD, **arguments})
 
 
 def test_times() -> None:

@@ -159,9 +159,9 @@ def test_balanced_accuracy_of_a_part_without_every_class():
 def test_direction(name, direction, better, worse):
     metric = METRICS[name]
     assert metric.direction == direction
-    assert metric.is_better(better, worse)
-    assert not metric.is_better(worse, better)
-    assert not metric.is_better(better, better)
+    assert metric.direction.better(better, worse)
+    assert not metric.direction.better(worse, better)
+    assert not metric.direction.better(better, better)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_better_network_scores_better(make, task, names):
     poor = predictions_of(task, np.random.default_rng(1).permutation(outputs), *scale)
     for name in names:
         metric = get_metric(name, task)
-        assert metric.is_better(metric.score(y, good), metric.score(y, poor)), name
+        assert metric.direction.better(metric.score(y, good), metric.score(y, poor)), name
 
 
 def test_auc_of_two_classes_that_are_taken_as_multiclass():

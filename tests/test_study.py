@@ -101,7 +101,7 @@ def test_the_front_holds_what_no_smaller_network_beats(tmp_path: Path, metric: s
     assert front[-1].number == record.best().number
     weights = [trial.n_weights for trial in front]
     assert weights == sorted(set(weights))
-    is_better = METRICS[metric].is_better
+    is_better = METRICS[metric].direction.better
     for trial in record.complete:
         beaten = any(
             other.n_weights <= trial.n_weights and is_better(other.value, trial.value)

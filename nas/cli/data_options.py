@@ -7,8 +7,6 @@ import typer
 from nas.spec import Task
 from nas.wording import split_names
 
-LISTS = ("drop", "categorical", "missing", "classes")  # options that take several names
-
 SourceOption = Annotated[
     str | None,
     typer.Option(

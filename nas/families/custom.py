@@ -98,7 +98,7 @@ class CustomSpace(SearchSpace):
             architecture, _ = describe_own(self.build, trial, problem)
         except NasError:
             raise
-        except Exception:
+        except Exception:  # of these values only, perhaps; a trial with others tells
             return
         said = [key for key in self.parameters if key not in COMPILED_WORDS]
         if architecture.optimizer and said:
@@ -156,7 +156,7 @@ class _Known:
         try:
             with seeded(0):
                 return describe_own(self._build, trial, problem)[0]
-        except Exception:
+        except Exception:  # of the function: where the trial is trained, it fails with the reason
             if trial.error is not None:  # there is no value, which is no fault of the function
                 raise
             return CustomArchitecture(function_name(self._build), trial.suggestions)

@@ -15,6 +15,7 @@ from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, 
 from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
+from nas.data.options import IN_MEMORY
 from nas.direction import Direction
 from nas.errors import NasError
 from nas.layers import parse_layers
@@ -504,6 +505,17 @@ def _budget(record: StudyRecord, trials: Budget) -> list[Block]:
     return blocks
 
 
+def _in_python_only(record: StudyRecord) -> str:
+    """What of a study was given as an object of Python, which no command has; "" for nothing."""
+    parts = {
+        "its data": record.settings["data"]["source"] == IN_MEMORY,
+        "its folds": bool(record.settings["split"].get("given")),
+        "its metric": bool(record.settings.get("own_metric")),
+    }
+    given = [name for name, is_given in parts.items() if is_given]
+    return f"{' and '.join(given)} {'were' if len(given) > 1 else 'was'}" if given else ""
+
+
 def _reproduce(record: StudyRecord) -> Section:
     settings = record.settings
     versions = ", ".join(f"{name} {version}" for name, version in settings["versions"].items())
@@ -524,6 +536,14 @@ def _reproduce(record: StudyRecord) -> Section:
             Code(space.function),
             Text("How they are trained, beside what the function says:"),
             Code("\n".join(words) or "# as without any words"),
+        )
+    elif only := _in_python_only(record):
+        again = (
+            Text("The space:"),
+            Code(settings["space"].rstrip()),
+            Text(
+                f"No command can repeat it: {only} given in Python. Call nas.search with it again."
+            ),
         )
     return Section(
         "reproduce",

@@ -377,6 +377,8 @@ ADAMW_WEIGHT_DECAY = 0.004  # Keras's own default for AdamW
 
 # Keys of a space that are not parameters of the network.
 HEADER_KEYS = ("network", "data", "target")
+# Options that take several names.
+NAME_LISTS = ("drop", "categorical", "missing", "classes")
 # Options of `nas search` for which people look in a space.
 SEARCH_OPTIONS = (
     "model", "trials", "task", "drop", "categorical", "scaling", "image_size", "classes",
