@@ -6,7 +6,8 @@ from typing import Any
 from nas.data.dataset import Scaling
 from nas.spec import Task
 
-IN_MEMORY = "<memory>"  # the source of data that was given as values, and cannot be read again
+# The source of data that was given as values, and cannot be read again; people read it, too.
+IN_MEMORY = "data in memory"
 
 
 @dataclass(frozen=True)
