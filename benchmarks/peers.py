@@ -100,7 +100,8 @@ def with_fit(folds: Folds, specs: Sequence[TrialSpec], seeds: Sequence[int], tic
     from nas.engines.base import lane_seed
     from nas.metrics import METRICS, predictions_of
     from nas.models.network import build_model
-    from nas.models.training import encode_labels, make_loss, make_optimizer
+    from nas.models.steps import encode_labels
+    from nas.models.training import make_loss, make_optimizer
 
     started = time.perf_counter()
     accuracies = []
@@ -664,7 +665,8 @@ def fit_epochs(fold: "FoldData", spec: TrialSpec) -> list[float]:
     import keras
 
     from nas.models.network import build_model
-    from nas.models.training import encode_labels, make_loss, make_optimizer
+    from nas.models.steps import encode_labels
+    from nas.models.training import make_loss, make_optimizer
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:

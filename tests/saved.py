@@ -16,7 +16,8 @@ from nas.data import (
 )
 from nas.encoding import encode_folds, fit_encoder
 from nas.metrics import predictions_of
-from nas.models.network import build_model, initial_weights
+from nas.models.initializers import initial_weights
+from nas.models.network import build_model
 from nas.space import SearchSpace
 
 

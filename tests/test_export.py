@@ -43,7 +43,7 @@ from nas.errors import NasError
 from nas.export import export_winner, load_model, predict, predict_file
 from nas.metrics import get_metric, predicted_classes
 from nas.model_card import card_path, winner_entry
-from nas.models.network import initial_weights
+from nas.models.initializers import initial_weights
 from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import SearchSpace
 from nas.space.vocabulary import STRUCTURE

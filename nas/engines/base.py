@@ -5,7 +5,7 @@ go on, and collects the results. An engine knows nothing of Optuna, and nothing 
 
 Notation: axes are always trials, then folds. A lane is one trial on one fold.
 
-What every engine guarantees, and `tests/engines/contract.py` checks:
+What every engine guarantees, and `tests/contract.py` checks:
 
 - A lane's result depends on its specification, its fold and its seed only, never on its company.
 - Batches are drawn from `batch_order`, initial weights from `initial_weights`; from equal weights

@@ -34,8 +34,8 @@ from nas.engines.program import (
 from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.engines.update_rule import RESTING, coefficients, initial_second_moment
 from nas.metrics import Metric
-from nas.models.network import initial_weights
-from nas.models.training import encode_labels
+from nas.models.initializers import initial_weights
+from nas.models.steps import encode_labels
 from nas.seeds import derive_seed
 from nas.spec import TrialResult, TrialSpec
 

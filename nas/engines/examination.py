@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
-from nas.families.family import Inside, plain_labels
-from nas.families.in_words import InsideInWords
+from nas.families.dense import InsideDense
+from nas.families.inside import Inside, plain_labels
 from nas.spec import Examination, TrialSpec
 
 N_ROWS = 500  # of the training and of the validation part, at most
 N_IMAGES = 250  # instead of these, where feature maps take much memory
-PARTS = 4  # into which sides of feature maps are divided for rank and probe, at most
 N_UNITS = 128  # of a hidden layer, at most, that rank and probe look at
 DEAD = 0.99  # share of rows on which a dead unit is zero
 SATURATED = 0.9  # share of rows on which a saturated unit is at a bound
@@ -50,26 +48,6 @@ class Snapshots:
     final: Weights
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """What one pass through the network shows.
-
-    Attributes:
-        gradients: Root mean square of each kernel's gradient.
-        loss: Without penalties.
-        activations: Of each hidden layer, without its residual connection.
-        layers: Inputs, then what probe and rank see of each hidden layer, (n_rows, n_features);
-            see `_features`.
-        outputs: The network's.
-    """
-
-    gradients: tuple[float, ...]
-    loss: float
-    activations: list[NDArray[np.float32]]
-    layers: list[NDArray[np.float32]]
-    outputs: NDArray[np.float32]
-
-
 def examine(
     spec: TrialSpec,
     fold: FoldData,
@@ -87,9 +65,9 @@ def examine(
         fold: The fold.
         epochs: Epochs that it has run.
         snapshots: Its weights.
-        inside: How to look inside; None for a network in the words of a space.
+        inside: How to look inside; None for a dense network in the words of a space.
     """
-    inside = InsideInWords(spec) if inside is None else inside
+    inside = InsideDense(spec) if inside is None else inside
     if not len(fold.y_train) or not len(fold.y_val) or not inside.kernels(snapshots.initial):
         return None
     most = N_IMAGES if spec.has_maps else N_ROWS
@@ -118,21 +96,21 @@ def _examination(
     val_targets: NDArray[np.float32],
 ) -> Examination:
     n = len(x)
-    before = _pass(inside, snapshots.initial, x, labels)
-    after = _pass(inside, snapshots.final, np.concatenate([x, x_val]), labels)
+    before = inside.look(snapshots.initial, x, labels)
+    both = np.concatenate([x, x_val])
+    after = inside.look(snapshots.final, both, labels)
+    layers = [both, *after.features]
     kernels = [inside.kernels(weights) for weights in vars(snapshots).values()]
     initial, first, previous, final = kernels
     looked_at = [
         slice(None) if not number else _spread(layer.shape[1], N_UNITS)
-        for number, layer in enumerate(after.layers)
+        for number, layer in enumerate(layers)
     ]
-    probes = zip(after.layers, looked_at, strict=True)
+    probes = zip(layers, looked_at, strict=True)
     val_value = _value(spec, after.outputs[n:], val_targets)
     moving_value = val_value
     if spec.architecture.batch_normalized and spec.hidden:
-        _, passed = inside.run(snapshots.final, x_val, None, moving=True)
-        predicted = inside.plain_outputs(passed.outputs.numpy())
-        moving_value = _value(spec, predicted, val_targets)
+        moving_value = _value(spec, inside.predict(snapshots.final, x_val), val_targets)
     names = inside.activations
     predicted_share, true_share = _shares(spec, after.outputs[n:], val_targets)
     return Examination(
@@ -149,7 +127,7 @@ def _examination(
         saturated=tuple(
             _saturated(name, a[:n]) for name, a in zip(names, after.activations, strict=True)
         ),
-        rank=tuple(effective_rank(layer[:n]) for layer in after.layers[1:]),
+        rank=tuple(effective_rank(layer[:n]) for layer in after.features),
         probe=tuple(_probe(spec, a[:n, k], targets, a[n:, k], val_targets) for a, k in probes),
         loss_before=before.loss,
         loss_after=after.loss,
@@ -186,38 +164,6 @@ def effective_rank(outputs: NDArray[Any]) -> float:
 def _spread(total: int, most: int) -> NDArray[np.int64]:
     """At most so many indices, evenly over all."""
     return np.unique(np.linspace(0, total - 1, min(total, most)).astype(np.int64))
-
-
-def _pass(inside: Inside, weights: Weights, x: NDArray[np.float32], labels: NDArray[Any]) -> _Pass:
-    """Forward, and backward to the kernels' gradients.
-
-    Args:
-        inside: The network.
-        weights: Its weights.
-        x: Rows.
-        labels: Targets of the first of these rows as the loss takes them. From those rows loss,
-            gradients and the statistics of batch normalization are taken.
-    """
-    n = len(labels)
-    with tf.GradientTape() as tape:
-        kernels, forward = inside.run(weights, x, n, moving=False, tape=tape)
-        loss = inside.loss(tf.constant(labels), forward.outputs[:n])
-    gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return _Pass(
-        tuple(float(np.sqrt(np.mean(np.square(g.numpy())))) for g in gradients),
-        float(loss),
-        [a.numpy() for a in forward.activations],
-        [x, *[_features(layer) for layer in forward.hidden]],
-        inside.plain_outputs(forward.outputs.numpy()),
-    )
-
-
-def _features(outputs: Any) -> NDArray[np.float32]:
-    """A hidden layer's outputs as (n_rows, n_features): of feature maps, averages of parts."""
-    if len(outputs.shape) == 4:
-        window = [-(-side // PARTS) for side in outputs.shape[1:3]]
-        outputs = tf.nn.avg_pool2d(outputs, window, window, "SAME")
-    return np.asarray(tf.reshape(outputs, (outputs.shape[0], -1)))
 
 
 def _changes(start: Weights, end: Weights) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ from nas.families.family import KerasNetwork, as_logits
 from nas.families.keras_networks import network_of
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
-from nas.models.training import learning_rates
+from nas.models.steps import learning_rates
 from nas.seeds import derive_seed
 from nas.spec import TrialResult, TrialSpec
 

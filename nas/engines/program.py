@@ -22,7 +22,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.engines.update_rule import Coefficients
-from nas.models.forward import NORMALIZATION_EPSILON
+from nas.models.dense import NORMALIZATION_EPSILON
 from nas.spec import Architecture
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.models.training import learning_rates
+from nas.models.steps import learning_rates
 from nas.spec import Training
 
 Array = NDArray[np.floating[Any]]

@@ -1,25 +1,27 @@
-"""What engines, examination and export ask of a network, whatever its family."""
+"""What the Keras engine, examination and export ask of a network with a Keras model."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
+from nas.families.inside import Inside, Look, root_mean_square
 from nas.models.forward import Forward
-from nas.models.training import encode_labels
 from nas.spec import Loss, TrialSpec
 
 # What the outputs of a model are: before their activation; probabilities that add up to 1 (or one
 # of them, of the second class); one probability for each class by itself; a standardized value.
 Outputs = Literal["logits", "probabilities", "shares", "value"]
+PARTS = 4  # into which sides of feature maps are divided, at most
 SMALLEST = 1e-7  # of a probability whose logarithm is taken, as in Keras's losses
 
 
-class Inside(Protocol):
-    """A look inside a network, with weights in the order of the model's `get_weights()`.
+class InsideWithTape(ABC):
+    """See `nas.families.inside.Inside`; TensorFlow finds the gradients.
 
     Attributes:
         activations: Keras names of the hidden layers' activations.
@@ -27,9 +29,7 @@ class Inside(Protocol):
 
     activations: list[str]
 
-    def kernels(self, weights: Any) -> list[Any]:
-        """The kernels of the layers that can be examined, the output layer's last."""
-
+    @abstractmethod
     def run(
         self, weights: Any, x: Any, n_statistics: int | None, moving: bool, tape: Any = None
     ) -> tuple[list[Any], Forward]:
@@ -46,17 +46,40 @@ class Inside(Protocol):
             The kernels, as the tape knows them, and what the pass computes.
         """
 
-    def labels(self, fold: FoldData, y: NDArray[Any]) -> NDArray[Any]:
-        """Targets as the loss takes them."""
-
+    @abstractmethod
     def loss(self, labels: Any, outputs: Any) -> Any:
         """Mean loss without penalties."""
 
-    def penalty(self, kernels: Any) -> float:
-        """What is added to the loss for the size of these kernels."""
-
+    @abstractmethod
     def plain_outputs(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Outputs as `nas.metrics.predictions_of` takes them: logits, or a standardized value."""
+
+    def look(self, weights: Any, x: NDArray[np.float32], labels: NDArray[Any]) -> Look:
+        n = len(labels)
+        with tf.GradientTape() as tape:
+            kernels, forward = self.run(weights, x, n, moving=False, tape=tape)
+            loss = self.loss(tf.constant(labels), forward.outputs[:n])
+        zero = tf.UnconnectedGradients.ZERO
+        gradients = tape.gradient(loss, kernels, unconnected_gradients=zero)
+        return Look(
+            tuple(root_mean_square(g.numpy()) for g in gradients),
+            float(loss),
+            [a.numpy() for a in forward.activations],
+            [features(layer) for layer in forward.hidden],
+            self.plain_outputs(forward.outputs.numpy()),
+        )
+
+    def predict(self, weights: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        _, passed = self.run(weights, x, None, moving=True)
+        return self.plain_outputs(passed.outputs.numpy())
+
+
+def features(outputs: Any) -> NDArray[np.float32]:
+    """A hidden layer's outputs as (n_rows, n_features): of feature maps, averages of parts."""
+    if len(outputs.shape) == 4:
+        window = [-(-side // PARTS) for side in outputs.shape[1:3]]
+        outputs = tf.nn.avg_pool2d(outputs, window, window, "SAME")
+    return np.asarray(tf.reshape(outputs, (outputs.shape[0], -1)))
 
 
 class KerasNetwork(ABC):
@@ -100,8 +123,3 @@ def as_logits(outputs: NDArray[Any], kind: Outputs) -> NDArray[Any]:
     if outputs.shape[1] == 1:
         return np.asarray(np.log(p) - np.log1p(-p))
     return np.asarray(np.log(p))  # softmax of these divides by their sum
-
-
-def plain_labels(spec: TrialSpec, fold: FoldData, y: NDArray[Any]) -> NDArray[np.float32]:
-    """Targets one-hot, 0 or 1, or standardized."""
-    return encode_labels(spec.problem, y, fold.target_mean, fold.target_scale)

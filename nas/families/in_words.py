@@ -10,21 +10,24 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
-from nas.families.family import KerasNetwork, plain_labels
+from nas.families.dense import InsideDense
+from nas.families.family import InsideWithTape, KerasNetwork
+from nas.families.inside import Inside, penalty_in_words, plain_labels
 from nas.models.forward import Forward, kernels_of, run_forward
-from nas.models.network import build_model, initial_weights
+from nas.models.initializers import initial_weights
+from nas.models.network import build_model
 from nas.models.training import make_loss, make_optimizer
 from nas.spec import TrialSpec
 
 
-class InsideInWords:
-    """See `nas.families.family.Inside`; needs no Keras model."""
+class InsideConvolutional(InsideWithTape):
+    """Of a convolutional network; needs no Keras model."""
 
     def __init__(self, spec: TrialSpec) -> None:
         self._spec = spec
         self.activations = [layer.activation for layer in spec.hidden]
         self.labels = partial(plain_labels, spec)
-        self.loss = make_loss(spec.problem, spec.training)
+        self._loss = make_loss(spec.problem, spec.training)
 
     def kernels(self, weights: Any) -> list[Any]:
         return kernels_of(self._spec, weights)
@@ -38,12 +41,19 @@ class InsideInWords:
             tape.watch(kernels)
         return kernels, run_forward(self._spec, tensors, tf.constant(x), n_statistics, moving)
 
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        return self._loss(labels, outputs)
+
     def penalty(self, kernels: Any) -> float:
-        l1, l2 = self._spec.training.l1, self._spec.training.l2
-        return float(sum(l1 * np.abs(k).sum() + l2 * np.square(k).sum() for k in kernels))
+        return penalty_in_words(self._spec, kernels)
 
     def plain_outputs(self, outputs: NDArray[Any]) -> NDArray[Any]:
         return outputs
+
+
+def inside_in_words(spec: TrialSpec) -> Inside:
+    """A look inside a network in the words of a space."""
+    return InsideConvolutional(spec) if spec.in_words.convolutions else InsideDense(spec)
 
 
 class NetworkInWords(KerasNetwork):
@@ -57,10 +67,11 @@ class NetworkInWords(KerasNetwork):
     def __init__(
         self, spec: TrialSpec, adapt: Callable[[keras.Model], keras.Model] = lambda model: model
     ) -> None:
-        self.spec, self.inside = spec, InsideInWords(spec)
+        self.spec, self.inside = spec, inside_in_words(spec)
         self.model = adapt(build_model(spec))
         # Compiled to XLA, a program of this kind takes longer to compile than it saves.
-        self.model.compile(make_optimizer(spec.training), self.inside.loss, jit_compile=False)
+        loss = make_loss(spec.problem, spec.training)
+        self.model.compile(make_optimizer(spec.training), loss, jit_compile=False)
         self.input_shape = (spec.problem.n_inputs,)
         self.sets_rates = True
         self.outputs = "value" if spec.problem.task == "regression" else "logits"

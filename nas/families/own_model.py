@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from nas.architectures import CustomArchitecture
 from nas.encoding import FoldData
 from nas.errors import NasError
-from nas.families.family import KerasNetwork, Outputs, as_logits, plain_labels
+from nas.families.family import InsideWithTape, KerasNetwork, Outputs, as_logits
+from nas.families.inside import plain_labels
 from nas.families.looking import Pass, pass_through
 from nas.families.suggestions import BuildModel, FunctionTrial, call_function, function_name
 from nas.layers import Layer
@@ -248,7 +249,7 @@ class OwnNetwork(KerasNetwork):
                 )
                 self.model.compile(optimizer, loss, jit_compile=False)
         self.scored_as = self._scored_as()
-        self.inside = InsideOwn(self, loss)
+        self.inside: InsideOwn = InsideOwn(self, loss)
 
     def _scored_as(self) -> Loss:
         if self.outputs in ("value", "logits") and self._own_loss is None:
@@ -282,8 +283,8 @@ class OwnNetwork(KerasNetwork):
         return float(self.inside.loss(self.inside.labels(fold, y), outputs))
 
 
-class InsideOwn:
-    """See `nas.families.family.Inside`. It leaves other weights in the model."""
+class InsideOwn(InsideWithTape):
+    """It leaves other weights in the model."""
 
     def __init__(self, network: OwnNetwork, loss: Any) -> None:
         self._network, self._loss = network, loss

@@ -12,10 +12,9 @@ import keras
 import tensorflow as tf
 
 from nas.layers import Layer
+from nas.models.dense import NORMALIZATION_EPSILON
 from nas.models.network import fit_shape
 from nas.spec import TrialSpec
-
-NORMALIZATION_EPSILON = 1e-3  # Keras's default
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
 from nas.layers import Layer
-from nas.seeds import derive_seed
+from nas.models.initializers import initializers_of
 from nas.spec import Training, TrialSpec, parse_initializer
 
 
@@ -55,7 +53,7 @@ def build_model(spec: TrialSpec) -> keras.Model:
 
 
 def _main_layer(layer: Layer, spec: TrialSpec, penalty: Any) -> keras.layers.Layer:
-    kernel, bias = _initializers(spec, layer)
+    kernel, bias = initializers_of(spec, layer)
     weights = {
         "kernel_initializer": make_initializer(kernel),
         "bias_initializer": make_initializer(bias),
@@ -135,51 +133,18 @@ def _augmentations(training: Training) -> list[keras.layers.Layer]:
     return augmentations
 
 
-def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
-    """Initial weights for a seed, in the order of `build_model(spec).get_weights()`."""
-    with_weights = [layer for layer in spec.layers if layer.kernel]
-    weights: list[NDArray[np.float32]] = []
-    for number, layer in enumerate(with_weights):
-        kernel, bias = _initializers(spec, layer)
-        units = layer.output_shape[-1]
-        weights += [
-            _draw(kernel, layer.kernel, derive_seed("kernel", seed, number)),
-            _draw(bias, (units,), derive_seed("bias", seed, number)),
-        ]
-        if layer.is_hidden and spec.in_words.normalization != "none":
-            weights += [np.ones(units, np.float32), np.zeros(units, np.float32)]
-        if layer.is_hidden and spec.in_words.normalization == "batch":  # moving statistics
-            weights += [np.zeros(units, np.float32), np.ones(units, np.float32)]
-    return weights
-
-
-def _initializers(spec: TrialSpec, layer: Layer) -> tuple[str, str]:
-    """Of a layer's kernel, and of its bias."""
-    network = spec.in_words
-    if layer.is_hidden or network.output_initializer == "same":
-        return network.initializer, network.bias_initializer
-    return network.output_initializer, "zeros"
-
-
-def make_initializer(text: str, seed: int | None = None) -> keras.initializers.Initializer:
-    """The initializer of a name and its numbers, as in `Architecture.initializer`."""
+def make_initializer(text: str) -> keras.initializers.Initializer:
+    """Keras's initializer for a name and its numbers, as in `Architecture.initializer`."""
     name, numbers = parse_initializer(text)
     match name, numbers:
         case "normal", (deviation,):
-            return keras.initializers.RandomNormal(0.0, deviation, seed)
+            return keras.initializers.RandomNormal(0.0, deviation)
         case "uniform", (low, high):
-            return keras.initializers.RandomUniform(low, high, seed)
+            return keras.initializers.RandomUniform(low, high)
         case "constant", (value,):
             return keras.initializers.Constant(value)
         case "zeros", ():
             return keras.initializers.Zeros()
         case _, ():
-            config = {"seed": seed}
-            return keras.initializers.get({"class_name": name, "config": config})
+            return keras.initializers.get(name)
     raise ValueError(f"unknown initializer {text!r}")
-
-
-def _draw(initializer: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
-    if initializer == "zeros":  # without a way through TensorFlow
-        return np.zeros(shape, np.float32)
-    return np.asarray(make_initializer(initializer, seed)(shape), np.float32)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from nas.encoding import FoldData
 from nas.models.forward import kernels_of, run_forward
-from nas.models.network import initial_weights
-from nas.models.training import encode_labels, make_loss
+from nas.models.initializers import initial_weights
+from nas.models.steps import encode_labels
+from nas.models.training import make_loss
 from nas.spec import TrialSpec
 
 JACOBIAN_FLOOR = 1e-5  # k in Mellor et al. 2020

@@ -1,10 +1,8 @@
-"""How a network is trained, as Keras objects: optimizer, loss and learning rates."""
+"""How a network is trained, as Keras objects: optimizer and loss."""
 
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from nas.spec import Problem, Training, resolve_loss
 
@@ -84,42 +82,3 @@ class SumOfLogistic(keras.losses.Loss):  # type: ignore[misc]
             y_true, y_pred, from_logits=self.from_logits, label_smoothing=self.label_smoothing
         )
         return mean * y_pred.shape[-1]
-
-
-def encode_labels(
-    problem: Problem, y: NDArray[np.float64], target_mean: float, target_scale: float
-) -> NDArray[np.float32]:
-    """Targets as the loss takes them: one-hot, 0 or 1, or standardized; (n, n_outputs)."""
-    if problem.task == "multiclass":
-        return np.eye(problem.n_outputs, dtype=np.float32)[y.astype(np.int64)]
-    return ((y - target_mean) / target_scale).astype(np.float32)[:, None]
-
-
-def learning_rates(training: Training, steps_per_epoch: int, epoch: int) -> NDArray[np.float32]:
-    """The learning rate of each step of one epoch.
-
-    Args:
-        training: Names the schedule, its warm-up and its end.
-        steps_per_epoch: Steps of every epoch.
-        epoch: The epoch, counted from 0.
-
-    Returns:
-        Shape (steps_per_epoch,), or less where the budget of steps ends. Warm-up rises linearly
-        from 0; then the rate stays, follows half a cosine (Loshchilov and Hutter 2017,
-        equation 5) or decays exponentially, to `decay_to * learning_rate` at the last step.
-    """
-    total, end_of_epoch = training.epochs * steps_per_epoch, (epoch + 1) * steps_per_epoch
-    if training.steps:
-        total, end_of_epoch = min(total, training.steps), min(end_of_epoch, training.steps)
-    warm = round(training.warmup * total)
-    step = np.arange(epoch * steps_per_epoch, end_of_epoch, dtype=np.float64)
-    share = np.clip((step - warm) / max(total - warm, 1), 0.0, 1.0)
-    end = training.decay_to
-    if training.schedule == "cosine":
-        factor = end + (1.0 - end) * 0.5 * (1.0 + np.cos(np.pi * share))
-    elif training.schedule == "exponential":
-        factor = end**share
-    else:
-        factor = np.ones_like(share)
-    rising = step / warm if warm else np.ones_like(step)
-    return (training.learning_rate * np.where(step < warm, rising, factor)).astype(np.float32)

@@ -17,12 +17,15 @@ from contract import folds_of, make_spec  # noqa: E402
 from nas.engines.examination import (  # noqa: E402
     RIDGE,
     Snapshots,
-    _features,
     effective_rank,
     examine,
 )
-from nas.models.network import build_model, initial_weights  # noqa: E402
-from nas.models.training import encode_labels, make_loss  # noqa: E402
+from nas.families.family import features  # noqa: E402
+from nas.families.in_words import inside_in_words  # noqa: E402
+from nas.models.initializers import initial_weights  # noqa: E402
+from nas.models.network import build_model  # noqa: E402
+from nas.models.steps import encode_labels  # noqa: E402
+from nas.models.training import make_loss  # noqa: E402
 from nas.spec import Examination, TrialSpec  # noqa: E402
 
 
@@ -31,7 +34,8 @@ def examined(spec: TrialSpec, fold: Any = None, **moments: Any) -> Examination:
     snapshots = Snapshots(
         **{name: moments.get(name, start) for name in ("initial", "first", "previous", "final")}
     )
-    found = examine(spec, fold or folds_of(spec.problem.task)[0], 2, snapshots)
+    the_fold = fold or folds_of(spec.problem.task)[0]
+    found = examine(spec, the_fold, 2, snapshots, inside_in_words(spec))
     assert found is not None
     return found
 
@@ -158,7 +162,7 @@ def some_weights(spec: TrialSpec) -> list[np.ndarray]:
     """Initial weights with biases, so that shortcuts and poolings show."""
     generator = np.random.default_rng(0)
     return [
-        w if w.ndim > 1 else (w + generator.uniform(0.0, 0.2, w.shape)).astype(np.float32)
+        w if w.ndim > 1 else (w + generator.uniform(0.0, 0.5, w.shape)).astype(np.float32)
         for w in initial_weights(spec, 1)
     ]
 
@@ -221,14 +225,14 @@ def test_a_filter_is_dead_where_it_is_zero_everywhere() -> None:
 
 def test_feature_maps_are_seen_as_averages_of_parts() -> None:
     maps = np.random.default_rng(0).normal(size=(3, 8, 6, 2)).astype(np.float32)
-    found = _features(tf.constant(maps))
+    found = features(tf.constant(maps))
     assert found.shape == (3, 4 * 3 * 2)  # of 2 x 2 pixels
     np.testing.assert_allclose(
         found.reshape(3, 4, 3, 2)[:, 1, 2], maps[:, 2:4, 4:6].mean(axis=(1, 2)), rtol=1e-5
     )
-    np.testing.assert_array_equal(_features(tf.constant(maps[:, 0, 0])), maps[:, 0, 0])
+    np.testing.assert_array_equal(features(tf.constant(maps[:, 0, 0])), maps[:, 0, 0])
     small = maps[:, :3, :1]
-    np.testing.assert_array_equal(_features(tf.constant(small)), small.reshape(3, -1))
+    np.testing.assert_array_equal(features(tf.constant(small)), small.reshape(3, -1))
 
 
 def test_probe_of_a_layer_sees_its_parts() -> None:

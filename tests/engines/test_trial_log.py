@@ -12,7 +12,8 @@ from contract import folds_of, make_spec  # noqa: E402
 
 from nas.engines.trial_log import TrialLog, score_outputs  # noqa: E402
 from nas.metrics import METRICS, predictions_of  # noqa: E402
-from nas.models.training import encode_labels, make_loss  # noqa: E402
+from nas.models.steps import encode_labels  # noqa: E402
+from nas.models.training import make_loss  # noqa: E402
 
 LOSSES = [
     ("multiclass", "cross_entropy"),

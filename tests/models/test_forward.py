@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from nas.models.forward import kernels_of, run_forward
-from nas.models.network import build_model, initial_weights
+from nas.models.initializers import initial_weights
+from nas.models.network import build_model
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialSpec
 

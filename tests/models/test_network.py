@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from nas.models.network import build_model, initial_weights
-from nas.seeds import derive_seed
+from nas.models.initializers import initial_weights
+from nas.models.network import build_model
 from nas.space import RandomSuggester, Range, SearchSpace, load_space
 from nas.space.vocabulary import WORDS
 from nas.spec import Architecture, Problem, Training, TrialSpec
@@ -175,23 +175,6 @@ def test_initializer_of_the_output_layer(output: str, kernel: float, bias: float
     for weights in (initial_weights(spec, 1), build_model(spec).get_weights()):
         assert [set(w.ravel().tolist()) for w in weights[:2]] == [{-3.0}, {0.5}]
         assert [set(w.ravel().tolist()) for w in weights[-2:]] == [{kernel}, {bias}]
-
-
-def test_every_kernel_and_every_bias_has_a_seed_of_its_own() -> None:
-    spec = make_spec(
-        units=(6, 4), initializer="he_normal", bias_initializer="normal(1)", normalization="layer"
-    )
-    weights = initial_weights(spec, 5)
-    kernels, biases = weights[::4], weights[1::4]
-    names = ("HeNormal", "HeNormal", "GlorotUniform")
-    for number, (kernel, name) in enumerate(zip(kernels, names, strict=True)):
-        seed = derive_seed("kernel", 5, number)
-        drawn = getattr(keras.initializers, name)(seed=seed)(kernel.shape)
-        np.testing.assert_array_equal(kernel, drawn)
-    for number, bias in enumerate(biases[:2]):
-        seed = derive_seed("bias", 5, number)
-        drawn = keras.initializers.RandomNormal(0.0, 1.0, seed)(bias.shape)
-        np.testing.assert_array_equal(bias, drawn)
 
 
 def test_unknown_initializers_are_refused() -> None:

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from nas.encoding import FoldData
-from nas.models.network import build_model, initial_weights
+from nas.models.initializers import initial_weights
+from nas.models.network import build_model
 from nas.models.propagation import (
     gradient_propagation,
     jacobian_covariance,
@@ -16,7 +17,8 @@ from nas.models.propagation import (
     synflow,
     untrained_scores,
 )
-from nas.models.training import encode_labels, make_loss
+from nas.models.steps import encode_labels
+from nas.models.training import make_loss
 from nas.space import SearchSpace
 from nas.space.suggesters import RandomSuggester
 from nas.spec import Problem, TrialSpec

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from nas.models.training import encode_labels, learning_rates, make_loss, make_optimizer
+from nas.models.steps import encode_labels, learning_rates
+from nas.models.training import make_loss, make_optimizer
 from nas.space.vocabulary import OPTIMIZERS, WORDS
 from nas.spec import Problem, Training
 

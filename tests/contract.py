@@ -22,8 +22,10 @@ from nas.encoding import FoldData
 from nas.engines.base import Cohort, Engine, batch_order, lane_seed
 from nas.engines.examination import Snapshots, examine
 from nas.metrics import METRICS
-from nas.models.network import build_model, initial_weights
-from nas.models.training import encode_labels, make_loss
+from nas.models.initializers import initial_weights
+from nas.models.network import build_model
+from nas.models.steps import encode_labels
+from nas.models.training import make_loss
 from nas.spec import Architecture, Problem, TrialResult, TrialSpec
 
 # What a specification has where a test does not say otherwise.

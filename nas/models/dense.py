@@ -1,0 +1,187 @@
+"""A dense network in NumPy: its outputs, and the gradients of its kernels, from its weights.
+
+For looking at networks that are trained elsewhere: needs neither Keras nor JAX, and nothing is
+compiled. Weights are in the order of `build_model(spec).get_weights()`. There is no dropout.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.models.activations import ACTIVATIONS, Activation, activate, softplus
+from nas.spec import TrialSpec
+
+NORMALIZATION_EPSILON = 1e-3  # Keras's default
+
+Array = NDArray[Any]  # of 32-bit numbers
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    """What a pass keeps of a hidden layer.
+
+    Attributes:
+        x: Its inputs.
+        kernel: Its kernel.
+        normalized: Before scale and offset; None without normalization.
+        inverse: One over the deviation that it was divided by.
+        scale: The normalization's.
+        activated: Its outputs without the residual connection.
+        slope: Of the activation.
+    """
+
+    x: Array
+    kernel: Array
+    normalized: Array | None
+    inverse: Array | None
+    scale: Array | None
+    activated: Array
+    slope: Array
+
+
+@dataclass(frozen=True)
+class DensePass:
+    """What a pass through a dense network computes; first axis: rows.
+
+    Attributes:
+        activations: Of each hidden layer, without its residual connection.
+        hidden: Outputs of each hidden layer.
+        outputs: Of the network, (n, n_outputs).
+    """
+
+    activations: list[Array]
+    hidden: list[Array]
+    outputs: Array
+    _layers: list[_Hidden]
+    _kernel: Array
+
+
+def dense_kernels(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:
+    """The kernels among the weights, from the first layer to the output layer."""
+    return list(weights[:: _n_arrays(spec)])
+
+
+def _n_arrays(spec: TrialSpec) -> int:
+    """Arrays of weights of each hidden layer."""
+    return {"none": 2, "layer": 4, "batch": 6}[spec.in_words.normalization]
+
+
+def run_dense(
+    spec: TrialSpec,
+    weights: Sequence[Array],
+    x: Array,
+    n_statistics: int | None = None,
+    moving: bool = False,
+) -> DensePass:
+    """Passes rows through a dense network.
+
+    Args:
+        spec: The network.
+        weights: Its weights.
+        x: Encoded rows, (n, n_inputs).
+        n_statistics: The first of these rows from which batch normalization takes its statistics;
+            None for all.
+        moving: Whether it takes its moving statistics instead, as a network that predicts.
+    """
+    network, step = spec.in_words, _n_arrays(spec)
+    layers: list[_Hidden] = []
+    hidden: list[Array] = []
+    for number in range(len(network.units)):
+        kernel, bias, *others = weights[step * number : step * (number + 1)]
+        z = x @ kernel + bias
+        normalized = inverse = scale = None
+        if network.normalization != "none":
+            if moving and network.normalization == "batch":
+                mean, variance = others[2:]
+            elif network.normalization == "batch":
+                mean, variance = z[:n_statistics].mean(0), z[:n_statistics].var(0)
+            else:
+                mean, variance = z.mean(1, keepdims=True), z.var(1, keepdims=True)
+            inverse = 1.0 / np.sqrt(variance + np.float32(NORMALIZATION_EPSILON))
+            normalized, scale = (z - mean) * inverse, others[0]
+            z = normalized * scale + others[1]
+        activated, slope = _activate(network.activation, z)
+        layers.append(_Hidden(x, kernel, normalized, inverse, scale, activated, slope))
+        x = activated
+        if network.residual and hidden:
+            x = x + _fit(hidden[-1], x.shape[1])
+        hidden.append(x)
+    kernel, bias = weights[step * len(network.units) :]
+    return DensePass([one.activated for one in layers], hidden, x @ kernel + bias, layers, kernel)
+
+
+def kernel_gradients(
+    spec: TrialSpec, passed: DensePass, x: Array, slope: Array
+) -> list[NDArray[np.float32]]:
+    """Gradients of the kernels, the output layer's last.
+
+    Args:
+        spec: The network.
+        passed: The pass of exactly the rows of the loss, with the statistics of all of them.
+        x: Those rows.
+        slope: Of the loss in the outputs, (n, n_outputs).
+    """
+    network = spec.in_words
+    last = passed.hidden[-1] if passed.hidden else x
+    gradients = [last.T @ slope]
+    upstream = slope @ passed._kernel.T  # in the outputs of the layer below
+    for number in range(len(passed._layers) - 1, -1, -1):
+        layer = passed._layers[number]
+        g = upstream * layer.slope
+        if layer.normalized is not None:  # Ioffe & Szegedy 2015, section 3
+            axis = 0 if network.normalization == "batch" else 1
+            g = g * layer.scale
+            along = (g * layer.normalized).mean(axis, keepdims=True)
+            g = layer.inverse * (g - g.mean(axis, keepdims=True) - layer.normalized * along)
+        gradients.append(layer.x.T @ g)
+        below = g @ layer.kernel.T
+        if network.residual and number:
+            below = below + _fit(upstream, below.shape[1])
+        upstream = below
+    return gradients[::-1]
+
+
+def loss_and_slope(spec: TrialSpec, labels: Array, outputs: Array) -> tuple[float, Array]:
+    """Mean loss of outputs, (n, n_outputs), without penalties, and its slope in each of them.
+
+    The losses are those of `make_loss`; labels are those of `encode_labels`.
+    """
+    n, smoothing = np.float32(len(labels)), np.float32(spec.training.label_smoothing)
+    if spec.problem.task == "regression":
+        error = outputs - labels
+        size = np.abs(error)
+        if spec.loss == "absolute":
+            return float(size.mean()), np.sign(error) / n
+        if spec.loss == "huber":
+            losses = np.where(size <= 1.0, 0.5 * size**2, size - 0.5)
+            return float(losses.mean()), np.clip(error, -1.0, 1.0) / n
+        return float((error**2).mean()), 2.0 * error / n
+    classes = 2 if spec.loss == "logistic" else max(2, outputs.shape[1])
+    y = labels * (1.0 - smoothing) + smoothing / classes
+    if spec.loss == "cross_entropy" and outputs.shape[1] > 1:
+        shifted = outputs - outputs.max(1, keepdims=True)
+        e = np.exp(shifted)
+        total = e.sum(1, keepdims=True)
+        losses = (y * (np.log(total) - shifted)).sum(1)
+        return float(losses.mean()), (e / total * y.sum(1, keepdims=True) - y) / n
+    e = np.exp(-np.abs(outputs))
+    sigmoid = np.where(outputs < 0.0, e, 1.0) / (1.0 + e)
+    losses = (np.maximum(outputs, 0.0) - outputs * y + np.log1p(e)).sum(1)
+    return float(losses.mean()), (sigmoid - y) / n
+
+
+def _activate(name: str, z: Array) -> tuple[Array, Array]:
+    if name == "softplus":
+        return softplus(np, z)
+    coefficients = Activation(*[np.float32(c) for c in ACTIVATIONS[name]])
+    return activate(np, z, coefficients)
+
+
+def _fit(x: Array, width: int) -> Array:
+    """Columns of a residual connection: cut, or filled up with zeros."""
+    if x.shape[1] >= width:
+        return x[:, :width]
+    return np.pad(x, [(0, 0), (0, width - x.shape[1])])
