@@ -14,7 +14,7 @@ from work import Work, console, draw_trials
 from nas.spec import TrialSpec
 
 if TYPE_CHECKING:
-    from nas.engines.base import Engine
+    from nas.engines.lanes import Engine
     from nas.engines.program import Shape
 
 EVERY = 50  # trials between two looks at the memory

@@ -14,7 +14,7 @@ from nas.spec import Problem
 
 if TYPE_CHECKING:
     from nas.encoding import FoldData
-    from nas.engines.base import Engine
+    from nas.engines.lanes import Engine
 
 TRAIN_ROWS = 48_000  # of the 60,000; the rest validates
 DEPTHS = (1, 4, 10)

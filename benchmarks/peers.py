@@ -28,7 +28,7 @@ from nas.spec import TrialSpec
 
 if TYPE_CHECKING:
     from nas.encoding import FoldData
-    from nas.engines.base import Engine
+    from nas.engines.lanes import Engine
     from nas.space import SearchSpace
 
 Array = NDArray[Any]
@@ -97,7 +97,7 @@ def with_fit(folds: Folds, specs: Sequence[TrialSpec], seeds: Sequence[int], tic
     """A fresh model and `model.fit` for each fold, as most people write it."""
     import keras
 
-    from nas.engines.base import lane_seed
+    from nas.engines.lanes import lane_seed
     from nas.metrics import METRICS, predictions_of
     from nas.models.network import build_model
     from nas.models.steps import encode_labels

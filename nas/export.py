@@ -42,8 +42,8 @@ from nas.encoding.keras_form import (
     layer_name,
     model_inputs,
 )
-from nas.engines.base import Engine
 from nas.engines.keras_engine import KerasEngine
+from nas.engines.lanes import Engine, trial_lanes
 from nas.errors import NasError, first_line
 from nas.families.keras_networks import network_of
 from nas.families.suggestions import BuildModel
@@ -82,7 +82,7 @@ def export_winner(
         study: A study with a complete trial.
         dataset: Its data.
         split: How its search divided it.
-        engine_class: What trains the winner: a cohort of one trial and one fold.
+        engine_class: What trains the winner, in one lane.
         path: A `.keras` file; an older one is replaced when the new one is whole.
         seed: Seeds the training.
         metric: What it is scored by; None is the study's own, which a function of the user's
@@ -116,17 +116,17 @@ def export_winner(
     spec = replace(best.spec, problem=problem)
     is_custom = isinstance(spec.architecture, CustomArchitecture)
     engine = KerasEngine([data], metric, build) if is_custom else engine_class([data], metric)
-    cohort = engine.start([spec], [derive_seed("refit", seed)])
-    while cohort.running()[0]:
-        cohort.advance()
-    result = cohort.finish()[0]
-    if not np.isfinite(result.curves.train_loss[-1][0]):
+    lanes = engine.start(trial_lanes(spec, derive_seed("refit", seed), 1))
+    while lanes.running().any():
+        lanes.advance()
+    (result,) = lanes.results()
+    if not np.isfinite(result.train_loss[-1]):
         raise NasError(
             study.name,
             f"the winner (trial {best.number}) diverged when trained on all folds together",
             fix="Search on, with a smaller highest learning rate.",
         )
-    model = _whole_model(dataset, split, spec, cohort.weights(0, 0), build)
+    model = _whole_model(dataset, split, spec, lanes.weights(0), build)
 
     test_value, interval = None, None
     tested_on = "test" if len(split.test) else "training"

@@ -235,14 +235,14 @@ def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tu
     """
     dataset, metric = prepared.dataset, prepared.metric
     if workers == 1:
-        start_tensorflow()
         from nas.engines.selection import Selection
 
         encoded = encode_data(dataset, prepared.split)
         return LocalPool(Selection(encoded, metric, engine, prepared.build).choose), encoded
     from nas.engines.workers import WorkerPool
 
-    pool = WorkerPool(workers)
+    needs_keras = engine == "keras" or prepared.space.network != "mlp"
+    pool = WorkerPool(workers, "tensorflow" if needs_keras else "jax")
     try:
         encoded = encode_data(dataset, prepared.split, pool.rows_folder)
         pool.load(encoded, metric, engine, prepared.build)

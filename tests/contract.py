@@ -1,4 +1,4 @@
-"""What every engine guarantees (see `nas.engines.base`), as tests that any engine can be bound to.
+"""What every engine guarantees (see `nas.engines.lanes`), as tests that any engine can be bound to.
 
 class TestMyEngine(EngineContract):
     engine_class = MyEngine
@@ -19,8 +19,8 @@ from sklearn import datasets
 from sklearn.metrics import log_loss, root_mean_squared_error
 
 from nas.encoding import FoldData
-from nas.engines.base import Cohort, Engine, batch_order, lane_seed
 from nas.engines.examination import Snapshots, examine
+from nas.engines.lanes import Engine, Lanes, batch_order, lane_seed, trial_lanes, trial_result
 from nas.metrics import METRICS
 from nas.models.initializers import initial_weights
 from nas.models.network import build_model
@@ -112,6 +112,37 @@ def make_spec(task: Any, **changes: Any) -> TrialSpec:
 
 
 # Running
+
+
+class Cohort:
+    """Trials on all folds of an engine, one after another in its list of lanes."""
+
+    def __init__(self, engine: Engine, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> None:
+        self.n_folds, self.n_trials = len(engine.folds), len(specs)
+        of_trials = [trial_lanes(*one, self.n_folds) for one in zip(specs, seeds, strict=True)]
+        self.lanes: Lanes = engine.start([lane for lanes in of_trials for lane in lanes])
+
+    def advance(self, epochs: int = 1) -> np.ndarray:
+        """Scores after the last of these epochs, (n_trials, n_folds)."""
+        scores = self.lanes.advance(epochs)
+        assert scores.shape == (self.n_trials * self.n_folds, epochs)
+        return scores[:, -1].reshape(self.n_trials, self.n_folds)
+
+    def running(self) -> np.ndarray:
+        """Trials that have a lane left to train, (n_trials,)."""
+        return self.lanes.running().reshape(self.n_trials, self.n_folds).any(axis=1)
+
+    def keep(self, mask: Any) -> None:
+        for trial in np.flatnonzero(~np.asarray(mask, bool)):
+            self.lanes.drop(list(range(trial * self.n_folds, (trial + 1) * self.n_folds)))
+
+    def finish(self) -> list[TrialResult]:
+        results = self.lanes.results()
+        starts = range(0, len(results), self.n_folds)
+        return [trial_result(results[start : start + self.n_folds]) for start in starts]
+
+    def weights(self, trial: int, fold: int) -> list[np.ndarray]:
+        return self.lanes.weights(trial * self.n_folds + fold)
 
 
 @dataclass
@@ -542,7 +573,7 @@ class EngineContract:
         cls, folds: Sequence[FoldData], specs: Sequence[TrialSpec], seeds: Sequence[int]
     ) -> Cohort:
         metric = METRICS[METRIC[folds[0].task]]
-        return cls.engine_class(folds, metric).start(specs, seeds)
+        return Cohort(cls.engine_class(folds, metric), specs, seeds)
 
     @pytest.fixture(scope="class")
     @classmethod

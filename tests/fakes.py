@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.encoding import FoldData
-from nas.engines.base import Cohort, Engine, lane_seed
+from nas.engines.lanes import Engine, Lane, LaneResult, Lanes
 from nas.engines.pool import LocalPool, Pool, Report, Task
 from nas.metrics import METRICS, Metric
 from nas.searching import (
@@ -23,7 +23,7 @@ from nas.searching import (
     study_settings,
 )
 from nas.space import SearchSpace
-from nas.spec import Problem, TrialResult, TrialSpec
+from nas.spec import Problem, TrialSpec
 from nas.storage import open_storage
 from nas.study import set_attributes
 
@@ -59,41 +59,56 @@ class FakeEngine(Engine):
         self.scores = scores
         self.started: list[TrialSpec] = []
 
-    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> "FakeCohort":
-        self.started += specs
-        return FakeCohort(self, specs, seeds)
+    def start(self, lanes: Sequence[Lane]) -> "FakeLanes":
+        started = FakeLanes(self)
+        started.add(lanes)
+        self.started += dict.fromkeys(lane.spec for lane in lanes)
+        return started
 
 
-class FakeCohort(Cohort):
-    def __init__(self, engine: FakeEngine, specs: Sequence[TrialSpec], seeds: Sequence[int]):
-        self.engine, self.specs, self.seeds = engine, specs, seeds
-        self.epoch = 0
-        self.kept = np.ones(len(specs), dtype=bool)
-        self.values = np.full((len(specs), len(engine.folds)), np.nan)
+class FakeLanes(Lanes):
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.lanes: list[Lane] = []
+        self.scores: list[list[float]] = []
+        self.dropped: set[int] = set()
+
+    def add(self, lanes: Sequence[Lane]) -> None:
+        self.lanes += lanes
+        self.scores += [[] for _ in lanes]
 
     def advance(self, epochs: int = 1) -> NDArray[np.float64]:
-        self.epoch += epochs
-        for row, (spec, seed) in enumerate(zip(self.specs, self.seeds, strict=True)):
-            for fold in range(len(self.engine.folds)):
-                lane = lane_seed(seed, fold)
-                self.values[row, fold] = self.engine.scores(spec, fold, lane, self.epoch)
-        return self.values.copy()
+        columns = []
+        for _ in range(epochs):
+            for number in np.flatnonzero(self.running()):
+                lane, scores = self.lanes[number], self.scores[number]
+                args = (lane.spec, lane.fold, lane.seed, len(scores) + 1)
+                scores.append(self.engine.scores(*args))
+            columns.append([scores[-1] for scores in self.scores])
+        return np.array(columns).T
 
     def running(self) -> NDArray[np.bool_]:
-        epochs = [self.epoch < spec.training.epochs for spec in self.specs]
-        return self.kept & epochs & np.isfinite(self.values).all(axis=1) | (self.epoch == 0)
+        return np.array(
+            [
+                number not in self.dropped
+                and len(scores) < lane.spec.training.epochs
+                and bool(np.isfinite(scores).all())
+                for number, (lane, scores) in enumerate(zip(self.lanes, self.scores, strict=True))
+            ]
+        )
 
-    def keep(self, mask: Sequence[bool] | NDArray[np.bool_]) -> None:
-        self.kept &= np.asarray(mask)
+    def drop(self, numbers: Sequence[int]) -> None:
+        self.dropped |= set(numbers)
 
-    def finish(self) -> list[TrialResult]:
-        n_folds = len(self.engine.folds)
-        return [
-            TrialResult(tuple(row), tuple(row + 0.01), (self.epoch,) * n_folds, 0.1)
-            for row in self.values
-        ]
+    def results(self, numbers: Sequence[int] | None = None) -> list[LaneResult]:
+        results = []
+        for number in range(len(self.lanes)) if numbers is None else numbers:
+            scores = tuple(self.scores[number])
+            losses = (0.0,) * len(scores)
+            results.append(LaneResult(scores[-1], scores[-1] + 0.01, 0.1, losses, losses, scores))
+        return results
 
-    def weights(self, trial: int, fold: int) -> list[NDArray[np.float32]]:
+    def weights(self, number: int) -> list[NDArray[np.float32]]:
         return []
 
 

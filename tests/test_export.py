@@ -35,8 +35,8 @@ from nas.data import (
 )
 from nas.encoding import FoldData, encode_folds
 from nas.encoding.keras_form import model_inputs
-from nas.engines.base import Engine, lane_seed
 from nas.engines.keras_engine import KerasEngine
+from nas.engines.lanes import Engine, lane_seed
 from nas.engines.pool import LocalPool
 from nas.engines.selection import Selection
 from nas.errors import NasError

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nas.analysis.screening import MIN_SAMPLE, Trained, Untrained
 from nas.encoding import FoldData
-from nas.engines.base import lane_seed
+from nas.engines.lanes import lane_seed
 from nas.engines.pool import Pool, Report
 from nas.errors import NasError
 from nas.seeds import derive_seed
@@ -112,7 +112,7 @@ def run_sampling(
     rows = generator.permutation(len(first.y_train))[:BATCH_ROWS]
     batch = replace(first, x_train=first.x_train[rows], y_train=first.y_train[rows])
     calls = [
-        (specs[k : k + CHUNK], seeds[k : k + CHUNK], batch, len(folds), n_rows)
+        (specs[k : k + CHUNK], seeds[k : k + CHUNK], batch, n_rows)
         for k in range(0, len(specs), CHUNK)
     ]
     if options.workers == 1:
@@ -149,17 +149,17 @@ def run_sampling(
 
 
 def _score(
-    specs: Sequence[TrialSpec], seeds: Sequence[int], batch: FoldData, n_folds: int, n_rows: int
+    specs: Sequence[TrialSpec], seeds: Sequence[int], batch: FoldData, n_rows: int
 ) -> list[Untrained]:
     """Scores networks with the weights that their first fold starts with; where TensorFlow is."""
-    from nas.engines.compiled_engine import program_shape, unsupported
+    from nas.engines.shapes import program_shape, unsupported
     from nas.models.propagation import untrained_scores
 
     untrained_scores(specs[0], seeds[0], batch)  # what happens once is no network's cost
     scored = []
     for spec, seed in zip(specs, seeds, strict=True):
         scores = untrained_scores(spec, lane_seed(seed, 0), batch)
-        program = f"{spec}" if unsupported(spec) else f"{program_shape(spec, n_folds, n_rows)}"
+        program = f"{spec}" if unsupported(spec) else f"{program_shape(spec, n_rows)}"
         scored.append(Untrained(spec, scores.values, scores.seconds, program))
     return scored
 

@@ -1,1 +1,1 @@
-"""Engines train the trials; every engine keeps the contract of `nas.engines.base`."""
+"""Engines train the trials; every engine keeps the contract of `nas.engines.lanes`."""

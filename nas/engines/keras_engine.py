@@ -1,14 +1,14 @@
-"""The plain engine: one Keras model for each trial, traced once, its folds in turn.
+"""The plain engine: one Keras model for each network, traced once, its lanes in turn.
 
-All folds of a trial share one model, one optimizer and one traced program; a fold's weights,
+All lanes of a network share one model, one optimizer and one traced program; a lane's weights,
 optimizer state and random state are put in before its epoch and taken out after it. A whole epoch
 is one call of that program. Any network that Keras can build runs here.
 """
 
 import math
-import time
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import keras
@@ -17,24 +17,25 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
-from nas.engines.base import Engine, batch_order, lane_seed
 from nas.engines.examination import Snapshots, examine
+from nas.engines.lane_log import LoggedLanes, score_outputs
+from nas.engines.lanes import Engine, Lane, batch_order
 from nas.engines.pooling import MaxPooling
 from nas.engines.shared_rows import as_tensor
-from nas.engines.trial_log import TrialLog, TrialsInTurn, score_outputs
 from nas.families.family import KerasNetwork, as_logits
 from nas.families.keras_networks import network_of
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
 from nas.models.steps import learning_rates
 from nas.seeds import derive_seed
-from nas.spec import TrialResult, TrialSpec
+from nas.spec import Examination, TrialSpec
 
+Weights = list[NDArray[np.float32]]
 PREDICT_BATCH = 8192  # rows that are predicted at once
 
 
 class KerasEngine(Engine):
-    """Trains one trial after the other, all folds of a trial epoch by epoch.
+    """Trains an epoch of one lane after the other.
 
     Args:
         folds: Encoded folds, all equally wide.
@@ -52,103 +53,141 @@ class KerasEngine(Engine):
         # Converted once for the whole search.
         self._x = [(as_tensor(fold.x_train), as_tensor(fold.x_val)) for fold in folds]
 
-    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> TrialsInTurn:
-        # Without this, Keras keeps the graphs of all earlier trials.
+    def start(self, lanes: Sequence[Lane]) -> "KerasLanes":
+        # Without this, Keras keeps the graphs of all earlier networks.
         keras.backend.clear_session()
-        trials = [
-            _Trial(spec, self._build, seed, self.folds, self._x, self.metric)
-            for spec, seed in zip(specs, seeds, strict=True)
-        ]
-        return TrialsInTurn(trials)
+        started = KerasLanes(self.folds, self._x, self.metric, self._build)
+        started.add(lanes)
+        return started
 
 
-class _Trial:
-    """One model and the state of each of its lanes."""
+class KerasLanes(LoggedLanes):
+    """See `Lanes`; lanes with equal specifications share a model.
+
+    Args:
+        folds: The folds.
+        x: Their training and validation rows, as tensors.
+        metric: What they are scored by.
+        build: The function that builds custom networks.
+    """
 
     def __init__(
         self,
-        spec: TrialSpec,
-        build: BuildModel | None,
-        seed: int,
         folds: Sequence[FoldData],
         x: Sequence[tuple[Any, Any]],
         metric: Metric,
+        build: BuildModel | None,
     ) -> None:
-        started = time.perf_counter()
-        self._spec, self._folds, self._x, self._metric = spec, folds, x, metric
-        network = network_of(spec, build, partial(_for_training, spec=spec, folds=folds))
+        super().__init__(folds)
+        self.x, self.metric, self.build = x, metric, build
+        self._models: dict[TrialSpec, _SharedModel] = {}
+
+    def weights(self, number: int) -> Weights:
+        return self._model_of(number).weights(number)
+
+    def _model_of(self, number: int) -> "_SharedModel":
+        return self._models[self.logs[number].lane.spec]
+
+    def _prepare(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            with self._timed([number]):
+                spec = self.logs[number].lane.spec
+                if spec not in self._models:
+                    self._models[spec] = _SharedModel(self, spec)
+                self._models[spec].add(number)
+
+    def _train_epoch(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            with self._timed([number]):
+                self._model_of(number).train_epoch(number)
+
+    def _ended(self, number: int) -> tuple[float, Examination | None]:
+        return self._model_of(number).ended(number)
+
+
+@dataclass
+class _Moments:
+    """A lane's weights by which it is examined: see `Snapshots`."""
+
+    initial: Weights
+    first: Weights
+    previous: Weights
+
+
+class _SharedModel:
+    """One model, and the state of each of its lanes."""
+
+    def __init__(self, lanes: KerasLanes, spec: TrialSpec) -> None:
+        self._lanes, self._spec = lanes, spec
+        folds = lanes.folds
+        network = network_of(spec, lanes.build, partial(_for_training, spec=spec, folds=folds))
         self._network, self._model = network, network.model
-        self._seeds = [lane_seed(seed, fold) for fold in range(len(folds))]
-        self._y = [tf.constant(network.inside.labels(fold, fold.y_train)) for fold in folds]
+        self._labels = cache(
+            lambda fold: tf.constant(network.inside.labels(folds[fold], folds[fold].y_train))
+        )
         optimizer = self._model.optimizer
         optimizer.build(self._model.trainable_variables)
-        self._train = _epoch_program(network, self._y[0])
+        self._train = _epoch_program(network, self._labels(0))
         self._predict = _predict_program(network)
-
         # The random states of dropout and augmentation.
-        generators = [v for v in self._model.variables if v.name == "seed_generator_state"]
-        self._variables = [*self._model.weights, *generators, *optimizer.variables]
-        self._n_weights = len(self._model.weights)
-        fresh_optimizer = [np.asarray(v) for v in optimizer.variables]
-        self._states = []
-        for lane in self._seeds:
-            random_states = [
-                np.array([derive_seed("random layer", lane, number), 0], dtype=np.uint32)
-                for number in range(len(generators))
-            ]
-            self._states.append([*network.initial_weights(lane), *random_states, *fresh_optimizer])
+        self._generators = [v for v in self._model.variables if v.name == "seed_generator_state"]
+        self._variables = [*self._model.weights, *self._generators, *optimizer.variables]
+        self._fresh_optimizer = [np.asarray(v) for v in optimizer.variables]
+        self._states: dict[int, list[NDArray[Any]]] = {}  # by the lanes' numbers
+        self._moments: dict[int, _Moments] = {}
         self._loaded: int | None = None
-        # The first fold's weights by which the trial is examined.
-        self._initial = self._first = self._previous = self._states[0][: self._n_weights]
 
-        self.log = TrialLog(spec.training, folds)
-        self.log.seconds = time.perf_counter() - started
+    def add(self, number: int) -> None:
+        lane = self._lanes.logs[number].lane
+        random_states = [
+            np.array([derive_seed("random layer", lane.seed, k), 0], dtype=np.uint32)
+            for k in range(len(self._generators))
+        ]
+        weights = list(self._network.initial_weights(lane.seed))
+        self._unload()  # a function that builds a model may leave other weights in this one
+        self._states[number] = [*weights, *random_states, *self._fresh_optimizer]
+        if lane.examined:
+            self._moments[number] = _Moments(weights, weights, weights)
 
-    def run_epoch(self) -> None:
-        started = time.perf_counter()
-        for fold, active in enumerate(self.log.active):
-            if active:
-                self._run_lane(fold)
-        self.log.seconds += time.perf_counter() - started
-
-    def _run_lane(self, fold: int) -> None:
-        training = self._spec.training
-        epoch = self.log.epochs[fold]
-        n_rows = len(self._folds[fold].y_train)
-        steps = training.steps_per_epoch(n_rows)
-        self._load(fold)
-        if fold == 0:
-            self._previous = self.weights(0)
+    def train_epoch(self, number: int) -> None:
+        log, training = self._lanes.logs[number], self._spec.training
+        fold, epoch = log.lane.fold, log.epochs
+        n_rows = len(self._lanes.folds[fold].y_train)
+        x_train, x_val = self._lanes.x[fold]
+        self._load(number)
+        moments = self._moments.get(number)
+        if moments is not None:
+            moments.previous = self.weights(number)
         loss = float(
             self._train(
-                self._x[fold][0],
-                self._y[fold],
-                tf.constant(batch_order(self._seeds[fold], epoch, n_rows)),
-                tf.constant(learning_rates(training, steps, epoch)),
+                x_train,
+                self._labels(fold),
+                tf.constant(batch_order(log.lane.seed, epoch, n_rows)),
+                tf.constant(learning_rates(training, training.steps_per_epoch(n_rows), epoch)),
                 tf.constant(training.rows_per_step(n_rows)),
             )
         )
-        if fold == 0 and not epoch:
-            self._first = self.weights(0)
-        score, val_loss = self._score(self._x[fold][1], self._folds[fold].y_val, fold)
-        self.log.record(fold, loss, val_loss, score)
+        if moments is not None and not epoch:
+            moments.first = self.weights(number)
+        score, val_loss = self._score(x_val, self._lanes.folds[fold].y_val, fold)
+        log.record(loss, val_loss, score)
 
-    def result(self) -> TrialResult:
-        started = time.perf_counter()
-        train_values = []
-        for fold, data in enumerate(self._folds):
-            self._load(fold)
-            train_values.append(self._score(self._x[fold][0], data.y_train, fold)[0])
-        snapshots = Snapshots(self._initial, self._first, self._previous, self.weights(0))
+    def ended(self, number: int) -> tuple[float, Examination | None]:
+        """Score of the training part, and the examination, of a lane."""
+        log = self._lanes.logs[number]
+        fold = log.lane.fold
+        data = self._lanes.folds[fold]
+        self._load(number)
+        score, _ = self._score(self._lanes.x[fold][0], data.y_train, fold)
+        if number not in self._moments:
+            return score, None
+        snapshots = Snapshots(**vars(self._moments[number]), final=self.weights(number))
         self._unload()  # a look inside may leave other weights in the model
-        examination = examine(
-            self._spec, self._folds[0], self.log.epochs[0], snapshots, self._network.inside
-        )
-        self.log.seconds += time.perf_counter() - started
-        return self.log.result(train_values, examination)
+        inside = self._network.inside
+        return score, examine(self._spec, data, log.epochs, snapshots, inside)
 
-    def weights(self, fold: int) -> list[NDArray[np.float32]]:
-        self._load(fold)
+    def weights(self, number: int) -> Weights:
+        self._load(number)
         return [np.array(weight) for weight in self._model.get_weights()]
 
     def _score(self, x: Any, y: NDArray[Any], fold: int) -> tuple[float, float]:
@@ -158,22 +197,22 @@ class _Trial:
             for start in range(0, len(y), PREDICT_BATCH)
         ]
         outputs = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-        network, data = self._network, self._folds[fold]
+        network, data = self._network, self._lanes.folds[fold]
         logits = as_logits(outputs, network.outputs)
-        score, loss = score_outputs(self._metric, data, y, logits, network.scored_as)
+        score, loss = score_outputs(self._lanes.metric, data, y, logits, network.scored_as)
         if np.isfinite(outputs).all():
             own_loss = network.mean_loss(data, y, outputs)
             loss = loss if own_loss is None else own_loss
         return score, loss
 
-    def _load(self, fold: int) -> None:
+    def _load(self, number: int) -> None:
         """Puts a lane's state into the model, and the state of the one before it away."""
-        if self._loaded == fold:
+        if self._loaded == number:
             return
         self._unload()
-        for variable, value in zip(self._variables, self._states[fold], strict=True):
+        for variable, value in zip(self._variables, self._states[number], strict=True):
             variable.assign(value)
-        self._loaded = fold
+        self._loaded = number
 
     def _unload(self) -> None:
         """Puts the state of the loaded lane away."""

@@ -15,8 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.engines.base import Cohort, Engine
-from nas.engines.program_cache import may_be_cache_failure
+from nas.engines.lanes import Engine, Lanes, trial_lanes, trial_result
+from nas.engines.startup import start_tensorflow
 from nas.errors import NasError, first_line
 from nas.spec import TrialResult, TrialSpec
 
@@ -34,7 +34,6 @@ class Report:
         running: Whether it waits for an answer, and would train on.
         result: Everything, once it has ended; None while it runs and when it failed.
         failure: Why it failed, in a line; empty otherwise.
-        cache_failed: Whether that may be for the compiled programs that are kept on disk.
     """
 
     job: int
@@ -45,7 +44,6 @@ class Report:
     running: bool = False
     result: TrialResult | None = None
     failure: str = ""
-    cache_failed: bool = False
 
 
 class Pool(ABC):
@@ -118,7 +116,7 @@ class Task:
     def __init__(self, choose: Choose, job: int, spec: TrialSpec, seed: int, done: int = 0) -> None:
         self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
         self._done = done
-        self._cohort: Cohort | None = None
+        self._lanes: Lanes | None = None
         self._engine: dict[str, Any] = {}
 
     def advance(self) -> Report:
@@ -131,14 +129,14 @@ class Task:
 
     def _advance(self) -> Report:
         started = time.process_time()
-        cohort = self._started()
+        lanes = self._started()
         if self._done:
-            cohort.advance(self._done)
+            lanes.advance(self._done)
             self._done, started = 0, time.process_time()
-        scores = cohort.advance(1)[0]
+        scores = lanes.advance(1)[:, 0]
         seconds = time.process_time() - started
-        running = bool(cohort.running()[0])
-        result = None if running else cohort.finish()[0]
+        running = bool(lanes.running().any())
+        result = None if running else trial_result(lanes.results())
         return Report(
             self._job,
             **self._engine,
@@ -149,18 +147,17 @@ class Task:
         )
 
     def _end(self) -> Report:
-        cohort = self._started()
+        lanes = self._started()
         if self._done:
-            cohort.advance(self._done)
-        cohort.keep([False])
-        return Report(self._job, **self._engine, result=cohort.finish()[0])
+            lanes.advance(self._done)
+        return Report(self._job, **self._engine, result=trial_result(lanes.results()))
 
-    def _started(self) -> Cohort:
-        if self._cohort is None:
+    def _started(self) -> Lanes:
+        if self._lanes is None:
             engine, reason = self._choose(self._spec)
             self._engine = {"engine": engine.name, "engine_reason": reason}
-            self._cohort = engine.start([self._spec], [self._seed])
-        return self._cohort
+            self._lanes = engine.start(trial_lanes(self._spec, self._seed, len(engine.folds)))
+        return self._lanes
 
     def _guarded(self, act: Callable[[], Report]) -> Report:
         try:
@@ -168,12 +165,7 @@ class Task:
         except NasError as error:
             return Report(self._job, **self._engine, failure=error.on_command_line)
         except Exception as error:  # whatever a network does must not end the search
-            return Report(
-                self._job,
-                **self._engine,
-                failure=first_line(error),
-                cache_failed=may_be_cache_failure(error),
-            )
+            return Report(self._job, **self._engine, failure=first_line(error))
 
 
 class LocalPool(Pool):
@@ -207,8 +199,9 @@ class LocalPool(Pool):
             self._job = self._task = self._next = None
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        start_tensorflow()
         return function(*arguments)
 
     def close(self) -> None:
         self._job = self._task = self._next = None
-        gc.unfreeze()  # what `start_tensorflow` froze; in it may be much of the caller's
+        gc.unfreeze()  # what was frozen at the start; in it may be much of the caller's

@@ -2,9 +2,10 @@
 
 They never import the program that started them, so a search works from a script without
 `if __name__ == "__main__"`, from a notebook and from `python -c`. On Linux they are forked from a
-server that has TensorFlow loaded, and that no other user of multiprocessing shares.
+server that has loaded what they need, JAX or TensorFlow, and that no other user of multiprocessing
+shares.
 
-Light to import, so that they can begin to import TensorFlow before this process imports anything.
+Light to import, so that they can begin with that before this process imports anything.
 """
 
 import contextlib
@@ -19,12 +20,13 @@ from multiprocessing.process import BaseProcess
 from types import FunctionType, SimpleNamespace
 from typing import Any, Literal
 
-from nas.engines.program_cache import program_cache_flags, tidy_program_cache
+from nas.engines.program_cache import program_cache_variables, tidy_program_cache
 from nas.engines.startup import changed_environment
 from nas.stopping import TERMINAL_SIGNALS
 
 StartMethod = Literal["forkserver", "spawn"]
-# Only Linux can fork a process that has TensorFlow loaded.
+Library = Literal["jax", "tensorflow"]
+# Only Linux can fork a process that has such a library loaded.
 START_METHOD: StartMethod = "forkserver" if sys.platform == "linux" else "spawn"
 
 # One thread for each library, and programs that compile a sixth faster and run as fast.
@@ -33,8 +35,10 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    "NPROC": "1",  # threads of JAX
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "XLA_FLAGS": "--xla_backend_optimization_level=1",
+    "JAX_PLATFORMS": "cpu",  # else each of them would take the whole memory of a GPU
+    "XLA_FLAGS": "--xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false",
 }
 
 # The bytes that a folder of temporary files leaves for `pymp-xxxxxxxx/listener-xxxxxxxx` in the
@@ -49,25 +53,28 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def prepare_processes() -> None:
-    """Lets the server of processes import TensorFlow; returns at once."""
-    tidy_program_cache(xla_flags())
+def prepare_processes(library: Library = "jax") -> None:
+    """Lets the server of processes import a library; returns at once."""
+    if library == "jax":
+        tidy_program_cache(xla_flags())
     if START_METHOD == "forkserver":
         with _terminal_signals_blocked():
-            _start_server()
+            _start_server(library)
 
 
-def start_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+def start_process(library: Library, target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Starts a process that calls a function; it ends with this one at the latest.
 
     Args:
+        library: What it needs, and has loaded already on Linux.
         target: A function of a module, not of the user's program.
         arguments: What multiprocessing can send to a process that starts.
     """
     process = _Process(target=target, args=arguments, daemon=True)
+    process.library = library
     with _terminal_signals_blocked():
         if START_METHOD == "forkserver":
-            _start_server()
+            _start_server(library)
             process.start()
         else:
             with _process_environment():
@@ -79,14 +86,15 @@ class _Process(BaseProcess):
     """A process that is started by `multiprocessing`, with two things of its own: see `_popen`."""
 
     _start_method = None  # the one of this program's other processes stays what it is
+    library: Library
 
     @staticmethod
-    def _Popen(process: BaseProcess) -> Any:  # noqa: N802
-        return _popen(START_METHOD)(process)
+    def _Popen(process: Any) -> Any:  # noqa: N802
+        return _popen(START_METHOD, process.library)(process)
 
 
 @cache
-def _popen(method: StartMethod) -> Any:
+def _popen(method: StartMethod, library: Library) -> Any:
     """The class with which multiprocessing starts a process, changed in two things.
 
     The process is not told where the program's `__main__` lies, which it would import. And it is
@@ -104,9 +112,10 @@ def _popen(method: StartMethod) -> Any:
     else:
         from multiprocessing import popen_spawn_posix as theirs
     launch = getattr(theirs.Popen, name)
+    connect = _servers[library].connect_to_new_process
     own_names = {
         "spawn": _changed(spawn, get_preparation_data=_preparation_data),
-        "forkserver": _changed(forkserver, connect_to_new_process=_server.connect_to_new_process),
+        "forkserver": _changed(forkserver, connect_to_new_process=connect),
     }
     own_launch = FunctionType(launch.__code__, {**launch.__globals__, **own_names})
     return type("Popen", (theirs.Popen,), {name: own_launch})
@@ -121,15 +130,19 @@ def _preparation_data(name: str) -> dict[str, Any]:
     return {key: value for key, value in data.items() if not key.startswith("init_main")}
 
 
-_server = forkserver.ForkServer()
-_server.set_forkserver_preload(["nas.engines.preload"])
+_servers: dict[Library, forkserver.ForkServer] = {
+    "jax": forkserver.ForkServer(),
+    "tensorflow": forkserver.ForkServer(),
+}
+for _library, _one in _servers.items():
+    _one.set_forkserver_preload([f"nas.engines.preload_{_library}"])
 
 
-def _start_server() -> None:
-    """Starts the server of processes where it does not run."""
+def _start_server(library: Library) -> None:
+    """Starts the server of processes that have a library where it does not run."""
     _choose_socket_folder()
     with _process_environment():
-        _server.ensure_running()
+        _servers[library].ensure_running()
 
 
 def _choose_socket_folder() -> None:
@@ -168,12 +181,7 @@ def _terminal_signals_blocked() -> Iterator[None]:
 def _process_environment() -> Iterator[None]:
     """The environment that workers start with; what the user has set for XLA stays in force."""
     flags = xla_flags()
-    own = os.environ.get("TF_XLA_FLAGS", "")
-    changes = {
-        **ENVIRONMENT,
-        "XLA_FLAGS": flags,
-        "TF_XLA_FLAGS": f"{program_cache_flags(flags)} {own}".strip(),
-    }
+    changes = {**ENVIRONMENT, **program_cache_variables(flags), "XLA_FLAGS": flags}
     with changed_environment(changes):
         yield
 

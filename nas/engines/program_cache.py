@@ -1,25 +1,24 @@
 """Compiled programs kept on disk, so that the next search need not compile them again.
 
-TensorFlow reads and writes the files; this module chooses the directory and keeps it sound. A
-program is machine code: the directory is named after the processor, TensorFlow's version and the
-compiler's options, so that a home directory that several machines share holds one for each.
+JAX reads and writes the files, and does without one that it cannot read or write; this module
+chooses the directory and keeps it sound. A program is machine code: the directory is named after
+the processor, JAX's version and the compiler's options, so that a home directory that several
+machines share holds one for each.
 """
 
-import contextlib
 import hashlib
 import os
 import platform
 import shutil
 import time
+import zlib
 from importlib.metadata import version
 from pathlib import Path
 
-from nas.errors import OUT_OF_MEMORY, first_line
-
 MAX_BYTES = 200e6  # of all programs of a directory; one has about a megabyte
-MIN_FREE_BYTES = 1e9  # on the disk; TensorFlow fails where it cannot write a program
-ABANDONED_SECONDS = 3600.0
-OPTION = "--tf_xla_persistent_cache_"  # how the names of TensorFlow's flags begin
+MIN_FREE_BYTES = 1e9  # on the disk
+BEING_WRITTEN = 10.0  # seconds that a file may be incomplete for
+ZSTANDARD = b"\x28\xb5\x2f\xfd"  # how a file begins that is compressed by it
 
 
 def cache_home() -> Path | None:
@@ -30,57 +29,33 @@ def cache_home() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nas"
 
 
-def program_cache_flags(xla_flags: str) -> str:
-    """What `TF_XLA_FLAGS` must hold before TensorFlow starts; empty where nothing can be kept.
+def program_cache_variables(xla_flags: str) -> dict[str, str]:
+    """Environment variables with which JAX keeps programs; none where nothing can be kept.
 
     Args:
         xla_flags: The compiler's options, as in `XLA_FLAGS`.
     """
     directory = _directory(xla_flags)
-    if directory is None or any(character.isspace() for character in str(directory)):
-        return ""  # the flags are separated by spaces
-    return f"{OPTION}directory={directory} {OPTION}device_types=CPU"
-
-
-def without_program_cache(flags: str) -> str:
-    """The value of `TF_XLA_FLAGS` with which nothing is kept."""
-    return " ".join(word for word in flags.split() if not word.startswith(OPTION))
-
-
-def may_be_cache_failure(error: BaseException) -> bool:
-    """Whether an error of this process may come from the cache: a full disk, a damaged program.
-
-    TensorFlow fails the computation then, and each later one that needs the same program. What it
-    says need not name the file, so any error of TensorFlow's counts, but for too little memory.
-    """
-    return (
-        OPTION in os.environ.get("TF_XLA_FLAGS", "")
-        and type(error).__module__.startswith("tensorflow.")
-        and first_line(error) != OUT_OF_MEMORY
-    )
-
-
-def empty_program_cache(xla_flags: str) -> None:
-    """Removes all kept programs: one of them is damaged, or there is no room for them."""
-    with contextlib.suppress(OSError, RuntimeError):
-        directory = _place(xla_flags)
-        for path in directory.iterdir() if directory is not None else ():
-            path.unlink(missing_ok=True)
+    if directory is None:
+        return {}
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(directory),
+        # However soon one was compiled, and however small it is.
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def tidy_program_cache(xla_flags: str) -> None:
-    """Removes what is damaged or left half written, then the oldest programs beyond the limit."""
+    """Removes what is damaged, then the oldest programs beyond the limit."""
     directory = _directory(xla_flags)
     if directory is None:
         return
     kept = 0
     for path in sorted(directory.iterdir(), key=lambda p: _stat(p)[0], reverse=True):
         modified, size = _stat(path)
-        if path.suffix == ".tmp":  # another search may be writing it
-            stale = time.time() - modified > ABANDONED_SECONDS
-        else:
-            stale = kept + size > MAX_BYTES or not _is_whole(path)
-        if stale:
+        is_young = time.time() - modified < BEING_WRITTEN  # by another search, maybe
+        if not is_young and (kept + size > MAX_BYTES or not _is_whole(path)):
             path.unlink(missing_ok=True)
         else:
             kept += size
@@ -112,7 +87,7 @@ def _machine(xla_flags: str) -> str:
         lines = cpuinfo.read_text(errors="replace").splitlines()
         of_interest = ("model name", "flags", "Features", "CPU part")
         processor = "\n".join(sorted({line for line in lines if line.startswith(of_interest)}))
-    parts = (version("tensorflow"), platform.machine(), processor, xla_flags)
+    parts = (version("jaxlib"), platform.machine(), processor, xla_flags)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -125,16 +100,15 @@ def _stat(path: Path) -> tuple[float, int]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is a protocol buffer message from its first byte to its last.
+    """Whether a file holds all that was compressed into it.
 
-    TensorFlow fails for good on a file that a power cut has shortened or filled with zeros.
+    JAX would leave one that a power cut has shortened as it is, and compile the program each time.
     """
-    from google.protobuf.empty_pb2 import Empty
-    from google.protobuf.message import DecodeError
-
     try:
         content = path.read_bytes()
-        Empty.FromString(content)
-    except (OSError, DecodeError):
+        if content.startswith(ZSTANDARD):  # which this version of Python may not be able to read
+            return True
+        zlib.decompress(content)
+    except (OSError, zlib.error):
         return False
-    return content.startswith(b"\x0a")  # the first field
+    return True

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from nas.encoding import FoldData
-from nas.engines.base import Engine
-from nas.engines.compiled_engine import CompiledEngine, unsupported
-from nas.engines.keras_engine import KerasEngine
+from nas.engines.lanes import Engine
+from nas.engines.shapes import unsupported
+from nas.engines.startup import start_jax, start_tensorflow
 from nas.errors import NasError
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
@@ -31,6 +31,7 @@ class Selection:
         wanted: An engine's name, or `auto` for the compiled one wherever it can.
         build: The function that builds custom networks; see `nas.families.custom`. None where
             there are none.
+        single_thread: Whether this process is to use one thread only.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Selection:
         metric: Metric,
         wanted: EngineName,
         build: BuildModel | None = None,
+        single_thread: bool = False,
     ) -> None:
         self._folds, self._metric, self._wanted = folds, metric, wanted
-        self._build = build
+        self._build, self._single_thread = build, single_thread
         self._made: dict[str, Engine] = {}
 
     def choose(self, spec: TrialSpec) -> Choice:
@@ -65,10 +67,16 @@ class Selection:
 
     def _keras(self) -> Engine:
         if "keras" not in self._made:
+            start_tensorflow(self._single_thread)
+            from nas.engines.keras_engine import KerasEngine
+
             self._made["keras"] = KerasEngine(self._folds, self._metric, self._build)
         return self._made["keras"]
 
     def _compiled(self) -> Engine:
         if "compiled" not in self._made:
+            start_jax()
+            from nas.engines.compiled_engine import CompiledEngine
+
             self._made["compiled"] = CompiledEngine(self._folds, self._metric)
         return self._made["compiled"]

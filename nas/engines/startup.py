@@ -1,4 +1,4 @@
-"""Starting TensorFlow, in silence."""
+"""Starting JAX or TensorFlow, in silence."""
 
 import gc
 import os
@@ -40,6 +40,18 @@ def silence() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def start_jax() -> None:
+    """Imports JAX and makes it ready; a GPU is left alone."""
+    variables = {"JAX_PLATFORMS": "cpu"} if "jax" not in sys.modules else {}
+    with silence(), changed_environment(variables):
+        import jax
+
+        jax.devices()
+        # No later collection need look at what is loaded by now.
+        gc.collect()
+        gc.freeze()
 
 
 def start_tensorflow(single_thread: bool = False) -> None:

@@ -11,6 +11,7 @@ so the search need not know.
 
 import contextlib
 import signal
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,12 +23,11 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
-from nas.architectures import CustomArchitecture
 from nas.encoding import FoldData
 from nas.engines.messages import receive, send
 from nas.engines.pool import Pool, Report
-from nas.engines.processes import prepare_processes, start_process, xla_flags
-from nas.engines.program_cache import empty_program_cache
+from nas.engines.processes import Library, prepare_processes, start_process
+from nas.engines.shapes import program_shape, unsupported
 from nas.engines.worker import NOTHING, answer_call, train_jobs
 from nas.errors import NasError
 from nas.families.suggestions import BuildModel
@@ -80,7 +80,7 @@ class _Worker:
     process: Any
     connection: Connection
     in_training: Any
-    programs: set[tuple[Any, ...]] = field(default_factory=set)
+    programs: set[Any] = field(default_factory=set)
     jobs: set[int] = field(default_factory=set)
     traced: set[int] = field(default_factory=set)
     is_ready: bool = False
@@ -93,14 +93,19 @@ class _Worker:
 class WorkerPool(Pool):
     """Trains jobs in worker processes.
 
-    TensorFlow is imported from the moment that the pool is made, not in this process. What to
-    train on is told by `load`, before the first job.
+    What they train with is imported from the moment that the pool is made, not in this process.
+    What to train on is told by `load`, before the first job.
 
     Each job gets a ticket, by which a worker knows it: a report of a job that was cancelled is
     told from one of a later job with the same number.
+
+    Args:
+        n_workers: Processes that train.
+        library: What most jobs need; another job waits for its import.
     """
 
-    def __init__(self, n_workers: int) -> None:
+    def __init__(self, n_workers: int, library: Library = "jax") -> None:
+        self._library: Library = library
         self.slots = (JOBS_OF_A_WORKER + JOBS_TO_CHOOSE_FROM) * n_workers
         self._jobs: dict[int, _Job] = {}  # by their tickets
         self._tickets: dict[int, int] = {}  # of the jobs in it, by their numbers
@@ -109,12 +114,11 @@ class WorkerPool(Pool):
         self._ready: deque[Report] = deque()
         self._setup: tuple[Any, ...] | None = None
         self._n_workers = n_workers
-        self._keeps_programs = True
         self.rows_folder = Path(mkdtemp(prefix="nas-"))
         # Also where an error ends the program before `close`.
         self._remove_rows = weakref.finalize(self, rmtree, self.rows_folder, ignore_errors=True)
         self._workers: list[_Worker] = []
-        prepare_processes()
+        prepare_processes(library)
 
     def load(
         self,
@@ -131,18 +135,19 @@ class WorkerPool(Pool):
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self._start_workers()  # they make themselves ready meanwhile
-        answer, error, cache_failed = self._ask(function, arguments)
-        if cache_failed:
-            self._give_up_cache()
-            answer, error, _ = self._ask(function, arguments)
+        answer, error = self._ask(function, arguments)
         if error is not None:
             raise error
         return answer
 
+    def prepare_call(self) -> None:
+        """Lets TensorFlow be imported for a `call` to come; returns at once."""
+        prepare_processes("tensorflow")
+
     def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """What a process of its own answers; see `answer_call`."""
         ours, theirs = Pipe()
-        process = start_process(answer_call, theirs, self._keeps_programs)
+        process = start_process("tensorflow", answer_call, theirs)
         theirs.close()
         try:
             send(ours, (function, arguments))
@@ -213,7 +218,7 @@ class WorkerPool(Pool):
     def _start(self) -> _Worker:
         ours, theirs = Pipe()
         in_training = RawValue("q", NOTHING)
-        process = start_process(train_jobs, theirs, in_training, self._keeps_programs)
+        process = start_process(self._library, train_jobs, theirs, in_training)
         theirs.close()
         return _Worker(process, ours, in_training)
 
@@ -227,13 +232,6 @@ class WorkerPool(Pool):
             raise report
         if report is None:
             worker.is_ready = True
-            return
-        if report.cache_failed:
-            self._give_up_cache()
-            self._backlog.extendleft(sorted(worker.jobs, reverse=True))
-            worker.process.terminate()
-            self._renew(worker)
-            self._hand_out()
             return
         ticket = report.job
         if report.engine == "keras":
@@ -319,11 +317,6 @@ class WorkerPool(Pool):
         self._renew(worker)
         self._hand_out()
 
-    def _give_up_cache(self) -> None:
-        """Whatever starts from now on does without; nothing is wrong with the network."""
-        self._keeps_programs = False
-        empty_program_cache(xla_flags())
-
     def _renew(self, worker: _Worker) -> None:
         """Starts another worker in the place of one that has ended."""
         worker.process.join()
@@ -333,23 +326,9 @@ class WorkerPool(Pool):
         self._workers[self._workers.index(worker)] = fresh
 
 
-def _kind(spec: TrialSpec) -> tuple[Any, ...]:
-    """What trials must have in common to share a program, about: see `program.Shape`."""
-    if isinstance(spec.architecture, CustomArchitecture):
-        return (spec.architecture,)
-    architecture, training = spec.in_words, spec.training
-    widest = max(architecture.units, default=0)
-    return (
-        spec.loss,
-        architecture.convolutions,
-        len(architecture.units),
-        32 if widest <= 32 else -(-widest // 64),
-        training.batch_size,
-        architecture.normalization,
-        training.l1 > 0,
-        training.clip_norm > 0,
-        architecture.activation == "softplus",
-    )
+def _kind(spec: TrialSpec) -> Any:
+    """What trials must have in common to share a program; its data's rows are more than a batch."""
+    return spec.architecture if unsupported(spec) else program_shape(spec, sys.maxsize)
 
 
 def _how_it_ended(process: Any) -> str:

@@ -4,6 +4,8 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from scipy import stats
 pytest.register_assert_rewrite("contract")
 
 from contract import (  # noqa: E402
+    Cohort,
     EngineContract,
     assert_same_trial,
     folds_of,
@@ -20,12 +23,15 @@ from contract import (  # noqa: E402
     train,
 )
 
-from nas.engines import compiled_engine, program  # noqa: E402
-from nas.engines.compiled_engine import CompiledEngine, program_shape, width_class  # noqa: E402
+from nas.engines import compiled_engine, program, shapes  # noqa: E402
+from nas.engines.compiled_engine import CompiledEngine  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
-from nas.engines.program import ACTIVATIONS, compile_epoch  # noqa: E402
+from nas.engines.lanes import Lane  # noqa: E402
+from nas.engines.program import compile_epoch  # noqa: E402
+from nas.engines.shapes import lanes_at_once, program_shape, width_class  # noqa: E402
 from nas.engines.update_rule import coefficients  # noqa: E402
 from nas.metrics import METRICS  # noqa: E402
+from nas.models.activations import ACTIVATIONS, Activation  # noqa: E402
 from nas.models.training import make_loss  # noqa: E402
 from nas.space.vocabulary import OPTIMIZERS, WORDS  # noqa: E402
 from nas.spec import TrialSpec  # noqa: E402
@@ -37,7 +43,7 @@ class TestCompiledEngine(EngineContract):
 
 def start(spec: TrialSpec, seed: int = 1, n_folds: int = 3) -> Any:
     folds = folds_of(spec.problem.task)[:n_folds]
-    return CompiledEngine(folds, METRICS["log_loss"]).start([spec], [seed])
+    return Cohort(CompiledEngine(folds, METRICS["log_loss"]), [spec], [seed])
 
 
 def test_one_program_serves_every_trial_of_a_shape() -> None:
@@ -52,10 +58,10 @@ def test_one_program_serves_every_trial_of_a_shape() -> None:
     ]
     engine = CompiledEngine(folds_of("multiclass"), METRICS["log_loss"])
     for seed, spec in enumerate(specs):
-        train(engine.start([spec], [seed]))
+        train(Cohort(engine, [spec], [seed]))
     assert len(engine.shapes) == 1
     (shape,) = engine.shapes
-    assert compile_epoch(shape).experimental_get_tracing_count() == 1
+    assert compile_epoch(shape)._cache_size() == 1
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
@@ -74,20 +80,18 @@ def test_units_beyond_a_layers_width_get_no_gradient(normalization: str) -> None
     )
     cohort = start(spec)
     train(cohort)
-    state = cohort._trials[0]._states[0]
-    width = cohort._trials[0].shape.width
-    d, c = spec.problem.n_inputs, spec.problem.n_outputs
-    for part in (state.weights, state.first, state.second):
-        for lane in np.asarray(part.kernels):
-            first, second, last = np.split(lane, [d * width, d * width + width * width])
-            assert not first.reshape(d, width)[:, 8:].any()
-            assert not second.reshape(width, width)[8:].any()
-            assert not second.reshape(width, width)[:, 5:].any()
-            assert not last.reshape(width, c)[5:].any()
-            assert first.reshape(d, width)[:, :8].any(axis=0).all()
-        biases = np.asarray(part.others)[:, : 2 * width].reshape(-1, 2, width)
-        assert not biases[:, 0, 8:].any()
-        assert not biases[:, 1, 5:].any()
+    (block,) = cohort.lanes._blocks
+    width = block.shape.width
+    assert width == 32
+    for part in (block._state.weights, block._state.first, block._state.second):
+        first, second, last = map(np.asarray, part.kernels)
+        assert not first[:, :, 8:].any()
+        assert not second[:, 8:].any()
+        assert not second[:, :, 5:].any()
+        assert not last[:, 5:].any()
+        assert first[:, :, :8].any(axis=1).all()
+        assert not np.asarray(part.others[0])[:, 8:].any()
+        assert not np.asarray(part.others[1])[:, 5:].any()
 
 
 @pytest.mark.parametrize(
@@ -111,15 +115,16 @@ def test_widths_are_rounded_up_to_few_classes(units: int, width: int) -> None:
 def test_lanes_divide_the_folds_and_fit_the_caches(
     units: tuple[int, ...], n_folds: int, lanes: int
 ) -> None:
-    assert program_shape(make_spec("multiclass", units=units), n_folds, 1000).lanes == lanes
+    shape = program_shape(make_spec("multiclass", units=units), 1000)
+    assert lanes_at_once(shape, n_folds) == lanes
 
 
 def test_folds_in_groups_are_the_same_as_together(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_spec("multiclass", units=(8, 6), dropout=0.2, normalization="layer", epochs=3)
     together = train(start(spec))
-    monkeypatch.setattr(compiled_engine, "STATE_BUDGET", 1.0)
+    monkeypatch.setattr(shapes, "STATE_BUDGET", 1.0)
     cohort = start(spec)
-    assert cohort._trials[0].shape.lanes == 1
+    assert [len(block.numbers) for block in cohort.lanes._blocks] == [1, 1, 1]
     # Another program adds in another order.
     assert_same_trial(train(cohort), 0, together, 0, 1e-3)
 
@@ -131,6 +136,8 @@ def test_scores_do_not_depend_on_the_rows_predicted_at_once(
     results = []
     for rows in (8192, 30):
         monkeypatch.setattr(compiled_engine, "PREDICT_ROWS", rows)
+        monkeypatch.setattr(program, "PREDICT_ROWS", rows)
+        compile_epoch.cache_clear()
         results.append(train(start(spec)).results[0])
     np.testing.assert_allclose(results[0].fold_values, results[1].fold_values, rtol=1e-5)
     np.testing.assert_allclose(results[0].train_values, results[1].train_values, rtol=1e-5)
@@ -138,15 +145,16 @@ def test_scores_do_not_depend_on_the_rows_predicted_at_once(
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_dropout_is_uniform_and_independent(rate: float) -> None:
-    shape = program_shape(make_spec("multiclass", units=(64,)), 5, 1000)
+    shape = program_shape(make_spec("multiclass", units=(64,)), 1000)
     counters = program.dropout_counters(shape)
-    seeds = tf.constant(np.random.default_rng(0).integers(0, 2**32, 40, np.uint32))
+    seeds = jnp.asarray(np.random.default_rng(0).integers(0, 2**32, 40, np.uint32))
+    draw = jax.vmap(program._dropout, in_axes=(None, 0, None))
     masks = []
     for step in range(20):  # as the program draws them
-        keys = program._hash(seeds + tf.constant(step, tf.uint32))
+        keys = program._hash(seeds + np.uint32(step))
         for layer in range(3):
-            key = program._hash(keys + tf.constant(layer, tf.uint32))
-            masks.append(np.asarray(program._dropout(counters, key, rate)))
+            key = program._hash(keys + np.uint32(layer))
+            masks.append(np.asarray(draw(counters, key, rate)))
     drawn = np.array(masks)  # (step and layer, lane, row, unit)
     assert set(np.unique(drawn)) == {np.float32(0.0), np.float32(1.0 / (1.0 - rate))}
     dropped = drawn == 0.0
@@ -188,11 +196,12 @@ def test_losses_of_rows_are_keras_own(task: Any, loss: str) -> None:
         "binary": generator.integers(0, 2, outputs.shape),
         "regression": generator.normal(size=outputs.shape),
     }[task].astype(np.float32)
-    found = program._row_losses(spec.loss, y, tf.constant(outputs))
-    assert found.shape == (2, 40)
+    shape = program_shape(spec, 1000)
     for lane in range(2):
+        found = program._row_losses(shape, y[lane], jnp.asarray(outputs[lane]))
+        assert found.shape == (40,)
         expected = make_loss(spec.problem, spec.training)(y[lane], outputs[lane])
-        np.testing.assert_allclose(np.mean(found[lane]), expected, rtol=1e-5)
+        np.testing.assert_allclose(np.mean(found), expected, rtol=1e-5)
 
 
 # Zeros, numbers that round away, kinks, and numbers whose squares, exponentials or sums overflow.
@@ -209,16 +218,15 @@ def with_slope(function: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", WORDS["activation"].choices)
 def test_activations_and_their_slopes_are_keras_own(name: str) -> None:
-    coefficients = tf.constant(np.array(ACTIVATIONS[name], np.float32))
+    coefficients = Activation(*map(np.float32, ACTIVATIONS[name]))
 
-    @tf.function(jit_compile=True, autograph=False)
     def compiled(z: Any) -> Any:
         if name == "softplus":  # which has a program of its own
-            return with_slope(tf.nn.softplus, z)
-        activation = program.Activation(*tf.unstack(coefficients))
-        return with_slope(lambda z: program._activate(z, activation), z)
+            return program._softplus(z)
+        return program._activate(z, coefficients)
 
-    found = compiled(tf.constant(NUMBERS))
+    z = jnp.asarray(NUMBERS)
+    found = jax.jit(compiled)(z), jax.jit(jax.vmap(jax.grad(compiled)))(z)
     expected = with_slope(keras.activations.get(name), tf.constant(NUMBERS))
     for mine, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
@@ -256,14 +264,16 @@ def test_losses_and_their_slopes_are_keras_own(task: Any, loss: Any) -> None:
     theirs = make_loss(spec.problem, spec.training)
     theirs.reduction = None
 
-    @tf.function(jit_compile=True, autograph=False)
-    def compiled(outputs: Any) -> Any:
-        return with_slope(lambda o: program._row_losses(spec.loss, y, o), outputs)
+    shape = program_shape(spec, 1000)
 
-    found = compiled(tf.constant(outputs))
+    def compiled(outputs: Any) -> Any:
+        return program._row_losses(shape, y[0], outputs)
+
+    o = jnp.asarray(outputs[0])
+    found = jax.jit(compiled)(o), jax.jit(jax.grad(lambda o: compiled(o).sum()))(o)
     expected = with_slope(lambda o: theirs(y[0], o), tf.constant(outputs[0]))
     for mine, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(mine[0], other, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -286,10 +296,62 @@ def test_scores_with_dropout_are_distributed_as_the_keras_engines() -> None:
     )
     scores = {}
     for engine in (compiled, plain):
-        trials = [train(engine.start([spec], [seed])).results[0] for seed in range(30)]
+        trials = [train(Cohort(engine, [spec], [seed])).results[0] for seed in range(30)]
         scores[engine.name] = np.array([np.mean(trial.fold_values) for trial in trials])
     assert stats.ks_2samp(scores["compiled"], scores["keras"]).pvalue > 0.01
     difference = scores["compiled"] - scores["keras"]  # same initial weights and batches
     error = difference.std(ddof=1) / np.sqrt(len(difference))
     assert abs(difference.mean()) < 3 * error
     assert scores["keras"].std() > 0
+
+
+def test_a_freed_place_is_taken_and_its_neighbours_do_not_notice() -> None:
+    wide, other = make_spec("multiclass", epochs=6, dropout=0.3), make_spec("multiclass", epochs=3)
+    engine = CompiledEngine(folds_of("multiclass"), METRICS["log_loss"])
+
+    def alone(lane: Lane) -> Any:
+        lanes = engine.start([lane])
+        lanes.advance(6)
+        return lanes.results()[0], lanes.weights(0)
+
+    first = [Lane(wide, fold, 10 + fold, examined=True) for fold in range(3)]
+    late = [Lane(other, fold, 20 + fold, examined=True) for fold in (2, 0)]
+    lanes = engine.start(first)
+    lanes.advance(2)
+    lanes.drop([1])
+    lanes.add(late)
+    assert [block.numbers for block in lanes._blocks] == [[0, 3, 2], [4]]
+    assert lanes.running().tolist() == [True, False, True, True, True]
+    scores = lanes.advance(6)
+    assert scores.shape == (5, 6) and not lanes.running().any()
+    for number, lane in ((0, first[0]), (2, first[2]), (3, late[0]), (4, late[1])):
+        expected, weights = alone(lane)
+        found = lanes.results([number])[0]
+        assert len(found.train_loss) == lane.spec.training.epochs
+        np.testing.assert_allclose(found.train_loss, expected.train_loss, rtol=1e-4)
+        np.testing.assert_allclose(found.val_value, expected.val_value, rtol=1e-4)
+        assert found.examination is not None and expected.examination is not None
+        np.testing.assert_allclose(
+            found.examination.norm_ratio, expected.examination.norm_ratio, rtol=1e-4
+        )
+        for mine, theirs in zip(lanes.weights(number), weights, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+    dropped = lanes.results([1])[0]
+    assert len(dropped.train_loss) == 2 and dropped.examination is not None
+    expected, _ = alone(first[1])
+    np.testing.assert_allclose(dropped.train_loss, expected.train_loss[:2], rtol=1e-4)
+
+
+def test_lanes_of_any_trial_share_a_program() -> None:
+    specs = [
+        make_spec("multiclass", units=(40, 36), epochs=2, activation="relu", optimizer="sgd"),
+        make_spec("multiclass", units=(33, 60), epochs=2, activation="gelu", label_smoothing=0.1),
+    ]
+    engine = CompiledEngine(folds_of("multiclass"), METRICS["log_loss"])
+    together = engine.start([Lane(specs[0], 2, 5), Lane(specs[1], 0, 6), Lane(specs[0], 1, 7)])
+    assert len(together._blocks) == 1
+    together.advance(2)
+    alone = engine.start([Lane(specs[1], 0, 6)])
+    alone.advance(2)
+    for mine, theirs in zip(together.weights(1), alone.weights(0), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)

@@ -14,14 +14,15 @@ from sklearn.metrics import log_loss
 pytest.register_assert_rewrite("contract")
 
 from contract import (  # noqa: E402
+    Cohort,
     assert_same_trial,
     assert_same_weights,
     folds_of,
     train,
 )
 
-from nas.engines.base import batch_order, lane_seed  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
+from nas.engines.lanes import batch_order, lane_seed  # noqa: E402
 from nas.engines.selection import Selection  # noqa: E402
 from nas.errors import NasError  # noqa: E402
 from nas.families.custom import custom_space  # noqa: E402
@@ -70,7 +71,7 @@ def engine(folds: Any, build: Any, metric: str = "log_loss") -> KerasEngine:
 def test_a_compiled_model_agrees_with_its_own_fit() -> None:
     fold = folds_of("multiclass")[0]
     spec = spec_of(compiled, batch_size=64)
-    cohort = engine([fold], compiled).start([spec], [11])
+    cohort = Cohort(engine([fold], compiled), [spec], [11])
     initial = cohort.weights(0, 0)
     trained = train(cohort)
     model, n = compiled(None), len(fold.y_train)
@@ -102,9 +103,9 @@ def test_a_compiled_model_agrees_with_its_own_fit() -> None:
 def test_a_lane_depends_on_its_fold_and_seed_alone() -> None:
     first, second, _ = folds_of("multiclass")
     spec = spec_of(noisy)
-    together = train(engine([first, second], noisy).start([spec, spec], [2, 1]))
+    together = train(Cohort(engine([first, second], noisy), [spec, spec], [2, 1]))
     keras.utils.set_random_seed(99)
-    alone = train(engine([first], noisy).start([spec], [1]))
+    alone = train(Cohort(engine([first], noisy), [spec], [1]))
     assert_same_trial(alone, 0, together, 1, 0.0, folds=[0])
     kernels = [together.weights[trial][fold][0] for trial, fold in ((1, 0), (0, 0), (1, 1))]
     for other in kernels[1:]:  # another seed, another fold
@@ -124,7 +125,7 @@ def test_outputs_become_predictions_with_and_without_an_activation(
     fold = folds_of(task)[0]
     spec = spec_of(build, Problem(task, fold.x_train.shape[1], 1), epochs=1)
     metric = "rmse" if task == "regression" else "log_loss"
-    trained = train(engine([fold], build, metric).start([spec], [1]))
+    trained = train(Cohort(engine([fold], build, metric), [spec], [1]))
     kernel, bias = trained.weights[0][0]
     z = (fold.x_val.astype(float) @ kernel + bias)[:, 0]
     if task == "binary":
@@ -142,4 +143,4 @@ def test_the_function_is_asked_for_where_it_is_not_at_hand() -> None:
     with pytest.raises(NasError, match="compiled cannot train this network: built by a function"):
         Selection(folds, METRICS["accuracy"], "compiled", noisy).choose(spec)
     with pytest.raises(NasError, match="noisy: builds this network, and is not at hand"):
-        Selection(folds, METRICS["accuracy"], "auto").choose(spec).engine.start([spec], [1])
+        Cohort(Selection(folds, METRICS["accuracy"], "auto").choose(spec).engine, [spec], [1])

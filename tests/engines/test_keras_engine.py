@@ -12,6 +12,7 @@ pytest.register_assert_rewrite("contract")
 from contract import (  # noqa: E402
     COMPANY,
     SEEDS,
+    Cohort,
     ConvolutionContract,
     folds_of,
     make_spec,
@@ -55,7 +56,7 @@ def test_a_trial_is_traced_once_for_folds_of_any_size(monkeypatch: pytest.Monkey
     folds = folds_of("multiclass")
     assert len({len(fold.y_train) for fold in folds}) == 3
     specs = COMPANY[:2]
-    train(KerasEngine(folds, METRICS["accuracy"]).start(specs, SEEDS[:2]))
+    train(Cohort(KerasEngine(folds, METRICS["accuracy"]), specs, SEEDS[:2]))
     assert [p.experimental_get_tracing_count() for p in programs] == [1, 1, 1, 1]
 
 
@@ -67,11 +68,6 @@ def test_scores_do_not_depend_on_the_rows_predicted_at_once(
     for rows in (8192, 7):
         monkeypatch.setattr(keras_engine, "PREDICT_BATCH", rows)
         engine = KerasEngine(folds_of("regression")[:2], METRICS["r2"])
-        results.append(train(engine.start([spec], [1])).results[0])
+        results.append(train(Cohort(engine, [spec], [1])).results[0])
     np.testing.assert_allclose(results[0].fold_values, results[1].fold_values, rtol=1e-5)
     np.testing.assert_allclose(results[0].train_values, results[1].train_values, rtol=1e-5)
-
-
-def test_as_many_seeds_as_trials_are_wanted() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        KerasEngine(folds_of("binary"), METRICS["auc"]).start([make_spec("binary")], [1, 2])

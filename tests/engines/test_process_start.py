@@ -61,7 +61,7 @@ while report is None or report.running:
         pool.answer(0, True)
 print(report.result.epochs, report.failure)
 pool.close()
-print(dict(os.environ) == before, "tensorflow" in sys.modules)
+print(dict(os.environ) == before, "tensorflow" in sys.modules, "jax" in sys.modules)
 common = multiprocessing.forkserver._forkserver
 print(common._forkserver_pid, common._preload_modules)
 """
@@ -83,7 +83,7 @@ def test_a_script_without_a_guard_runs_once(tmp_path: Path, method: str) -> None
         "begun",
         "(42, 'tensorflow', '1')",
         "(2,) ",
-        "True False",
+        "True False False",
         "None ['__main__']",  # the server that the user's own processes would have
     ], done.stderr
     assert done.stderr == ""
@@ -95,7 +95,7 @@ from nas.engines import processes
 
 processes.START_METHOD = "spawn"
 print("begun", flush=True)
-processes.start_process(print, "a word").join()
+processes.start_process("jax", print, "a word").join()
 """
 
 

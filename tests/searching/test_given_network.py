@@ -7,7 +7,7 @@ import pytest
 from fakes import PROBLEM, SPACE, FakeEngine, open_fake_study, search_fake, smooth, url_of
 from optuna.trial import TrialState
 
-from nas.engines.base import lane_seed
+from nas.engines.lanes import lane_seed
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
 from nas.searching import LiveStudy, SearchOptions, live_study, run_search, train_given

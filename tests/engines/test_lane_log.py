@@ -1,6 +1,5 @@
 """Scores and losses of outputs, and which folds train on."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ pytest.register_assert_rewrite("contract")
 
 from contract import folds_of, make_spec  # noqa: E402
 
-from nas.engines.trial_log import TrialLog, score_outputs  # noqa: E402
+from nas.engines.lane_log import LaneLog, score_outputs  # noqa: E402
+from nas.engines.lanes import Lane  # noqa: E402
 from nas.metrics import METRICS, predictions_of  # noqa: E402
 from nas.models.steps import encode_labels  # noqa: E402
 from nas.models.training import make_loss  # noqa: E402
@@ -58,15 +58,14 @@ def test_infinite_outputs_have_no_loss() -> None:
     ],
 )
 def test_folds_end_with_their_epochs_or_steps(changes: dict[str, int], epochs: list[int]) -> None:
-    log = TrialLog(make_spec("multiclass", **changes).training, folds_of("multiclass"))
-    while any(log.active):
-        for fold, active in enumerate(log.active):
-            if active:
-                log.record(fold, 1.0, 1.0, 0.5)
-    assert log.epochs == epochs
+    spec, folds = make_spec("multiclass", **changes), folds_of("multiclass")
+    logs = [LaneLog(Lane(spec, k, 1), len(fold.y_train)) for k, fold in enumerate(folds)]
+    for log in logs:
+        while log.active:
+            log.record(1.0, 1.0, 0.5)
+    assert [log.epochs for log in logs] == epochs
 
 
 def test_a_fold_without_rows_does_not_train() -> None:
-    fold = folds_of("multiclass")[0]
-    empty = replace(fold, x_train=fold.x_train[:0], y_train=fold.y_train[:0])
-    assert TrialLog(make_spec("multiclass").training, [empty, fold]).active == [False, True]
+    lane = Lane(make_spec("multiclass"), 0, 1)
+    assert [LaneLog(lane, n_rows).active for n_rows in (0, 200)] == [False, True]

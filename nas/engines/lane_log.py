@@ -1,0 +1,168 @@
+"""What lanes have done so far, and which of them train on: alike in all engines."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.encoding import FoldData
+from nas.engines.lanes import Lane, LaneResult, Lanes
+from nas.metrics import Metric, predictions_of
+from nas.spec import Examination, Loss
+
+
+class LaneLog:
+    """Losses and scores of one lane by epoch.
+
+    Attributes:
+        lane: The lane.
+        active: Whether it trains on.
+        score: Validation score after its last epoch; NaN before the first one.
+        seconds: Wall time so far; the engine adds to it.
+    """
+
+    def __init__(self, lane: Lane, n_rows: int) -> None:
+        self.lane = lane
+        self._n_epochs = lane.spec.training.n_epochs(n_rows)
+        self.active = self._n_epochs > 0
+        self.score = float("nan")
+        self.seconds = 0.0
+        self._train_loss: list[float] = []
+        self._val_loss: list[float] = []
+        self._val_value: list[float] = []
+        self._best_loss = float("inf")
+        self._stale_epochs = 0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it has run."""
+        return len(self._train_loss)
+
+    def record(self, loss: float, val_loss: float, score: float) -> None:
+        """Notes an epoch; decides by early stopping and divergence whether the lane goes on.
+
+        Args:
+            loss: Mean training loss, penalties included.
+            val_loss: Loss on the validation part, without penalties.
+            score: Score of the validation part.
+        """
+        self._train_loss.append(loss)
+        self._val_loss.append(val_loss)
+        self._val_value.append(score)
+        diverged = not np.isfinite(loss)
+        self.score = float("nan") if diverged else score
+        if loss < self._best_loss:
+            self._best_loss, self._stale_epochs = loss, 0
+        else:
+            self._stale_epochs += 1
+        stopped_early = 0 < self.lane.spec.training.early_stopping <= self._stale_epochs
+        self.active = self.epochs < self._n_epochs and not stopped_early and not diverged
+
+    def result(self, train_value: float, examination: Examination | None) -> LaneResult:
+        return LaneResult(
+            value=self.score,
+            train_value=train_value,
+            seconds=self.seconds,
+            train_loss=tuple(self._train_loss),
+            val_loss=tuple(self._val_loss),
+            val_value=tuple(self._val_value),
+            examination=examination,
+        )
+
+
+class LoggedLanes(Lanes):
+    """Lanes with a log each; an engine says how they train an epoch.
+
+    Args:
+        folds: The engine's folds.
+    """
+
+    def __init__(self, folds: Sequence[FoldData]) -> None:
+        self.folds = folds
+        self.logs: list[LaneLog] = []
+
+    def add(self, lanes: Sequence[Lane]) -> None:
+        first = len(self.logs)
+        self.logs += [LaneLog(lane, len(self.folds[lane.fold].y_train)) for lane in lanes]
+        self._prepare(range(first, len(self.logs)))
+
+    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
+        scores = np.empty((len(self.logs), epochs))
+        for epoch in range(epochs):
+            running = [number for number, log in enumerate(self.logs) if log.active]
+            if running:
+                self._train_epoch(running)
+            scores[:, epoch] = [log.score for log in self.logs]
+        return scores
+
+    def running(self) -> NDArray[np.bool_]:
+        return np.array([log.active for log in self.logs], dtype=bool)
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.logs[number].active = False
+
+    def results(self, numbers: Sequence[int] | None = None) -> list[LaneResult]:
+        wanted = range(len(self.logs)) if numbers is None else numbers
+        results = []
+        for number in wanted:
+            with self._timed([number]):
+                ended = self._ended(number)
+            results.append(self.logs[number].result(*ended))
+        return results
+
+    @contextmanager
+    def _timed(self, numbers: Sequence[int]) -> Iterator[None]:
+        """Shares the time of the block among lanes."""
+        started = time.perf_counter()
+        yield
+        share = (time.perf_counter() - started) / max(len(numbers), 1)
+        for number in numbers:
+            self.logs[number].seconds += share
+
+    @abstractmethod
+    def _prepare(self, numbers: Sequence[int]) -> None:
+        """Makes lanes ready that were added."""
+
+    @abstractmethod
+    def _train_epoch(self, numbers: Sequence[int]) -> None:
+        """Trains an epoch of lanes, and notes it in their logs."""
+
+    @abstractmethod
+    def _ended(self, number: int) -> tuple[float, Examination | None]:
+        """A lane's score on its training part, and its examination if that is wanted."""
+
+
+def score_outputs(
+    metric: Metric, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32], loss: Loss
+) -> tuple[float, float]:
+    """Score and loss of a network's outputs, (n, n_outputs).
+
+    Losses of a regression are those of the standardized target. Both are NaN without rows or with
+    infinite outputs.
+    """
+    if not len(y) or not np.isfinite(outputs).all():
+        return float("nan"), float("nan")
+    prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale, loss)
+    if fold.task == "regression":
+        losses = _REGRESSION[loss](np.abs(prediction - y) / fold.target_scale)
+    elif loss == "logistic":
+        truth = np.arange(outputs.shape[1]) == y.astype(np.int64)[:, None]
+        losses = np.logaddexp(0.0, np.where(truth, -outputs, outputs)).sum(axis=1)
+    else:
+        # Of the outputs, not of the probabilities, which are 0 where a network is very wrong.
+        logits = outputs if outputs.shape[1] > 1 else np.pad(outputs, [(0, 0), (1, 0)])
+        of_truth = np.take_along_axis(logits, y.astype(np.int64)[:, None], axis=1)[:, 0]
+        losses = np.logaddexp.reduce(logits, axis=1, dtype=np.float64) - of_truth
+    return metric.score(y, prediction), float(losses.mean())
+
+
+_REGRESSION: dict[Loss, Callable[[Any], Any]] = {
+    "squared": np.square,
+    "absolute": np.asarray,
+    "huber": lambda error: np.where(error <= 1.0, 0.5 * error**2, error - 0.5),
+}

@@ -1,0 +1,157 @@
+"""The contract between a search and what trains its networks.
+
+A lane is one network on one fold with one seed. An engine trains any list of lanes side by side:
+the folds of a trial, some of its folds, several trials, or several seeds of one network. The search
+pulls: it advances the lanes by whole epochs, drops some, adds others, and collects results. An
+engine knows nothing of Optuna.
+
+What every engine guarantees, and `tests/contract.py` checks:
+
+- A lane's result depends on its specification, its fold and its seed only, never on its company.
+- Batches are drawn from `batch_order`, initial weights from `initial_weights`; from equal weights
+  and batches, training agrees with Keras's `fit`.
+- Lanes that are dropped or added leave the others unchanged.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.encoding import FoldData
+from nas.metrics import Metric
+from nas.seeds import derive_seed
+from nas.spec import Curves, Examination, TrialResult, TrialSpec
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One network on one fold.
+
+    Attributes:
+        spec: The network and its training.
+        fold: The position of the fold among the engine's.
+        seed: Seeds everything random in it; see `lane_seed`.
+        examined: Whether its network is looked into at the end.
+    """
+
+    spec: TrialSpec
+    fold: int
+    seed: int
+    examined: bool = False
+
+
+@dataclass(frozen=True)
+class LaneResult:
+    """What an engine hands back for one lane.
+
+    Attributes:
+        value: Validation score after its last epoch; NaN where it diverged.
+        train_value: Score of the training part after its last epoch, without dropout.
+        seconds: Wall time that it took, its share of what it shared with others included.
+        train_loss: Mean loss of each epoch's batches, with penalties and dropout.
+        val_loss: Loss of the validation part after each epoch, without either.
+        val_value: Score of the validation part after each epoch.
+        examination: What its network looks like inside; None where that was not asked for, or not
+            possible.
+    """
+
+    value: float
+    train_value: float
+    seconds: float
+    train_loss: tuple[float, ...]
+    val_loss: tuple[float, ...]
+    val_value: tuple[float, ...]
+    examination: Examination | None = None
+
+
+class Lanes(ABC):
+    """Lanes in training, each with a number: its place in the order of adding."""
+
+    @abstractmethod
+    def add(self, lanes: Sequence[Lane]) -> None:
+        """Adds lanes, which begin with their first epoch."""
+
+    @abstractmethod
+    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
+        """Trains every running lane for some epochs and scores its validation part after each.
+
+        A lane stops by itself after its specification's epochs, by early stopping, or when its
+        loss is no longer finite.
+
+        Returns:
+            Scores after each of these epochs, shape (n_lanes, epochs); NaN from where a lane
+            diverged. A lane that has ended or was dropped keeps its last score.
+        """
+
+    @abstractmethod
+    def running(self) -> NDArray[np.bool_]:
+        """Lanes that would train on, shape (n_lanes,)."""
+
+    @abstractmethod
+    def drop(self, numbers: Sequence[int]) -> None:
+        """Ends lanes; what they have learned is kept for `results`."""
+
+    @abstractmethod
+    def results(self, numbers: Sequence[int] | None = None) -> list[LaneResult]:
+        """The results so far of lanes; None is all of them."""
+
+    @abstractmethod
+    def weights(self, number: int) -> list[NDArray[np.float32]]:
+        """A lane's weights, in the order of `build_model(spec).get_weights()`."""
+
+
+class Engine(ABC):
+    """Trains lanes on given folds.
+
+    Args:
+        folds: Encoded folds, all equally wide.
+        metric: What validation and training parts are scored by.
+    """
+
+    name: str
+
+    def __init__(self, folds: Sequence[FoldData], metric: Metric) -> None:
+        self.folds = tuple(folds)
+        self.metric = metric
+
+    @abstractmethod
+    def start(self, lanes: Sequence[Lane]) -> Lanes:
+        """Prepares lanes for training."""
+
+
+def trial_lanes(spec: TrialSpec, seed: int, n_folds: int) -> list[Lane]:
+    """The lanes of a trial on all folds, of which the first is examined."""
+    return [Lane(spec, fold, lane_seed(seed, fold), not fold) for fold in range(n_folds)]
+
+
+def trial_result(lanes: Sequence[LaneResult]) -> TrialResult:
+    """The results of a trial's lanes, in the order of its folds, as one."""
+    longest = max(len(lane.train_loss) for lane in lanes)
+
+    def by_epoch(name: str) -> tuple[tuple[float, ...], ...]:
+        rows = [getattr(lane, name) for lane in lanes]
+        filled = [row + (float("nan"),) * (longest - len(row)) for row in rows]
+        return tuple(zip(*filled, strict=True))
+
+    return TrialResult(
+        fold_values=tuple(lane.value for lane in lanes),
+        train_values=tuple(lane.train_value for lane in lanes),
+        epochs=tuple(len(lane.train_loss) for lane in lanes),
+        seconds=sum(lane.seconds for lane in lanes),
+        curves=Curves(*map(by_epoch, ("train_loss", "val_loss", "val_value"))),
+        examination=lanes[0].examination,
+    )
+
+
+def lane_seed(trial_seed: int, fold: int) -> int:
+    """The seed of everything random in one lane of a trial."""
+    return derive_seed("lane", trial_seed, fold)
+
+
+def batch_order(seed: int, epoch: int, n_rows: int) -> NDArray[np.int32]:
+    """The order in which a lane sees its training rows in an epoch, counted from 0."""
+    generator = np.random.default_rng(derive_seed("batch order", seed, epoch))
+    return generator.permutation(n_rows).astype(np.int32)

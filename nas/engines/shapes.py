@@ -1,0 +1,102 @@
+"""What dense networks must have in common to train in one compiled program.
+
+Light to import: the search asks it, too, to hand trials of one program to one worker.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from nas.architectures import CustomArchitecture
+from nas.spec import TrialSpec
+
+MAX_DEPTH = 16  # hidden layers; a program's compilation takes longer with each
+MAX_WIDTH = 4096
+MAX_LANES = 8  # of one program on a CPU
+STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in the caches
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What must be the same in all lanes of a program.
+
+    Attributes:
+        loss: See `TrialSpec.loss`.
+        n_inputs: Columns of the features.
+        n_outputs: Units of the output layer.
+        depth: Hidden layers.
+        width: Units of every hidden layer; a narrower layer leaves its last units unused.
+        batch_size: Rows of a step.
+        normalization: `none`, `batch` or `layer`.
+        softplus: Whether that is the activation; all others share one formula.
+        has_l1: Whether there is a penalty on absolute values.
+        clips: Whether gradients are clipped.
+    """
+
+    loss: str
+    n_inputs: int
+    n_outputs: int
+    depth: int
+    width: int
+    batch_size: int
+    normalization: str
+    softplus: bool
+    has_l1: bool
+    clips: bool
+
+    @property
+    def kernels(self) -> list[tuple[int, int]]:
+        """Shape of each kernel, from the inputs to the outputs."""
+        return list(pairwise((self.n_inputs, *[self.width] * self.depth, self.n_outputs)))
+
+    @property
+    def others(self) -> list[int]:
+        """Size of each other weight: the biases, then scale and offset of each normalization."""
+        normalized = 0 if self.normalization == "none" else self.depth
+        return [*[n_out for _, n_out in self.kernels], *[self.width] * (2 * normalized)]
+
+
+def unsupported(spec: TrialSpec) -> str:
+    """Why the compiled engine does not train a network, in a few words; empty if it does."""
+    if isinstance(spec.architecture, CustomArchitecture):
+        return "built by a function"
+    units = spec.in_words.units
+    if spec.in_words.convolutions:
+        return "it has convolutions"
+    if spec.training.augments:
+        return "its images are changed at random"
+    if len(units) > MAX_DEPTH:
+        return f"{len(units)} hidden layers take too long to compile"
+    if units and max(units) > MAX_WIDTH:
+        return f"{max(units)} units gain nothing"
+    return ""
+
+
+def width_class(units: int) -> int:
+    """The width of the program for a layer: 32, or the next multiple of 64."""
+    return 32 if units <= 32 else 64 * math.ceil(units / 64)
+
+
+def program_shape(spec: TrialSpec, n_rows: int) -> Shape:
+    """The shape of the program that trains a network on folds of up to `n_rows` training rows."""
+    units = spec.in_words.units
+    return Shape(
+        loss=spec.loss,
+        n_inputs=spec.problem.n_inputs,
+        n_outputs=spec.problem.n_outputs,
+        depth=len(units),
+        width=width_class(max(units)) if units else 0,
+        batch_size=spec.training.rows_per_step(n_rows),
+        normalization=spec.in_words.normalization if units else "none",
+        softplus=bool(units) and spec.in_words.activation == "softplus",
+        has_l1=spec.training.l1 > 0.0,
+        clips=spec.training.clip_norm > 0.0,
+    )
+
+
+def lanes_at_once(shape: Shape, n_lanes: int) -> int:
+    """How many of so many lanes train in one call: a divisor, so that none rests."""
+    n_weights = sum(math.prod(kernel) for kernel in shape.kernels)
+    fitting = STATE_BUDGET / (12 * n_weights)  # weights and two moments, 4 bytes each
+    at_most = int(max(1.0, min(fitting, MAX_LANES)))
+    return max(n for n in range(1, at_most + 1) if n_lanes % n == 0)
