@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+from nas.engines.pool import drive
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, Range, SearchSpace
@@ -95,7 +96,7 @@ def run_cnn(n_trials: int, n_fit: int, n_workers: int, gemm: float) -> dict[str,
         fit = peers.with_fit(folds, [specs[k] for k in sample], sample, lambda: None)
         status.update("nas")
         started = time.perf_counter()
-        pool = WorkerPool(n_workers)
+        pool = WorkerPool(n_workers, "tensorflow")
         try:
             nas = with_pool(pool, started, folds, specs)
             status.update("profile")
@@ -131,18 +132,11 @@ def with_pool(
     # A worker reads the folds, too large for the pipe's buffer, when it is ready to train.
     pool.load(folds, METRICS["accuracy"], "auto")
     start_up = time.perf_counter() - started
-    for job, spec in enumerate(specs):
-        pool.submit(job, spec, job)
     results: dict[int, TrialResult] = {}
-    while len(results) < len(specs):
-        report = pool.wait(1.0)
-        if report is None:
-            continue
-        if report.failure:
+    for report in drive(pool, [(job, spec, job) for job, spec in enumerate(specs)]):
+        if report is not None and report.failure:
             raise RuntimeError(report.failure)
-        if report.running:
-            pool.answer(report.job, go_on=True)
-        elif report.result is not None:
+        if report is not None and report.result is not None:
             results[report.job] = report.result
     seconds = time.perf_counter() - started
     return peers.Timing(
@@ -203,11 +197,12 @@ def profile_steps(fold: "FoldData", spec: TrialSpec, own_pooling: bool) -> dict[
 
     from nas.engines import pooling
     from nas.engines.keras_engine import KerasEngine
+    from nas.engines.lanes import trial_lanes
     from nas.engines.startup import silence
 
     if not own_pooling:
         pooling.SMALLEST = sys.maxsize
-    cohort = KerasEngine([fold], METRICS["accuracy"]).start([spec], [0])
+    cohort = KerasEngine([fold], METRICS["accuracy"]).start(trial_lanes(spec, 0, 1))
     cohort.advance()  # traces and compiles
     with tempfile.TemporaryDirectory() as folder:
         with silence(), tf.profiler.experimental.Profile(folder):

@@ -33,6 +33,7 @@ from sklearn.svm import SVC, SVR
 from nas.analysis.causes import TITLES, find_causes
 from nas.data import DataOptions, Dataset, Fold, load_dataset
 from nas.encoding import FoldData
+from nas.engines.pool import drive
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, Range, SearchSpace
@@ -249,18 +250,11 @@ def train_all(
 ) -> list[tuple[Curves, Examination] | None]:
     """Trains specifications to their end."""
     results: list[tuple[Curves, Examination] | None] = [None] * len(specs)
-    for job, (spec, seed) in enumerate(zip(specs, seeds, strict=True)):
-        pool.submit(job, spec, seed)
-    left = len(specs)
-    while left:
-        report = pool.wait(1.0)
+    trials = enumerate(zip(specs, seeds, strict=True))
+    jobs = [(job, spec, seed) for job, (spec, seed) in trials]
+    for report in drive(pool, jobs, lambda report: bool(np.isfinite(report.scores).all())):
         if report is None:
             continue
-        if report.running:
-            finite = bool(np.isfinite(report.scores).all())
-            pool.answer(report.job, go_on=finite)
-            continue
-        left -= 1
         if report.result is not None and report.result.examination is not None:
             results[report.job] = (report.result.curves, report.result.examination)
         elif report.failure:

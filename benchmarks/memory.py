@@ -15,7 +15,7 @@ from nas.spec import TrialSpec
 
 if TYPE_CHECKING:
     from nas.engines.lanes import Engine
-    from nas.engines.program import Shape
+    from nas.engines.shapes import Shape
 
 EVERY = 50  # trials between two looks at the memory
 FROM = 100  # trials until everything that is kept once is there
@@ -57,13 +57,15 @@ def memory_growth(
         Numbers of trials, the MB after them, and the slope of a straight line through those
         after the first `start` trials; None with less than two.
     """
+    from nas.engines.lanes import trial_lanes
+
     counts, megabytes = [], []
     for count, (spec, seed) in enumerate(zip(specs, seeds, strict=True), start=1):
-        cohort = engine.start([spec], [seed])
-        while cohort.running().any():
-            cohort.advance()
-        cohort.finish()
-        del cohort
+        lanes = engine.start(trial_lanes(spec, seed, len(engine.folds)))
+        while lanes.running().any():
+            lanes.advance()
+        lanes.results()
+        del lanes
         tick()
         if count % every == 0:
             counts.append(count)
@@ -103,5 +105,5 @@ def count_programs(shapes: "set[Shape]") -> tuple[int, int]:
     """Shapes that were trained, and the programs that were compiled for them."""
     from nas.engines.program import compile_epoch
 
-    programs = [compile_epoch(shape).experimental_get_tracing_count() for shape in shapes]
+    programs = [compile_epoch(shape)._cache_size() for shape in shapes]
     return len(shapes), sum(programs)

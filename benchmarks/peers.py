@@ -231,6 +231,7 @@ def with_engine(
     at_once: int = 1,
 ) -> Timing:
     """One of nas's engines, without a study; `at_once` trials are in training together."""
+    from nas.engines.lanes import trial_lanes
     from nas.metrics import METRICS
 
     started = time.perf_counter()
@@ -239,11 +240,12 @@ def with_engine(
     accuracies: list[float] = []
     for first in range(0, len(specs), at_once):
         part = slice(first, first + at_once)
-        cohort = made.start(specs[part], seeds[part])
-        while cohort.running().any():
-            scores = cohort.advance()
-        cohort.finish()
-        accuracies += scores.mean(axis=1).tolist()
+        trials = zip(specs[part], seeds[part], strict=True)
+        lanes = made.start([lane for trial in trials for lane in trial_lanes(*trial, len(folds))])
+        while lanes.running().any():
+            scores = lanes.advance()[:, -1]
+        lanes.results()
+        accuracies += scores.reshape(-1, len(folds)).mean(axis=1).tolist()
         for _ in specs[part]:
             tick()
     return Timing(accuracies, time.perf_counter() - started, fixed)
@@ -696,14 +698,15 @@ def engine_epochs(
     engine: "Callable[[Folds, Any], Engine]", fold: "FoldData", spec: TrialSpec
 ) -> list[float]:
     """The same by an engine, which scores the validation part after each epoch too."""
+    from nas.engines.lanes import trial_lanes
     from nas.metrics import METRICS
 
-    cohort = engine([fold], METRICS["accuracy"]).start([spec], [0])
-    return list(_epoch_seconds(cohort))
+    lanes = engine([fold], METRICS["accuracy"]).start(trial_lanes(spec, 0, 1))
+    return list(_epoch_seconds(lanes))
 
 
-def _epoch_seconds(cohort: Any) -> Iterator[float]:
-    while cohort.running().any():
+def _epoch_seconds(lanes: Any) -> Iterator[float]:
+    while lanes.running().any():
         started = time.perf_counter()
-        cohort.advance()
+        lanes.advance()
         yield time.perf_counter() - started

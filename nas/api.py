@@ -20,10 +20,14 @@ from nas.study_name import check_study_name
 from nas.wording import counted, score
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
+    from nas.engines.pool import Pool
     from nas.preparation import Prepared
     from nas.results import Study
+    from nas.searching import Progress
     from nas.study import StudyRecord
 
 Scaling = Literal["standard", "unit", "symmetric", "none"]
@@ -148,7 +152,7 @@ def search(
     seconds = seconds_of(timeout)
     n_workers = default_workers() if workers is None else workers
     with display.working("Reading the data"):
-        if n_workers > 1:  # they import TensorFlow while this process reads the data
+        if n_workers > 1:  # they import JAX while this process reads the data
             prepare_processes()
         import_optuna()
 
@@ -213,12 +217,13 @@ def search(
             runs = open_runs(Path(tensorboard), study_record(optuna_study))
     _show_plan(display, prepared, settings, options.sampler, options.pruner, name, storage)
 
-    with display.working("Starting TensorFlow"):
+    with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, n_workers, engine)
     with pool:
         problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
         with live_study(database, storage, name) as live:
             steps: Any = run_search(live, storage, the_space, problem, pool, options)
+            steps = _ready_for_end(steps, pool)
             interrupted = display.follow(runs.following(steps, pool) if runs else steps)
         record = study_record(optuna_study)
         if interrupted:
@@ -231,6 +236,15 @@ def search(
     from nas.results import Study
 
     return Study(name, storage, prepared.known)
+
+
+def _ready_for_end(steps: "Iterator[Progress]", pool: "Pool") -> "Iterator[Progress]":
+    """The steps of a search; when its last trials train, the pool gets ready for the winner."""
+    for progress in steps:
+        begun = progress.complete + progress.pruned + progress.failed + progress.in_training
+        if begun >= progress.n_trials:
+            pool.prepare_call()
+        yield progress
 
 
 def check_bounds(**numbers: tuple[float | None, float, float | None]) -> None:

@@ -165,7 +165,7 @@ def train(
     if is_new:
         display.data(prepared.dataset)
         display.findings(settled["findings"])
-    with display.working("Starting TensorFlow"):
+    with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, 1, "auto")
     with pool:
         problem = prepared.dataset.problem(encoded[0].x_train.shape[1])

@@ -89,7 +89,8 @@ def screen(
     display = Display(quiet)
     n_workers = default_workers() if workers is None else workers
     with display.working("Reading the data"):
-        if n_workers > 1:  # they import TensorFlow while this process reads the data
+        if n_workers > 1:  # they import what they need while this process reads the data
+            prepare_processes("tensorflow")
             prepare_processes()
 
         import_optuna()
@@ -138,7 +139,7 @@ def screen(
     display.findings(findings)
     parts = describe_folds(prepared.split_options.folds, 1)
     display.say(f"{parts} on {len(prepared.split.development):,} rows", "Split")
-    with display.working("Starting TensorFlow"):
+    with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, n_workers, "auto")
     with pool:
         problem = prepared.dataset.problem(encoded[0].x_train.shape[1])

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from nas.analysis.causes import TITLES, find_causes
 from nas.data import DataOptions, Dataset, Fold, Split, SplitOptions, load_dataset, split_dataset
+from nas.engines.pool import drive
 from nas.engines.shared_rows import encode_data
 from nas.engines.workers import WorkerPool
 from nas.metrics import METRICS
@@ -86,15 +87,14 @@ class Parts:
 def open_parts(options: DataOptions, n_workers: int, n_seeds: int, test_size: float = 0.2) -> Parts:
     """Loads the data and has the workers ready; the test part is the data's own, if it has one.
 
-    Each seed is a fold of its own, with the same rows: an engine trains all of a network's folds
-    at once, and draws weights, batches and dropout of each by themselves.
+    Each network is trained with all seeds side by side.
     """
     pool = WorkerPool(n_workers)
     dataset = load_dataset(options)
     whole = split_dataset(dataset, SplitOptions(folds=1, test_size=test_size))
     split = replace(whole, folds=(Fold(whole.development, whole.test),))
     (encoded,) = encode_data(dataset, split, pool.rows_folder)
-    pool.load([encoded] * n_seeds, METRICS["accuracy"], "auto")
+    pool.load([encoded], METRICS["accuracy"], "auto", replicates=n_seeds)
     return Parts(dataset, split, dataset.problem(encoded.x_train.shape[1]), pool)
 
 
@@ -111,27 +111,16 @@ def train_networks(parts: Parts, family: str, networks: Sequence[Network]) -> li
 
 def _train(pool: WorkerPool, specs: Sequence[TrialSpec]) -> list[TrialResult]:
     results: dict[int, TrialResult] = {}
-    waiting = list(enumerate(specs))[::-1]
-    running: set[int] = set()
     started = time.monotonic()
+    jobs = ((number, spec, SEED) for number, spec in enumerate(specs))
     with console.status("") as status:
-        while waiting or running:
-            while waiting and len(running) < pool.slots:
-                number, spec = waiting.pop()
-                running.add(number)
-                pool.submit(number, spec, SEED)
-            report = pool.wait(0.5)
+        for report in drive(pool, jobs):
             minutes = (time.monotonic() - started) / 60.0
             status.update(f"{len(results)} of {len(specs)} trained, {minutes:.1f} minutes")
-            if report is None:
-                continue
-            if report.failure:
+            if report is not None and report.failure:
                 raise RuntimeError(report.failure)
-            if report.running:
-                pool.answer(report.job, go_on=True)
-            elif report.result is not None:
+            if report is not None and report.result is not None:
                 results[report.job] = report.result
-                running.discard(report.job)
     return [results[number] for number in range(len(specs))]
 
 

@@ -36,7 +36,7 @@ from nas.data import (
 from nas.encoding import FoldData, encode_folds
 from nas.encoding.keras_form import model_inputs
 from nas.engines.keras_engine import KerasEngine
-from nas.engines.lanes import Engine, lane_seed
+from nas.engines.lanes import Engine, Lane, LaneResult
 from nas.engines.pool import LocalPool
 from nas.engines.selection import Selection
 from nas.errors import NasError
@@ -47,7 +47,7 @@ from nas.models.initializers import initial_weights
 from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import SearchSpace
 from nas.space.vocabulary import STRUCTURE
-from nas.spec import Curves, Problem, TrialResult, TrialSpec
+from nas.spec import Problem, TrialSpec
 from nas.storage import open_storage
 from nas.study import StudyRecord, study_record
 
@@ -193,19 +193,18 @@ class Untrained(Engine):
     name = "untrained"
     loss = 0.5
 
-    def start(self, specs: Sequence[TrialSpec], seeds: Sequence[int]) -> Any:
-        engine, fold = self, self.folds[0]
+    def start(self, lanes: Sequence[Lane]) -> Any:
+        losses = (self.loss,)
 
         class Done:
             def running(self) -> np.ndarray:
                 return np.array([False])
 
-            def finish(self) -> list[TrialResult]:
-                return [TrialResult((0.0,), (0.0,), (1,), 0.1, Curves(((engine.loss,),)))]
+            def results(self) -> list[LaneResult]:
+                return [LaneResult(0.0, 0.0, 0.1, losses, losses, (0.0,))]
 
-            def weights(self, trial: int, number: int) -> list[np.ndarray]:
-                assert isinstance(fold, FoldData)
-                return initial_weights(specs[trial], lane_seed(seeds[trial], number))
+            def weights(self, number: int) -> list[np.ndarray]:
+                return initial_weights(lanes[number].spec, lanes[number].seed)
 
         return Done()
 

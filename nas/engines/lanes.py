@@ -122,9 +122,17 @@ class Engine(ABC):
         """Prepares lanes for training."""
 
 
-def trial_lanes(spec: TrialSpec, seed: int, n_folds: int) -> list[Lane]:
-    """The lanes of a trial on all folds, of which the first is examined."""
-    return [Lane(spec, fold, lane_seed(seed, fold), not fold) for fold in range(n_folds)]
+def trial_lanes(spec: TrialSpec, seed: int, n_folds: int, replicates: int = 1) -> list[Lane]:
+    """The lanes of a trial on all folds, of which the first is examined.
+
+    Args:
+        spec: The network and its training.
+        seed: Of the trial.
+        n_folds: All of them are trained, one after another.
+        replicates: How often, each time with other seeds.
+    """
+    numbers = range(n_folds * replicates)
+    return [Lane(spec, k % n_folds, lane_seed(seed, k), examined=not k) for k in numbers]
 
 
 def trial_result(lanes: Sequence[LaneResult]) -> TrialResult:
@@ -146,9 +154,9 @@ def trial_result(lanes: Sequence[LaneResult]) -> TrialResult:
     )
 
 
-def lane_seed(trial_seed: int, fold: int) -> int:
-    """The seed of everything random in one lane of a trial."""
-    return derive_seed("lane", trial_seed, fold)
+def lane_seed(trial_seed: int, number: int) -> int:
+    """The seed of everything random in one lane of a trial: its fold's, without replicates."""
+    return derive_seed("lane", trial_seed, number)
 
 
 def batch_order(seed: int, epoch: int, n_rows: int) -> NDArray[np.int32]:

@@ -7,8 +7,9 @@ Optuna, and a job nothing of the others.
 import gc
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,6 +83,9 @@ class Pool(ABC):
         Nothing happens where no job has that number.
         """
 
+    def prepare_call(self) -> None:  # noqa: B027
+        """Gets ready for a `call` that is to come soon; returns at once."""
+
     @abstractmethod
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function returns where TensorFlow is at hand; what it raises is raised."""
@@ -95,6 +99,39 @@ class Pool(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def drive(
+    pool: Pool,
+    jobs: Iterable[tuple[int, TrialSpec, int]],
+    verdict: Callable[[Report], bool] = lambda report: True,
+    heartbeat: float = 0.2,
+) -> Iterator[Report | None]:
+    """Trains jobs, as many at once as the pool has slots, until all have ended.
+
+    Args:
+        pool: Trains them.
+        jobs: Number, network and seed of each; taken when there is room.
+        verdict: Whether the job of a report goes on.
+        heartbeat: Seconds without a report after which None is yielded.
+
+    Yields:
+        Each report, or None.
+    """
+    waiting, running = iter(jobs), set[int]()
+    while True:
+        for job in islice(waiting, pool.slots - len(running)):
+            pool.submit(*job)
+            running.add(job[0])
+        if not running:
+            return
+        report = pool.wait(heartbeat)
+        if report is not None:
+            if report.running:
+                pool.answer(report.job, verdict(report))
+            else:
+                running.discard(report.job)
+        yield report
 
 
 # From a network to the engine that trains it, and why that one.
@@ -111,11 +148,20 @@ class Task:
         seed: Seeds it; the same one gives the same scores.
         done: Epochs that a worker which has ended had reported. They are trained once more, and
             not reported again.
+        replicates: How often each fold is trained, each time with other seeds.
     """
 
-    def __init__(self, choose: Choose, job: int, spec: TrialSpec, seed: int, done: int = 0) -> None:
+    def __init__(
+        self,
+        choose: Choose,
+        job: int,
+        spec: TrialSpec,
+        seed: int,
+        done: int = 0,
+        replicates: int = 1,
+    ) -> None:
         self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
-        self._done = done
+        self._done, self._replicates = done, replicates
         self._lanes: Lanes | None = None
         self._engine: dict[str, Any] = {}
 
@@ -156,7 +202,10 @@ class Task:
         if self._lanes is None:
             engine, reason = self._choose(self._spec)
             self._engine = {"engine": engine.name, "engine_reason": reason}
-            self._lanes = engine.start(trial_lanes(self._spec, self._seed, len(engine.folds)))
+            n_folds = len(engine.folds)
+            self._lanes = engine.start(
+                trial_lanes(self._spec, self._seed, n_folds, self._replicates)
+            )
         return self._lanes
 
     def _guarded(self, act: Callable[[], Report]) -> Report:

@@ -55,7 +55,7 @@ def train_jobs(connection: Connection, in_training: Any) -> None:
 
     with contextlib.suppress(EOFError, OSError):  # the search is gone
         try:
-            folds, metric, engine, build = receive(connection)
+            folds, metric, engine, build, replicates = receive(connection)
             selection = Selection(folds, metric, engine, build, single_thread=True)
         except ImportError as error:  # of a module of the user's
             received = f"cannot read what to train on ({first_line(error)})"
@@ -79,7 +79,7 @@ def train_jobs(connection: Connection, in_training: Any) -> None:
                 kind, job, *rest = receive(connection)
                 if kind == "start":
                     spec, seed, done = rest
-                    tasks[job] = Task(selection.choose, job, spec, seed, done)
+                    tasks[job] = Task(selection.choose, job, spec, seed, done, replicates)
                     if not done:  # else the answer to its last report follows
                         turns.append(job)
                 elif kind == "cancel":

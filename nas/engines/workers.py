@@ -126,10 +126,11 @@ class WorkerPool(Pool):
         metric: Metric,
         engine: str,
         build: BuildModel | None = None,
+        replicates: int = 1,
     ) -> None:
-        """Tells all workers what to train on, and by which engine (see `Selection`)."""
+        """Tells all workers what to train on, by which engine (see `Selection`), and how often."""
         self._start_workers()
-        self._setup = (tuple(folds), metric, engine, build)
+        self._setup = (tuple(folds), metric, engine, build, replicates)
         for worker in self._workers:
             send(worker.connection, self._setup)
 
@@ -141,7 +142,6 @@ class WorkerPool(Pool):
         return answer
 
     def prepare_call(self) -> None:
-        """Lets TensorFlow be imported for a `call` to come; returns at once."""
         prepare_processes("tensorflow")
 
     def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from optuna.trial import TrialState
 
-from nas.engines.pool import Pool
+from nas.engines.pool import Pool, Report, drive
 from nas.errors import NasError
 from nas.searching.leftovers import why_interrupted
 from nas.searching.loop import result_attributes
@@ -71,24 +71,19 @@ def train_given(
     try:
         if params is not None:
             space.sample(trial, spec.problem)
-        pool.submit(trial.number, spec, derive_seed("trial", seed, index))
-        while True:
-            report = pool.wait(0.2)
+        job = (trial.number, spec, derive_seed("trial", seed, index))
+        for report in drive(pool, [job], _is_finite):
             if report is None:
                 continue
             if report.failure:
                 raise NasError(f"trial {trial.number}", report.failure)
-            diverged = not np.isfinite(report.scores).all()
             if len(report.scores):
                 epoch += 1
                 value = float(np.mean(report.scores))
-                if not diverged:
+                if _is_finite(report):
                     trial.report(value, epoch)
                 yield Given(epoch, value)
-            if report.running:
-                pool.answer(report.job, go_on=not diverged)
-            if report.result is not None:
-                break
+        assert report is not None and report.result is not None  # the last one
         attributes = {
             "engine": report.engine,
             "engine_reason": report.engine_reason,
@@ -113,3 +108,7 @@ def train_given(
             study.tell(trial, state=TrialState.FAIL)
         raise
     yield Given(epoch, value, trial_record(finished, study.user_attrs["split"]))
+
+
+def _is_finite(report: Report) -> bool:
+    return bool(np.isfinite(report.scores).all())

@@ -23,6 +23,7 @@ epochs: 4
 PROGRESS = (
     "Reading the data",
     "Reading the trials",
+    "Getting ready to train",
     "Starting TensorFlow",
     "Assessing the parameters",
     "Analysing the study",

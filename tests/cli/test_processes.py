@@ -159,7 +159,7 @@ def test_ctrl_c_in_the_first_seconds_is_one_line(folder: Path, seconds: float) -
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, first) == (130, "Reading the data\n"), err
-    assert err.replace("Starting TensorFlow\n", "") == STOPPED
+    assert err.replace("Getting ready to train\n", "") == STOPPED
     assert list((folder / "tmp").iterdir()) == []
 
 
@@ -184,7 +184,7 @@ def test_a_search_that_is_told_to_end_leaves_a_clean_study(
 def test_a_command_that_is_told_to_end_says_so(folder: Path) -> None:
     process = start_in_terminal(folder)
     assert process.stderr is not None
-    while process.stderr.readline() != "Starting TensorFlow\n":
+    while process.stderr.readline() != "Getting ready to train\n":
         pass
     process.terminate()
     assert process.communicate(timeout=60)[1] == STOPPED
@@ -207,7 +207,7 @@ def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:
     bare = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(SEARCH, cwd=folder, env=bare, capture_output=True, text=True, check=True)
     reading, starting, training, publishing = done.stderr.splitlines()
-    assert (reading, starting) == ("Reading the data", "Starting TensorFlow")
+    assert (reading, starting) == ("Reading the data", "Getting ready to train")
     assert training.startswith("Training the winner (trial ")
     assert publishing == "Putting the figures on the study for the dashboard"
     for line in done.stdout.splitlines():
@@ -221,7 +221,7 @@ def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:
         text=True,
         check=True,
     )
-    assert predicted.stderr == "Starting TensorFlow\n"
+    assert predicted.stderr == "Getting ready to train\n"
 
 
 def test_a_long_name_of_the_temporary_folder_is_no_trouble_for_sockets(folder: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_search_stopped_in_its_first_trial_is_no_failure(folder: Path) -> None
     (folder / "tiny.yaml").write_text(text, encoding="utf-8")
     process = start(folder)
     assert process.stdout is not None and process.stderr is not None
-    while process.stderr.readline() != "Starting TensorFlow\n":
+    while process.stderr.readline() != "Getting ready to train\n":
         pass
     time.sleep(15)  # into the first trial
     process.send_signal(signal.SIGINT)
