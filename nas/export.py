@@ -34,7 +34,6 @@ from nas.data import (
     take_rows,
 )
 from nas.data.from_memory import features_from_memory
-from nas.data.options import is_source
 from nas.encoding import encode_folds, fit_encoder
 from nas.encoding.keras_form import (
     build_preprocessor,
@@ -50,6 +49,7 @@ from nas.families.suggestions import BuildModel
 from nas.files import written_whole
 from nas.metrics import Metric, predicted_classes
 from nas.model_card import card_path, check_output, read_card
+from nas.options import is_source
 from nas.seeds import derive_seed
 from nas.spec import Task, TrialSpec
 from nas.study import StudyRecord

@@ -14,7 +14,6 @@ import numpy as np
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
-from nas.data.options import IN_MEMORY, is_source
 from nas.data.split import choose_folds, split_dataset
 from nas.encoding import FoldData, fit_statistics
 from nas.engines.pool import LocalPool, Pool
@@ -24,6 +23,7 @@ from nas.errors import NasError
 from nas.families.custom import CustomSpace, custom_space
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
+from nas.options import IN_MEMORY, is_source
 from nas.searching import study_settings
 from nas.space import SearchSpace, load_space
 from nas.space.vocabulary import NAME_LISTS

@@ -6,8 +6,8 @@ from typing import Any
 
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset, split_dataset
 from nas.data.from_memory import dataset_from_memory
-from nas.data.options import IN_MEMORY, is_source
 from nas.errors import NasError
+from nas.options import IN_MEMORY, is_source
 from nas.study import StudyRecord
 
 

@@ -15,10 +15,10 @@ from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, 
 from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
-from nas.data.options import IN_MEMORY
 from nas.direction import Direction
 from nas.errors import NasError
 from nas.layers import parse_layers
+from nas.options import IN_MEMORY
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import (
     baselines_figure,

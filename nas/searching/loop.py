@@ -20,11 +20,12 @@ from nas import pruning
 from nas.claims import NoPlaceError
 from nas.direction import Direction
 from nas.engines.pool import Pool, Report
+from nas.options import SearchOptions
 from nas.owner import RENEWAL
 from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
-from nas.searching.options import Progress, SearchOptions
+from nas.searching.progress import Progress
 from nas.searching.proposals import Proposer
 from nas.seeds import derive_seed
 from nas.space import SearchSpace

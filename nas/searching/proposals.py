@@ -18,8 +18,8 @@ from optuna.trial import Trial, TrialState
 
 from nas.claims import Claims
 from nas.errors import NasError
+from nas.options import SamplerName, SearchOptions
 from nas.searching.leftovers import why_interrupted
-from nas.searching.options import SamplerName, SearchOptions
 from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
