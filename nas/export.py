@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -163,13 +163,13 @@ def export_winner(
             split.development,
             fit_encoder(dataset, split.development).statistics.categories,
         ),
-        "data": study.settings["data"],
-        "data_hash": study.settings["data_hash"],
-        "split": study.settings["split"],
+        "data": asdict(study.settings.data),
+        "data_hash": study.settings.data_hash,
+        "split": asdict(study.settings.split),
         "n_train_rows": len(split.development),
         "n_test_rows": len(split.test),
-        "space": study.settings["space"],
-        "versions": study.settings["versions"],
+        "space": study.settings.space,
+        "versions": study.settings.versions,
     }
     _save(model, card, path)
     return card

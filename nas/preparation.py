@@ -5,12 +5,13 @@ and both together the folds that a pool trains on.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from nas.attributes import Finding, StudySettings
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
@@ -62,12 +63,12 @@ class Prepared:
         return Known(self.dataset, self.split, self.metric, self.build)
 
     @property
-    def findings(self) -> list[dict[str, Any]]:
+    def findings(self) -> tuple[Finding, ...]:
         """What makes scores of this data too good or little telling."""
-        return [asdict(found) for found in find(self.dataset, self.split, self.metric.name)]
+        return find(self.dataset, self.split, self.metric.name)
 
-    def settings(self) -> dict[str, Any]:
-        """What a study of it rests on, as its attributes."""
+    def settings(self) -> StudySettings:
+        """What a study of it rests on."""
         return study_settings(
             self.space,
             self.data_options,
