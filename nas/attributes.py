@@ -250,7 +250,8 @@ class TrialAttributes:
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> "TrialAttributes":
         """From the attributes of a trial, which may have others besides."""
-        read = {f.name: attributes[f.name] for f in fields(cls) if f.name in attributes}
+        known = cls.__dataclass_fields__
+        read = {name: value for name, value in attributes.items() if name in known}
         if spec := read.pop("spec", None):
             read["spec"] = TrialSpec.from_dict(spec)
         if retry_of := read.pop("retry_of", None):

@@ -29,6 +29,7 @@ from nas.space import parse_space
 from nas.spec import Problem, TrialSpec
 from nas.storage import open_storage
 from nas.study import load_study, settings_of, study_record
+from nas.study_list import summarize_studies
 
 FULL = made_settings(
     data=DataOptions("my.csv", target="y", drop=("a", "b"), classes=("0", "1"), label_noise=0.1),
@@ -143,6 +144,7 @@ def test_a_study_of_a_newer_nas_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(NasError) as caught:  # nor does a search go on with it
         open_fake_study(tmp_path)
     assert str(caught.value) == told
+    assert [listed.name for listed in summarize_studies(url_of(tmp_path))] == ["fake"]
 
 
 def test_a_study_of_another_program_is_refused() -> None:
