@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from nas.attributes import StudySettings
     from nas.engines.pool import Pool
     from nas.preparation import Prepared
     from nas.results import Study
@@ -295,7 +296,7 @@ def _publish(
 def _show_plan(
     display: Display,
     prepared: "Prepared",
-    settings: Mapping[str, Any],
+    settings: "StudySettings",
     sampler: str,
     pruner: str,
     name: str,
@@ -303,7 +304,7 @@ def _show_plan(
 ) -> None:
     space, split = prepared.space, prepared.split
     display.data(prepared.dataset)
-    display.findings(settings["findings"])
+    display.findings(settings.findings)
     test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
     parts = describe_folds(prepared.split_options.folds, prepared.split_options.repeats)
     display.say(f"{parts} on {len(split.development):,} rows; {test}", "Split")
@@ -337,12 +338,12 @@ def describe_folds(folds: int, repeats: int) -> str:
     return f"{folds} folds" + (f", {repeats} times" if repeats > 1 else "")
 
 
-def guessing(settings: Mapping[str, Any]) -> str:
+def guessing(settings: "StudySettings") -> str:
     """The accuracy of always answering the commonest class, in brackets; "" of other metrics."""
-    constant = settings.get("constant")
-    if settings["metric"] != "accuracy" or not constant:
+    constant = settings.constant
+    if settings.metric != "accuracy" or constant is None:
         return ""
-    return f" (always '{constant['answer']}': {score(constant['value'])})"
+    return f" (always '{constant.answer}': {score(constant.value)})"
 
 
 def seconds_of(time: float | str | None) -> float | None:

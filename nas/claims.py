@@ -21,6 +21,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, union_all, update
 
+from nas.attributes import UNCOUNTED
 from nas.optuna_tables import (
     TRIALS,
     USER_ATTRS,
@@ -31,7 +32,6 @@ from nas.optuna_tables import (
     utc,
 )
 from nas.spec import TrialSpec
-from nas.study import UNCOUNTED
 from nas.write_behind import WriteBehind
 
 LOOK_AGAIN = 1.0  # seconds after which a full study is asked whether a place came back

@@ -3,7 +3,7 @@
 import io
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from nas.wording import score
 
 if TYPE_CHECKING:
     from nas.analysis.screen_sample import Sampling
+    from nas.attributes import Finding
     from nas.data import Dataset
     from nas.searching import Progress
     from nas.study import TrialRecord
@@ -110,10 +111,10 @@ class Display:
         for note in dataset.notes:
             self.say(note, " ")
 
-    def findings(self, findings: Iterable[Mapping[str, str]]) -> None:
+    def findings(self, findings: "Iterable[Finding]") -> None:
         """What makes scores of this data too good or little telling; see docs/data.md."""
         for label, finding in zip(chain(["Note"], repeat(" ")), findings, strict=False):
-            self.say(finding["text"], label)
+            self.say(finding.text, label)
 
     def follow(self, steps: "Iterator[Progress]") -> bool:
         """Shows a search until it ends; returns whether the user ended it.

@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from nas.data import (
     take_rows,
 )
 from nas.data.from_memory import features_from_memory
-from nas.data.options import is_source
 from nas.encoding import encode_folds, fit_encoder
 from nas.encoding.keras_form import (
     build_preprocessor,
@@ -50,6 +49,7 @@ from nas.families.suggestions import BuildModel
 from nas.files import written_whole
 from nas.metrics import Metric, predicted_classes
 from nas.model_card import card_path, check_output, read_card
+from nas.options import is_source
 from nas.seeds import derive_seed
 from nas.spec import Task, TrialSpec
 from nas.study import StudyRecord
@@ -163,13 +163,13 @@ def export_winner(
             split.development,
             fit_encoder(dataset, split.development).statistics.categories,
         ),
-        "data": study.settings["data"],
-        "data_hash": study.settings["data_hash"],
-        "split": study.settings["split"],
+        "data": asdict(study.settings.data),
+        "data_hash": study.settings.data_hash,
+        "split": asdict(study.settings.split),
         "n_train_rows": len(split.development),
         "n_test_rows": len(split.test),
-        "space": study.settings["space"],
-        "versions": study.settings["versions"],
+        "space": study.settings.space,
+        "versions": study.settings.versions,
     }
     _save(model, card, path)
     return card

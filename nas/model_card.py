@@ -63,7 +63,7 @@ def is_winner(model_path: Path, study: StudyRecord) -> bool:
         and card is not None
         and study.winner.get("trial") == best.number == card.get("trial")
         and card.get("study") == study.name
-        and card.get("data_hash") == study.settings["data_hash"]
+        and card.get("data_hash") == study.settings.data_hash
         and card.get("fold_values") == list(best.fold_values)
     )
 

@@ -160,11 +160,11 @@ def train(
             prepared = _existing(record, data, target, given)
             spec = _spec_of(record, like) if like is not None else None
             given_space = the_space if name is None else parse_space(
-                record.settings["space"], is_stored=True
+                record.settings.space, is_stored=True
             )  # fmt: skip
     if is_new:
         display.data(prepared.dataset)
-        display.findings(settled["findings"])
+        display.findings(settled.findings)
     with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, 1, "auto")
     with pool:
@@ -225,8 +225,7 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
 def _existing(
     record: "StudyRecord", data: Any, target: Any, given: Mapping[str, Any]
 ) -> "Prepared":
-    from nas.analysis.study_data import stored_options, study_data
-    from nas.data import SplitOptions
+    from nas.analysis.study_data import study_data
     from nas.metrics import choose_metric
     from nas.preparation import Prepared
     from nas.space import parse_space
@@ -235,10 +234,10 @@ def _existing(
     dataset, split = study_data(record, data, target)
     metric = given["metric"]
     return Prepared(
-        parse_space(record.settings["space"], is_stored=True),
-        stored_options(record.settings["data"]),
+        parse_space(record.settings.space, is_stored=True),
+        record.settings.data,
         dataset,
-        SplitOptions(**record.settings["split"]),
+        record.settings.split,
         split,
         choose_metric(metric, dataset) if callable(metric) else record.scorer(),
     )
@@ -246,13 +245,11 @@ def _existing(
 
 def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:
     """Refuses arguments that an existing study has settled otherwise."""
-    from nas.data import DataOptions
     from nas.space.vocabulary import NAME_LISTS
 
-    data = asdict(DataOptions("")) | record.settings["data"]  # an older study lacks newer options
     settled = {
-        **data,
-        **record.settings["split"],
+        **asdict(record.settings.data),
+        **asdict(record.settings.split),
         "metric": record.metric,
         "positive": record.positive,
     }

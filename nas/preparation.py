@@ -5,16 +5,16 @@ and both together the folds that a pool trains on.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from nas.attributes import Finding, StudySettings
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
-from nas.data.options import IN_MEMORY, is_source
 from nas.data.split import choose_folds, split_dataset
 from nas.encoding import FoldData, fit_statistics
 from nas.engines.pool import LocalPool, Pool
@@ -24,6 +24,7 @@ from nas.errors import NasError
 from nas.families.custom import CustomSpace, custom_space
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
+from nas.options import IN_MEMORY, is_source
 from nas.searching import study_settings
 from nas.space import SearchSpace, load_space
 from nas.space.vocabulary import NAME_LISTS
@@ -62,12 +63,12 @@ class Prepared:
         return Known(self.dataset, self.split, self.metric, self.build)
 
     @property
-    def findings(self) -> list[dict[str, Any]]:
+    def findings(self) -> tuple[Finding, ...]:
         """What makes scores of this data too good or little telling."""
-        return [asdict(found) for found in find(self.dataset, self.split, self.metric.name)]
+        return find(self.dataset, self.split, self.metric.name)
 
-    def settings(self) -> dict[str, Any]:
-        """What a study of it rests on, as its attributes."""
+    def settings(self) -> StudySettings:
+        """What a study of it rests on."""
         return study_settings(
             self.space,
             self.data_options,

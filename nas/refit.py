@@ -33,7 +33,7 @@ def refit(
         NasError: When the file cannot be written, or the winner diverges.
     """
     check_output(path, ".keras")
-    seed = study.settings["split"]["seed"]
+    seed = study.settings.split.seed
     arguments = (study, known, path, seed)
     card: dict[str, Any] = pool.call(_export, *arguments) if pool else _export(*arguments)
     with storage_errors(storage):

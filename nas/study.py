@@ -4,16 +4,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Connection
 
+from nas.attributes import UNCOUNTED, Outcome, StudySettings, TrialAttributes
 from nas.direction import Direction
 from nas.errors import OUT_OF_MEMORY, NasError
 from nas.metrics import Metric, get_metric
+from nas.options import SplitOptions
 from nas.optuna_tables import (
     delete_study_rows,
     hold,
@@ -29,21 +31,6 @@ from nas.uncertainty import rows_ratio, standard_error
 from nas.wording import counted
 
 T = TypeVar("T")
-
-# How a trial ended. The last four do not count as trials: three were never trained to an end, and
-# a given one, of `nas train`, lies outside the study's space.
-Outcome = Literal[
-    "running",
-    "complete",
-    "pruned",
-    "diverged",
-    "failed",
-    "duplicate",
-    "too_large",
-    "interrupted",
-    "given",
-]
-UNCOUNTED: tuple[Outcome, ...] = ("duplicate", "too_large", "interrupted", "given")
 
 
 class _Decoded(Generic[T]):
@@ -141,17 +128,19 @@ class StudyRecord:
         name: Its name.
         metric: What trials are scored by.
         direction: Whether more or less of it is better.
-        settings: What the search was run with; see `nas.searching.study_settings`.
+        settings: What it rests on.
         trials: All trials, by number.
         winner: Test score of the refitted winner; see `nas.export`. Empty until a search ended.
+        baselines: Plain models on the same folds, as `nas.analysis.baselines` keeps them.
     """
 
     name: str
     metric: str
     direction: Direction
-    settings: dict[str, Any]
+    settings: StudySettings
     trials: tuple[TrialRecord, ...]
     winner: dict[str, Any] = field(default_factory=dict)
+    baselines: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
@@ -170,13 +159,12 @@ class StudyRecord:
     @property
     def positive(self) -> str | None:
         """Label of the class that f1 is about; None of other metrics, and of older studies."""
-        label = self.settings.get("positive", {}).get("label")
-        return str(label) if label is not None else None
+        return self.settings.positive.label if self.settings.positive else None
 
     @property
     def metric_title(self) -> str:
         """The metric's name, with the class that it is about."""
-        if self.metric != "f1" or self.settings["task"] != "binary":
+        if self.metric != "f1" or self.settings.task != "binary":
             return self.metric
         return self.scorer().title if self.positive is not None else "f1 of the second class"
 
@@ -186,14 +174,15 @@ class StudyRecord:
         Raises:
             NasError: When it is a function of the user's own, which a study does not keep.
         """
-        if self.settings.get("own_metric"):
+        if self.settings.own_metric:
             raise NasError(
                 self.name,
                 f"its metric '{self.metric}' is a Python function, which a study does not keep",
                 fix="Give it again: metric=... in Python.",
             )
-        positive = self.settings.get("positive", {})
-        metric = get_metric(self.metric, self.settings["task"], positive.get("class"))
+        positive = self.settings.positive
+        number = positive.number if positive else None
+        metric = get_metric(self.metric, self.settings.task, number)
         return replace(metric, positive_label=self.positive) if self.positive else metric
 
     def best(self) -> TrialRecord:
@@ -252,59 +241,67 @@ def outcome_of(state: TrialState, stored: Outcome | None) -> Outcome:
     return ends.get(state, "running")
 
 
-def trial_record(trial: FrozenTrial, split: Mapping[str, Any]) -> TrialRecord:
+def trial_record(trial: FrozenTrial, split: SplitOptions) -> TrialRecord:
     """One of Optuna's trials as plain data.
 
     Args:
         trial: The trial.
         split: How its study divides the rows, from the study's settings.
     """
-    attributes = trial.user_attrs
-    outcome = outcome_of(trial.state, attributes.get("outcome"))
-    # A diverged fold has no score, which the database keeps as null.
-    fold_values = tuple(
-        float("nan") if value is None else value for value in attributes.get("fold_values", ())
-    )
-    spec = attributes.get("spec")
+    kept = TrialAttributes.from_attributes(trial.user_attrs)
+    outcome = outcome_of(trial.state, kept.outcome)
+    is_complete = outcome == "complete"
     return TrialRecord(
         number=trial.number,
         outcome=outcome,
-        value=trial.value if outcome == "complete" else None,
-        stderr=standard_error(fold_values, rows_ratio(split)) if outcome == "complete" else None,
+        value=trial.value if is_complete else None,
+        stderr=standard_error(kept.fold_values, rows_ratio(split)) if is_complete else None,
         params=dict(trial.params),
-        spec=TrialSpec.from_dict(spec) if spec else None,
-        fold_values=fold_values,
-        train_value=attributes.get("train_value"),
+        spec=kept.spec,
+        fold_values=kept.fold_values,
+        train_value=kept.train_value,
         epoch_values=dict(trial.intermediate_values),
-        seconds=attributes.get("seconds"),
-        n_weights=attributes.get("n_weights"),
-        engine=attributes.get("engine"),
-        engine_reason=attributes.get("engine_reason", ""),
-        reason=attributes.get("reason", ""),
-        curves=attributes.get("curves"),
-        examination=attributes.get("examination"),
+        seconds=kept.seconds,
+        n_weights=kept.n_weights,
+        engine=kept.engine,
+        engine_reason=kept.engine_reason,
+        reason=kept.reason,
+        curves=kept.curves,
+        examination=kept.examination,
     )
 
 
-def set_attributes(trial: Trial, **attributes: Any) -> None:
-    """Writes attributes of a trial, the ones that `trial_record` reads."""
-    for key, value in attributes.items():
+def set_attributes(trial: Trial, attributes: TrialAttributes) -> None:
+    """Writes those attributes of a trial that are given; the others stay as they are."""
+    for key, value in attributes.to_attributes().items():
         trial.set_user_attr(key, value)
 
 
+def settings_of(study: optuna.Study) -> StudySettings:
+    """What one of Optuna's studies rests on.
+
+    Raises:
+        NasError: When nas did not make it, or a newer one did.
+    """
+    return StudySettings.from_attributes(study.user_attrs, study.study_name)
+
+
 def study_record(study: optuna.Study) -> StudyRecord:
-    """One of Optuna's studies as plain data."""
-    attributes = study.user_attrs
-    if "nas_version" not in attributes:
-        raise NasError(study.study_name, "was not made by nas", "a study of 'nas search'")
-    trials, split = _trials_of(study), attributes["split"]
+    """One of Optuna's studies as plain data.
+
+    Raises:
+        NasError: When nas did not make it, or a newer one did.
+    """
+    attributes, settings = study.user_attrs, settings_of(study)
+    trials, split = _trials_of(study), settings.split
     return StudyRecord(
         name=study.study_name,
-        metric=attributes["metric"],
+        metric=settings.metric,
         direction=Direction[study.direction.name],
-        settings=dict(attributes),
+        settings=settings,
         trials=tuple(trial_record(t, split) for t in trials if t.state != TrialState.WAITING),
         winner=attributes.get("winner", {}),
+        baselines=tuple(attributes.get("baselines", ())),
     )
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from optuna.storages import RDBStorage
 
+from nas.attributes import UNCOUNTED
 from nas.direction import Direction
 from nas.optuna_tables import ends_of_trials, transaction
 from nas.storage import open_storage, storage_errors, study_names
-from nas.study import UNCOUNTED, outcome_of
+from nas.study import outcome_of
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,24 @@
 """How sure a score is: the standard error over folds, and the interval of a test score."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.metrics import Array, Metric
+from nas.options import SplitOptions
 from nas.seeds import derive_seed
 
 LEVEL = 0.95
 BY_CLASS = ("balanced_accuracy", "f1", "auc")  # which weigh a rare class like the others
 
 
-def rows_ratio(split: Mapping[str, Any]) -> float:
+def rows_ratio(split: SplitOptions) -> float:
     """Validation rows of a fold for each of its training rows, from the settings of a study."""
-    if split["folds"] == 1:
-        return float(split["val_size"] / (1 - split["val_size"]))
-    return 1.0 / float(split["folds"] - 1)
+    if split.folds == 1:
+        return split.val_size / (1 - split.val_size)
+    return 1.0 / (split.folds - 1)
 
 
 def standard_error(fold_values: Sequence[float], test_to_train: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
+from nas.attributes import StudySettings, TrialAttributes
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.encoding import FoldData
 from nas.engines.lanes import Engine, Lane, LaneResult, Lanes
@@ -25,7 +27,7 @@ from nas.searching import (
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialSpec
 from nas.storage import open_storage
-from nas.study import set_attributes
+from nas.study import StudyRecord, set_attributes
 
 # From a specification, a fold, its lane's seed and an epoch to the lane's score.
 Scores = Callable[[TrialSpec, int, int, int], float]
@@ -188,22 +190,43 @@ def fill_study(
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0), study_name=space.name
     )
-    for key, value in settings.items():
+    for key, value in settings.to_attributes().items():
         study.set_user_attr(key, value)
     for index in range(n_trials):
         trial = study.ask()
         spec = space.sample(trial, problem)
         value = score(spec)
-        set_attributes(
-            trial,
+        attributes = TrialAttributes(
             index=index,
             outcome="complete",
-            spec=spec.to_dict(),
+            spec=spec,
             n_weights=spec.n_weights,
-            fold_values=[value - 0.01, value, value + 0.01],
+            fold_values=(value - 0.01, value, value + 0.01),
         )
+        set_attributes(trial, attributes)
         study.tell(trial, value)
     return study
+
+
+def made_settings(**changes: object) -> StudySettings:
+    """Settings of a study of iris that nobody searched."""
+    plain = StudySettings(
+        space="depth: 1\n",
+        data=DataOptions("iris"),
+        data_hash="1" * 64,
+        task="multiclass",
+        split=SplitOptions(),
+        split_hash="2" * 64,
+        metric="accuracy",
+        versions={"optuna": "5.0.0"},
+        nas_version="0.1.0",
+    )
+    return replace(plain, **changes)
+
+
+def with_settings(record: StudyRecord, **changes: object) -> StudyRecord:
+    """The same study, resting on something else."""
+    return replace(record, settings=replace(record.settings, **changes))
 
 
 def search_fake(

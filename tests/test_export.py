@@ -343,7 +343,7 @@ def test_card_says_what_the_model_is(any_study: Study) -> None:
     assert set(card["versions"]) == {"keras", "tensorflow", "optuna"}
     assert card["data_hash"] == any_study.dataset.hash()
     assert card["data"]["source"] == any_study.options.source
-    assert card["space"] == record.settings["space"]
+    assert card["space"] == record.settings.space
     assert "learning_rate" in card["space"]
     assert card["seed"] == SEED
     assert card["split"]["seed"] == SEED

@@ -56,6 +56,11 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     }, loaded
 
 
+def test_whoever_reads_a_study_does_not_wait_for_what_reads_data() -> None:
+    script = "import sys; import nas.study; print({'pandas', 'sklearn'} & set(sys.modules))"
+    assert output_of(script) == "set()"
+
+
 SEARCHED = """
 import warnings
 

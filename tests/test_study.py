@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from fakes import FakeEngine, search_fake, smooth, url_of
+from fakes import FakeEngine, made_settings, search_fake, smooth, url_of
 
 import nas.spec
 from nas.analysis.winner import pareto_front, simplest_equal, summarize
@@ -184,7 +184,7 @@ def test_without_a_complete_trial_the_advice_fits_what_happened(
         for n, outcome in enumerate(outcomes)
     ]
     with pytest.raises(NasError) as caught:
-        StudyRecord("s", "accuracy", "maximize", {}, tuple(trials)).best()
+        StudyRecord("s", "accuracy", "maximize", made_settings(), tuple(trials)).best()
     assert words in caught.value.fix and wrong not in caught.value.fix
     counts = ", ".join(
         f"{outcomes.count(o)} {o.replace('_', ' ')}" for o in dict.fromkeys(outcomes)

@@ -10,6 +10,7 @@ import event_files
 import keras
 import numpy as np
 import pytest
+from fakes import made_settings
 
 from nas import tensorboard
 from nas.errors import NasError
@@ -63,7 +64,7 @@ def trial(number: int = 12, **changes: Any) -> TrialRecord:
 
 
 def study(*trials: TrialRecord, name: str = "mine") -> StudyRecord:
-    return StudyRecord(name, "accuracy", "maximize", {}, trials)
+    return StudyRecord(name, "accuracy", "maximize", made_settings(), trials)
 
 
 def write(folder: Path, *trials: TrialRecord, graph_of: TrialRecord | None = None) -> Path:

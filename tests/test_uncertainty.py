@@ -8,14 +8,15 @@ from scipy.stats import beta, sem
 from test_metrics import BINARY, REGRESSION, binary, multiclass, regression
 
 from nas.metrics import METRICS, predictions_of
+from nas.options import SplitOptions
 from nas.uncertainty import rows_ratio, score_interval, standard_error
 
 # Standard errors
 
 
 def test_rows_of_folds_and_of_single_splits() -> None:
-    assert rows_ratio({"folds": 5}) == 0.25
-    assert rows_ratio({"folds": 1, "val_size": 0.2}) == pytest.approx(0.25)
+    assert rows_ratio(SplitOptions(folds=5)) == 0.25
+    assert rows_ratio(SplitOptions(folds=1, val_size=0.2)) == pytest.approx(0.25)
 
 
 def test_one_fold_has_no_standard_error() -> None:
@@ -42,7 +43,7 @@ def test_repeats_on_the_same_rows_do_not_make_it_vanish() -> None:
                 train = np.delete(x, fold)
                 scores.append(np.mean((x[fold] - train.mean()) ** 2))
         means.append(np.mean(scores))
-        corrected.append(standard_error(scores, rows_ratio({"folds": folds})))
+        corrected.append(standard_error(scores, rows_ratio(SplitOptions(folds=folds))))
         plain.append(standard_error(scores, 0.0))
     true = np.std(means)
     assert np.mean(plain) < 0.25 * true

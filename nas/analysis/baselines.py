@@ -119,7 +119,7 @@ def load_baselines(record: StudyRecord) -> tuple[Baseline, ...]:
     Nor are there any where an older version computed them, whose boosting was a smaller one and
     whose standard errors were others.
     """
-    kept = tuple(Baseline.from_dict(data) for data in record.settings.get("baselines", ()))
+    kept = tuple(Baseline.from_dict(data) for data in record.baselines)
     return kept if all(baseline.estimator for baseline in kept) else ()
 
 

@@ -177,7 +177,7 @@ def word_of(parameter: str, space: SearchSpace) -> str:
 
 def space_of(record: StudyRecord) -> SearchSpace:
     """The space that a study searched; of a custom one, what its function suggested in trials."""
-    space = parse_space(record.settings["space"], name=record.name, is_stored=True)
+    space = parse_space(record.settings.space, name=record.name, is_stored=True)
     if space.network != CUSTOM:
         return space
     suggested: dict[str, Parameter] = {}

@@ -1,10 +1,8 @@
 """Commands to run: the options with which a study was made, and long ones on several lines."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from nas.data import DataOptions
 from nas.shell import split
 from nas.study import StudyRecord
 from nas.wording import join_names
@@ -12,40 +10,41 @@ from nas.wording import join_names
 
 def data_options(record: StudyRecord) -> list[str]:
     """Options for the data, folds, metric and seed of a study, as words of a command line."""
-    saved, split = record.settings["data"], record.settings["split"]
-    data = {**asdict(DataOptions(saved["source"])), **saved}  # an older study lacks newer options
+    data, split = record.settings.data, record.settings.split
     return option_words(
         {
-            "data": data["source"],
-            "target": data["target"],
-            "task": data["task"],
-            "groups": data["groups"],
-            "drop": join_names(data["drop"]),
-            "categorical": join_names(data["categorical"]),
-            "header": data["header"],
-            "missing": join_names(data["missing"]),
+            "data": data.source,
+            "target": data.target,
+            "task": data.task,
+            "groups": data.groups,
+            "drop": join_names(data.drop),
+            "categorical": join_names(data.categorical),
+            "header": data.header,
+            "missing": join_names(data.missing),
             "positive": record.positive if record.metric == "f1" else None,
-            "scaling": data["scaling"] if data["scaling"] != "standard" else None,
-            "image-size": data["image_size"],
-            "classes": join_names(data["classes"]),
-            "max-rows": data["max_rows"],
-            "label-noise": data["label_noise"] or None,
+            "scaling": data.scaling if data.scaling != "standard" else None,
+            "image-size": data.image_size,
+            "classes": join_names(data.classes),
+            "max-rows": data.max_rows,
+            "label-noise": data.label_noise or None,
             "metric": record.metric,
-            "folds": split["folds"],
-            "repeats": split["repeats"] if split["repeats"] > 1 else None,
-            "val-size": split["val_size"] if split["folds"] == 1 else None,
-            "test-size": split["test_size"],
-            "seed": split["seed"],
+            "folds": split.folds,
+            "repeats": split.repeats if split.repeats > 1 else None,
+            "val-size": split.val_size if split.folds == 1 else None,
+            "test-size": split.test_size,
+            "seed": split.seed,
         }
     )
 
 
 def search_options(record: StudyRecord) -> list[str]:
     """Options for sampler, pruner and the rest; none for a study that does not keep them."""
-    kept = record.settings.get("search", {})
+    kept = record.settings.search
+    if kept is None:
+        return []
     names = ("sampler", "startup_trials", "pruner", "max_params")
-    words = option_words({name.replace("_", "-"): kept.get(name) for name in names})
-    return words + ["--allow-duplicates"] * bool(kept.get("allow_duplicates"))
+    words = option_words({name.replace("_", "-"): getattr(kept, name) for name in names})
+    return words + ["--allow-duplicates"] * kept.allow_duplicates
 
 
 def wrap_command(command: str, width: int) -> str:

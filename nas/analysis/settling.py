@@ -142,7 +142,7 @@ def _grid_size(
     space: SearchSpace, entries: Mapping[str, Parameter], parameter: str, record: StudyRecord
 ) -> tuple[int, int]:
     """Points of the grid, and the fewest that share a value of the parameter; up to a bound."""
-    grid = SearchSpace(entries, network=space.network).grid(record.settings["task"])
+    grid = SearchSpace(entries, network=space.network).grid(record.settings.task)
     points = islice(grid, GRID_BOUND)
     counts = Counter(point.get(parameter) for point in points)
     return counts.total(), min(counts.values())

@@ -67,7 +67,7 @@ def compare_levels(
     Raises:
         NasError: When no trial has the parameter.
     """
-    share = rows_ratio(record.settings["split"])
+    share = rows_ratio(record.settings.split)
     width = rope_width(record, rope)
     best: list[tuple[str, TrialRecord]] = []
     for group in group_trials(record, parameter):
@@ -135,7 +135,7 @@ def rope_width(record: StudyRecord, rope: float) -> float:
     Accuracy, balanced accuracy, F1, AUC and R² end at 1: `rope` is taken as it is. Log loss, RMSE
     and MAE have no such end: there it is a share of the best trial's score.
     """
-    if record.metric in RELATIVE_METRICS or record.settings.get("own_metric"):
+    if record.metric in RELATIVE_METRICS or record.settings.own_metric:
         return rope * abs(record.best().value or 0.0)
     return rope
 

@@ -1,13 +1,12 @@
 """The data of a study, read again."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset, split_dataset
+from nas.data import Dataset, Split, load_dataset, split_dataset
 from nas.data.from_memory import dataset_from_memory
-from nas.data.options import IN_MEMORY, is_source
 from nas.errors import NasError
+from nas.options import IN_MEMORY, is_source
 from nas.study import StudyRecord
 
 
@@ -23,32 +22,27 @@ def study_data(study: StudyRecord, data: Any = None, target: Any = None) -> tupl
         NasError: When the data has changed since.
     """
     settings = study.settings
-    saved = settings["data"]
     is_moved = data is not None
-    if saved["source"] == IN_MEMORY and not is_moved:
+    if settings.data.source == IN_MEMORY and not is_moved:
         raise NasError(
             study.name,
             "was searched on data in memory, which cannot be read again",
             "the data",
             "Give it with --data, or in Python: nas.load(...).export(path, data, target).",
         )
-    options = stored_options(saved)
-    if not is_moved or is_source(data):
-        options = replace(options, source=str(data) if is_moved else saved["source"])
+    options = settings.data
+    if not is_moved:
+        dataset = load_dataset(options)
+    elif is_source(data):
+        options = replace(options, source=str(data))
         dataset = load_dataset(options)
     else:
         dataset = dataset_from_memory(data, target, options)
-    if dataset.hash() != settings["data_hash"]:
+    if dataset.hash() != settings.data_hash:
         raise NasError(
             options.source if options.source != IN_MEMORY else "--data",
             f"not the data that study '{study.name}' was searched on",
-            f"data with the hash {settings['data_hash'][:12]}",
+            f"data with the hash {settings.data_hash[:12]}",
             "Give the original with --data.",
         )
-    return dataset, split_dataset(dataset, SplitOptions(**settings["split"]))
-
-
-def stored_options(saved: Mapping[str, Any]) -> DataOptions:
-    """How the data of a study was read, from its settings."""
-    read: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()}
-    return DataOptions(**read)
+    return dataset, split_dataset(dataset, settings.split)

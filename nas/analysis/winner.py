@@ -1,5 +1,6 @@
 """The winner of a study, and the simplest network that is as good."""
 
+from dataclasses import asdict
 from typing import Any
 
 from nas.direction import Direction
@@ -59,16 +60,16 @@ def doubts(study: StudyRecord) -> tuple[str, ...]:
         found.append(
             f"the winner answers '{answered[0]}' for all {sum(counts.values()):,} rows of {part}."
         )
-    constant = study.settings.get("constant", {})
-    if constant and best.value is not None:
+    constant = study.settings.constant
+    if constant is not None and best.value is not None:
         sign = Direction(study.direction).sign
-        if sign * (best.value - constant["value"]) <= (best.stderr or 0.0):
+        if sign * (best.value - constant.value) <= (best.stderr or 0.0):
             same = "the same for every row"
-            if constant["answer"] is not None:
-                same = f"'{constant['answer']}' for every row"
+            if constant.answer is not None:
+                same = f"'{constant.answer}' for every row"
             found.append(
                 f"over the folds the winner is not clearly better than answering {same} "
-                f"({study.metric_title} {constant['value']:.4g})."
+                f"({study.metric_title} {constant.value:.4g})."
             )
     if found and study.metric == "accuracy":
         found.append("--metric balanced_accuracy, in a new study, counts every class the same.")
@@ -77,7 +78,7 @@ def doubts(study: StudyRecord) -> tuple[str, ...]:
 
 def summarize(study: StudyRecord) -> dict[str, Any]:
     """The winner as plain data; the keys of `nas best --json`."""
-    best = study.best()
+    best, constant = study.best(), study.settings.constant
     simplest = simplest_equal(study)
     # The test part is scored for the winner only; an older winner's score says nothing of it.
     tested = study.winner if study.winner.get("trial") == best.number else {}
@@ -94,9 +95,9 @@ def summarize(study: StudyRecord) -> dict[str, Any]:
         "test_interval": tested.get("test_interval"),
         "predicted_on": tested.get("predicted_on"),
         "predicted_classes": tested.get("predicted_classes"),
-        "constant": study.settings.get("constant"),
+        "constant": asdict(constant) if constant else None,
         "doubts": list(doubts(study)),
-        "findings": study.settings.get("findings", []),
+        "findings": [asdict(finding) for finding in study.settings.findings],
         "n_weights": best.n_weights,
         "params": best.params,
         "spec": best.spec.to_dict() if best.spec else None,

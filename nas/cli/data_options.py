@@ -56,7 +56,7 @@ CategoricalOption = Annotated[
 GroupsOption = Annotated[
     str | None, typer.Option("--groups", help="Column whose equal values stay in one fold.")
 ]
-# As `nas.data.Scaling`, which takes long to import.
+# As `nas.options.Scaling`, which takes long to import.
 ScalingName = Literal["standard", "unit", "symmetric", "none"]
 SCALING = typer.Option(
     "--scaling",

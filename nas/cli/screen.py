@@ -1,6 +1,7 @@
 """`nas screen`."""
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -124,7 +125,7 @@ def screen(
                 "space": prepared.space.name,
                 "data": prepared.data_options.source,
                 "positive": prepared.metric.positive_label or None,
-                "findings": prepared.findings,
+                "findings": [asdict(finding) for finding in prepared.findings],
                 **screening.to_dict(),
             }
         )

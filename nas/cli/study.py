@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,11 +59,11 @@ def best(
     say("folds  " + "  ".join(score(value) for value in winner.fold_values))
     if summary["test_value"] is not None:
         say(f"test   {with_interval(summary['test_value'], summary['test_interval'])}")
-    elif record.settings["split"]["test_size"]:
+    elif record.settings.split.test_size:
         say("test   not scored yet: 'nas search' and 'nas export' do it, once")
-    constant = record.settings.get("constant") or {}
-    if constant.get("answer") is not None:
-        say(f"guess  {score(constant['value'])} for always '{constant['answer']}'")
+    constant = record.settings.constant
+    if constant is not None and constant.answer is not None:
+        say(f"guess  {score(constant.value)} for always '{constant.answer}'")
     for doubt in summary["doubts"]:
         say(f"doubt  {doubt}")
 
@@ -167,13 +168,13 @@ def show(
 
     record = load_study(study, storage)
     if space:
-        print(record.settings["space"], end="")
+        print(record.settings.space, end="")
         return
     outcomes = [trial.outcome for trial in record.trials]
     counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
     if as_json:
-        left_out = ("winner", "metric", "positive", "baselines")
-        settings = {k: v for k, v in record.settings.items() if k not in left_out}
+        left_out = ("metric", "positive", "version")
+        rest = {k: v for k, v in record.settings.to_attributes().items() if k not in left_out}
         print_json(
             {
                 "study": record.name,
@@ -182,7 +183,7 @@ def show(
                 "direction": record.direction,
                 "outcomes": counts,
                 "winner": record.winner or None,
-                **settings,
+                **rest,
             }
         )
         return
@@ -192,13 +193,14 @@ def show(
     table.add_row("trials", ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) or "none")
     table.add_row(
         "data",
-        f"{settings['data']['source']} ({settings['task']}, hash {settings['data_hash'][:12]})",
+        f"{settings.data.source} ({settings.task}, hash {settings.data_hash[:12]})",
     )
-    table.add_row("split", ", ".join(f"{k} {v}" for k, v in settings["split"].items()))
-    table.add_row("versions", ", ".join(f"{k} {v}" for k, v in settings["versions"].items()))
-    table.add_row("searched", settings.get("searched_at", "")[:19].replace("T", " ") + " UTC")
+    shown = {k: v for k, v in asdict(settings.split).items() if v != ""}
+    table.add_row("split", ", ".join(f"{k} {v}" for k, v in shown.items()))
+    table.add_row("versions", ", ".join(f"{k} {v}" for k, v in settings.versions.items()))
+    table.add_row("searched", settings.searched_at[:19].replace("T", " ") + " UTC")
     console.print(table)
-    console.print(settings["space"], end="")
+    console.print(settings.space, end="")
 
 
 @app.command()

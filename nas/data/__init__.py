@@ -1,11 +1,11 @@
 """Data sets: reading, checking, inferring types, holding the test part out, folds."""
 
-from nas.data.dataset import Column, Dataset, Features, Scaling, Schema, n_rows, take_rows
+from nas.data.dataset import Column, Dataset, Features, Schema, n_rows, take_rows
 from nas.data.load import image_names, load_dataset, load_features
-from nas.data.options import DataOptions
 from nas.data.scaling import numeric_values
 from nas.data.seen import match_seen, seen_values
-from nas.data.split import Fold, Split, SplitOptions, split_dataset
+from nas.data.split import Fold, Split, split_dataset
+from nas.options import DataOptions, Scaling, SplitOptions
 
 __all__ = [
     "Column",

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nas.data.checks import check_array, check_file, check_finite, check_precision
 from nas.data.dataset import Dataset, Schema, encode_target
-from nas.data.options import DataOptions
 from nas.errors import NasError, first_line
+from nas.options import DataOptions
 
 SKLEARN_DATA = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nas.data.checks import check_target
 from nas.errors import NasError
+from nas.options import Scaling
 from nas.spec import Problem, Task
 
 # A numeric array of shape (n_rows, *row_shape), or where there are categories a mapping of
@@ -18,7 +19,6 @@ Features = NDArray[Any] | Mapping[str, NDArray[Any]]
 
 # How numbers are scaled, by what the training rows teach: to mean 0 and deviation 1, from minimum
 # and maximum to [0, 1] or to [-1, 1], or not at all.
-Scaling = Literal["standard", "unit", "symmetric", "none"]
 
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
 

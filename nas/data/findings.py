@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nas.attributes import Finding
 from nas.data.dataset import Dataset
 from nas.data.split import Split
 from nas.seeds import derive_seed
@@ -28,20 +29,6 @@ MAX_COLUMNS = 100  # columns of wide data whose order is judged
 SURELY_SEPARATED = 500  # rows that one threshold does not divide into classes by chance
 ALIKE = 0.999  # correlation of a copy
 NO_CHANCE = np.log(1e-6)  # logarithm of the probability of a coincidence
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One finding.
-
-    Attributes:
-        code: Names its kind for good: `imbalanced`, `running_number`, `target_copy`, `order`,
-            `duplicates` or `large_group`.
-        text: A sentence for the user, with the option to type where there is one.
-    """
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

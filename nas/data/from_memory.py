@@ -16,11 +16,11 @@ from nas.data.cells import are_missing, is_text
 from nas.data.dataset import Dataset, Features, Schema
 from nas.data.dates import are_dates
 from nas.data.header import check_names, position_names
-from nas.data.options import DataOptions
 from nas.data.prepare import check_no_columns, check_options, to_read, vary, with_scaling
 from nas.data.table_file import Table
 from nas.data.tables import dataset_of_table, features_of_table
 from nas.errors import NasError, did_you_mean, first_line
+from nas.options import DataOptions
 
 DATA, TARGET = "data", "target"  # the parameters, as errors name them
 KNOWN = "a pandas, polars or Arrow table, or an array"

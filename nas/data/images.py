@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nas.data.dataset import Dataset, Schema, encode_target
-from nas.data.options import DataOptions
 from nas.errors import NasError, did_you_mean, first_line
+from nas.options import DataOptions
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")  # others may run programs, as EPS does

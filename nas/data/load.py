@@ -14,11 +14,11 @@ from nas.data.arrays import (
 )
 from nas.data.dataset import Dataset, Features, Schema
 from nas.data.images import image_paths, list_folder, read_images, read_pixels
-from nas.data.options import DataOptions
 from nas.data.prepare import check_no_columns, check_options, to_read, vary, with_scaling
 from nas.data.table_file import read_table, read_table_by_name, read_table_by_position
 from nas.data.tables import dataset_of_table, features_of_table
 from nas.errors import NasError, did_you_mean
+from nas.options import DataOptions
 
 TABLES = (".csv", ".parquet", ".pq")
 KNOWN = (*SKLEARN_DATA, *KERAS_DATA)

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import get_args
 
-from nas.data.dataset import Dataset, Scaling
-from nas.data.options import DataOptions
+from nas.data.dataset import Dataset
 from nas.data.positive import positive_class
 from nas.data.scaling import scaling_notes
 from nas.data.variants import add_label_noise, keep_classes, sample_rows
 from nas.errors import NasError, did_you_mean
+from nas.options import DataOptions, Scaling
 
 
 def check_options(options: DataOptions) -> None:

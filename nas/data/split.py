@@ -22,35 +22,13 @@ from sklearn.model_selection import (
 from nas.data.dataset import Dataset
 from nas.data.variants import keep_classes
 from nas.errors import NasError
+from nas.options import SplitOptions
 from nas.shell import names_option
 from nas.wording import counted
 
 MAX_NAMED = 5  # rare classes that an error names
 
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class SplitOptions:
-    """How rows are divided.
-
-    Attributes:
-        folds: Folds of the cross-validation; 1 is a single split.
-        repeats: Times that the folds are drawn anew.
-        val_size: Share of the rows that validates, with one fold.
-        test_size: Share of the rows that is set aside for the winner; 0 for none. A data set
-            that brings a test part of its own keeps that, unless this is 0.
-        seed: Seeds every draw.
-        given: Folds that were given as row numbers, packed by `pack_folds`; empty for none. They
-            take the place of those that would be drawn.
-    """
-
-    folds: int = 5
-    repeats: int = 1
-    val_size: float = 0.2
-    test_size: float = 0.2
-    seed: int = 0
-    given: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from nas.data.dataset import Column, Dataset, Features, Schema, take_rows
 from nas.data.dates import are_dates, is_date
 from nas.data.header import is_row_number
 from nas.data.numbers import Numbers, read_numbers
-from nas.data.options import DataOptions
 from nas.data.table_file import Table
 from nas.data.targets import LARGEST_EXACT, read_target
 from nas.data.words import (
@@ -28,6 +27,7 @@ from nas.data.words import (
     word_fixes,
 )
 from nas.errors import NasError, did_you_mean
+from nas.options import DataOptions
 from nas.shell import names_option, option
 from nas.wording import counted
 

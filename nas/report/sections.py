@@ -15,10 +15,10 @@ from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, 
 from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
-from nas.data.options import IN_MEMORY
 from nas.direction import Direction
 from nas.errors import NasError
 from nas.layers import parse_layers
+from nas.options import IN_MEMORY
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import (
     baselines_figure,
@@ -218,19 +218,17 @@ def _winner(record: StudyRecord) -> Section:
         if interval is not None:
             note += f" (95 % interval {interval[0]:.4g} to {interval[1]:.4g})"
         note += ", scored once, on rows that no trial saw."
-    elif record.settings["split"]["test_size"]:
+    elif record.settings.split.test_size:
         note += " The test part is not scored yet: 'nas search' and 'nas export' do it, once."
-    constant = record.settings.get("constant") or {}
-    if constant.get("answer") is not None:
+    constant = record.settings.constant
+    if constant is not None and constant.answer is not None:
         note += (
-            f" To answer '{constant['answer']}' for every row has {score_name(record)} "
-            f"{constant['value']:.4g}."
+            f" To answer '{constant.answer}' for every row has {score_name(record)} "
+            f"{constant.value:.4g}."
         )
     blocks.append(Text(note))
     blocks += [Text(f"In doubt: {doubt}") for doubt in doubts(record)]
-    blocks += [
-        Text(f"Of the data: {finding['text']}") for finding in record.settings.get("findings", ())
-    ]
+    blocks += [Text(f"Of the data: {finding.text}") for finding in record.settings.findings]
     return Section("winner", "The winner", tuple(blocks))
 
 
@@ -508,9 +506,9 @@ def _budget(record: StudyRecord, trials: Budget) -> list[Block]:
 def _in_python_only(record: StudyRecord) -> str:
     """What of a study was given as an object of Python, which no command has; "" for nothing."""
     parts = {
-        "its data": record.settings["data"]["source"] == IN_MEMORY,
-        "its folds": bool(record.settings["split"].get("given")),
-        "its metric": bool(record.settings.get("own_metric")),
+        "its data": record.settings.data.source == IN_MEMORY,
+        "its folds": bool(record.settings.split.given),
+        "its metric": record.settings.own_metric,
     }
     given = [name for name, is_given in parts.items() if is_given]
     return f"{' and '.join(given)} {'were' if len(given) > 1 else 'was'}" if given else ""
@@ -518,19 +516,19 @@ def _in_python_only(record: StudyRecord) -> str:
 
 def _reproduce(record: StudyRecord) -> Section:
     settings = record.settings
-    versions = ", ".join(f"{name} {version}" for name, version in settings["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in settings.versions.items())
     command = ["nas", "search", "--space", "space.yaml", "--study", f"{record.name}-again"]
     command += ["--trials", str(len(record.counted)), *data_options(record)]
     command += [*search_options(record), "--workers", "1"]
     space = space_of(record)
     again: tuple[Block, ...] = (
         Text("Save the space as space.yaml:"),
-        Code(settings["space"].rstrip()),
+        Code(settings.space.rstrip()),
         Text("Then search:"),
         _command(join(command)),
     )
     if space.function:
-        words = settings["space"].splitlines()[2:]  # behind the family and the function
+        words = settings.space.splitlines()[2:]  # behind the family and the function
         again = (
             Text("The function that builds the networks:"),
             Code(space.function),
@@ -540,7 +538,7 @@ def _reproduce(record: StudyRecord) -> Section:
     elif only := _in_python_only(record):
         again = (
             Text("The space:"),
-            Code(settings["space"].rstrip()),
+            Code(settings.space.rstrip()),
             Text(
                 f"No command can repeat it: {only} given in Python. Call nas.search with it again."
             ),
@@ -551,8 +549,8 @@ def _reproduce(record: StudyRecord) -> Section:
         (
             *again,
             Text(
-                f"It rests on nas {settings['nas_version']}, {versions}; data with the hash "
-                f"{settings['data_hash'][:12]}, folds with {settings['split_hash'][:12]}. With one "
+                f"It rests on nas {settings.nas_version}, {versions}; data with the hash "
+                f"{settings.data_hash[:12]}, folds with {settings.split_hash[:12]}. With one "
                 "worker the same seed gives the same trials and scores."
             ),
         ),

@@ -77,7 +77,7 @@ def better_baseline(record: StudyRecord, baselines: Sequence[Baseline]) -> tuple
     difference = sign * ((plain.value or 0.0) - (best.value or 0.0))
     if len(best.fold_values) < 2 or len(plain.fold_values) != len(best.fold_values):
         return plain, "better" if difference > 0 else "worse"
-    share = rows_ratio(record.settings["split"])
+    share = rows_ratio(record.settings.split)
     found = correlated_t_test(plain.fold_values, best.fold_values, share, 0.0)
     probability = found["p_higher" if difference > 0 else "p_lower"]
     if sign < 0:
@@ -126,9 +126,9 @@ def _tried(record: StudyRecord) -> str:
         )
         if outcome in outcomes
     ]
-    folds, repeats = (record.settings["split"][key] for key in ("folds", "repeats"))
+    folds, repeats = record.settings.split.folds, record.settings.split.repeats
     each = f", each on {folds * repeats} different divisions of the data," if folds > 1 else ""
-    source = record.settings["data"]["source"]
+    source = record.settings.data.source
     counts = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
     return f"{networks} tried on {source}{each} to find the one with the best " + (
         f"{score_name(record)}: {counts}."

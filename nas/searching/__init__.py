@@ -1,10 +1,11 @@
 """The search: opening a study, proposing, training, pruning, telling."""
 
+from nas.options import PrunerName, SamplerName, SearchOptions
 from nas.searching.given import train_given
 from nas.searching.leftovers import sweep
 from nas.searching.loop import run_search
 from nas.searching.opening import LiveStudy, live_study, open_study, study_settings
-from nas.searching.options import Progress, PrunerName, SamplerName, SearchOptions
+from nas.searching.progress import Progress
 from nas.searching.proposals import make_sampler
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from optuna.trial import TrialState
 
+from nas.attributes import Outcome, TrialAttributes
 from nas.engines.pool import Pool, Report, drive
 from nas.errors import NasError
 from nas.searching.leftovers import why_interrupted
@@ -16,7 +16,7 @@ from nas.searching.opening import LiveStudy
 from nas.seeds import derive_seed
 from nas.space import SearchSpace, params_of
 from nas.spec import TrialSpec
-from nas.study import Outcome, TrialRecord, set_attributes, trial_record
+from nas.study import TrialRecord, set_attributes, settings_of, trial_record
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ def train_given(
     """
     study, claims = live.study, live.claims
     params = params_of(space, spec)
-    attributes: dict[str, Any] = {"spec": spec.to_dict(), "n_weights": spec.n_weights}
-    if params is None:  # from the first moment it is none that counts
-        attributes["outcome"] = "given"
+    # From the first moment one outside the space is none that counts.
+    outcome: Outcome | None = "given" if params is None else None
+    mine = TrialAttributes(given=True, spec=spec, n_weights=spec.n_weights, outcome=outcome)
     begun = None
     while begun is None:
-        begun = claims.begin(claims.index, params, given=True, **attributes)
+        begun = claims.begin(claims.index, params, **mine.to_attributes())
     trial_id, index = begun
     trial = claims.trial(trial_id)
-    outcome: Outcome = "complete" if params is not None else "given"
+    outcome = outcome or "complete"
     value, epoch = float("nan"), 0
     try:
         if params is not None:
@@ -84,17 +84,20 @@ def train_given(
                     trial.report(value, epoch)
                 yield Given(epoch, value)
         assert report is not None and report.result is not None  # the last one
-        attributes = {
-            "engine": report.engine,
-            "engine_reason": report.engine_reason,
-            **result_attributes(report.result),
-        }
+        reason = ""
         if not np.isfinite(report.result.fold_values).all():
             outcome = "diverged" if params is not None else "given"
-            attributes["reason"] = f"diverged in epoch {epoch}"
+            reason = f"diverged in epoch {epoch}"
         elif params is None:
-            attributes["reason"] = "given, and outside the study's space"
-        set_attributes(trial, outcome=outcome, **attributes)
+            reason = "given, and outside the study's space"
+        attributes = replace(
+            result_attributes(report.result),
+            engine=report.engine,
+            engine_reason=report.engine_reason,
+            outcome=outcome,
+            reason=reason,
+        )
+        set_attributes(trial, attributes)
         if outcome == "complete":
             finished = study.tell(trial, value)
         else:  # as a failure, which samplers ignore
@@ -104,10 +107,11 @@ def train_given(
         reason = error.received if isinstance(error, NasError) else why_interrupted(error)
         with suppress(Exception):  # the error itself is what is to be told
             pool.cancel(trial.number)
-            set_attributes(trial, outcome="failed" if failed else "interrupted", reason=reason)
+            outcome = "failed" if failed else "interrupted"
+            set_attributes(trial, TrialAttributes(outcome=outcome, reason=reason))
             study.tell(trial, state=TrialState.FAIL)
         raise
-    yield Given(epoch, value, trial_record(finished, study.user_attrs["split"]))
+    yield Given(epoch, value, trial_record(finished, settings_of(study).split))
 
 
 def _is_finite(report: Report) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial
 
+from nas.attributes import Outcome
 from nas.direction import Direction
-from nas.study import Outcome, outcome_of
+from nas.study import outcome_of
 from nas.write_behind import WriteBehind
 
 

@@ -9,6 +9,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, update
 
+from nas.attributes import Outcome
 from nas.errors import first_line
 from nas.optuna_tables import (
     TRIALS,
@@ -26,7 +27,6 @@ from nas.optuna_tables import (
     utc,
 )
 from nas.owner import LEASE, Watch, is_alive
-from nas.study import Outcome
 
 
 def sweep(study: optuna.Study, storage: RDBStorage, watch: Watch | None = None) -> bool:

@@ -10,27 +10,28 @@ uninterrupted one would have.
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas import pruning
+from nas.attributes import Outcome, TrialAttributes
 from nas.claims import NoPlaceError
 from nas.direction import Direction
 from nas.engines.pool import Pool, Report
+from nas.options import SearchOptions
 from nas.owner import RENEWAL
 from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
-from nas.searching.options import Progress, SearchOptions
+from nas.searching.progress import Progress
 from nas.searching.proposals import Proposer
 from nas.seeds import derive_seed
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
 from nas.storage import storage_errors
-from nas.study import Outcome, TrialRecord, set_attributes, trial_record
+from nas.study import TrialRecord, set_attributes, settings_of, trial_record
 
 HEARTBEAT = 0.2  # seconds after which whoever iterates gets a word, even if nothing happened
 
@@ -44,7 +45,8 @@ class _Job:
         reason: Why.
         value: Mean score over the folds after its last epoch.
         epoch: Epochs that it has run.
-        engine: What is known of its engine, as attributes of the trial.
+        engine: Name of its engine.
+        engine_reason: Why that one.
     """
 
     trial: Trial
@@ -53,7 +55,8 @@ class _Job:
     reason: str = ""
     value: float = float("nan")
     epoch: int = 0
-    engine: dict[str, str] = field(default_factory=dict)
+    engine: str | None = None
+    engine_reason: str = ""
 
 
 def run_search(
@@ -112,7 +115,7 @@ class _Search:
         self._swept_at = time.monotonic()
         self._in_doubt = False  # whether a search that trains may be dead
         self._note = ""  # why no other trial is begun
-        self._split = live.study.user_attrs["split"]
+        self._split = settings_of(live.study).split
         self._direction = Direction[live.study.direction.name]
         self._ledger = Ledger(live.study, live.storage)
         self._best: TrialRecord | None = None
@@ -225,7 +228,7 @@ class _Search:
         if job is None:  # it was interrupted
             return
         if report.engine:
-            job.engine = {"engine": report.engine, "engine_reason": report.engine_reason}
+            job.engine, job.engine_reason = report.engine, report.engine_reason
         if report.failure:
             job.outcome, job.reason = "failed", report.failure
         elif len(report.scores):
@@ -285,16 +288,16 @@ class _Search:
         return bool(rule([job.value], known, self._direction)[0])
 
     def _end(self, job: _Job, result: TrialResult | None) -> FrozenTrial:
-        attributes: dict[str, Any] = {
-            "outcome": job.outcome,
-            "n_weights": job.spec.n_weights,
-            **job.engine,
-        }
-        if job.reason:
-            attributes["reason"] = job.reason
-        if result is not None:
-            attributes |= result_attributes(result)
-        set_attributes(job.trial, **attributes)
+        known = TrialAttributes() if result is None else result_attributes(result)
+        attributes = replace(
+            known,
+            outcome=job.outcome,
+            n_weights=job.spec.n_weights,
+            engine=job.engine,
+            engine_reason=job.engine_reason,
+            reason=job.reason,
+        )
+        set_attributes(job.trial, attributes)
         if job.outcome == "complete":
             ended = self._study.tell(job.trial, job.value)
         else:
@@ -305,18 +308,16 @@ class _Search:
         return ended
 
 
-def result_attributes(result: TrialResult) -> dict[str, Any]:
-    """A result as attributes of its trial, fit for the database."""
-    attributes: dict[str, Any] = {
-        "fold_values": [v if np.isfinite(v) else None for v in result.fold_values],
-        "train_value": _finite_mean(result.train_values),
-        "epochs": list(result.epochs),
-        "seconds": round(result.seconds, 3),
-        "curves": result.curves.to_dict(),
-    }
-    if result.examination is not None:
-        attributes["examination"] = result.examination.to_dict()
-    return attributes
+def result_attributes(result: TrialResult) -> TrialAttributes:
+    """A result as attributes of its trial."""
+    return TrialAttributes(
+        fold_values=tuple(map(float, result.fold_values)),
+        train_value=_finite_mean(result.train_values),
+        epochs=result.epochs,
+        seconds=round(result.seconds, 3),
+        curves=result.curves.to_dict(),
+        examination=result.examination.to_dict() if result.examination else None,
+    )
 
 
 def _finite_mean(values: tuple[float, ...]) -> float | None:

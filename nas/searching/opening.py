@@ -1,9 +1,9 @@
 """Opening a study: what it rests on, and what an earlier search left behind."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -14,6 +14,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Select
 
 from nas.about import __version__
+from nas.attributes import VERSION, OneAnswer, PositiveClass, StudySettings
 from nas.claims import Claims
 from nas.data import DataOptions, Dataset, Split, SplitOptions
 from nas.data.findings import find
@@ -34,6 +35,7 @@ from nas.searching.leftovers import end_trials_of, sweep, why_interrupted
 from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
 from nas.storage import quiet_optuna, storage_errors, with_storage
+from nas.study import settings_of
 from nas.study_name import check_study_name
 from nas.write_behind import WriteBehind
 
@@ -64,33 +66,31 @@ def study_settings(
     split_options: SplitOptions,
     split: Split,
     metric: Metric,
-) -> dict[str, Any]:
-    """What a study rests on, as its attributes in the database."""
-    told: dict[str, Any] = {}
+) -> StudySettings:
+    """What a study of this data, divided so and scored by this metric, rests on."""
+    positive = None
     if metric.positive is not None:
-        told["positive"] = {"class": metric.positive, "label": metric.positive_label}
-    if dataset.task in metric.tasks:
-        told["constant"] = _constant(dataset, split, metric)
-    if metric.is_own:
-        told["own_metric"] = True
-    return {
-        "nas_version": __version__,
-        "space": dump_space(space),
-        "data": asdict(data),
-        "data_hash": dataset.hash(),
-        "task": dataset.task,
-        "split": asdict(split_options),
-        "split_hash": split.hash(),
-        "metric": metric.name,
-        **told,
-        "findings": [asdict(finding) for finding in find(dataset, split, metric.name)],
-        "versions": {name: metadata.version(name) for name in ("optuna", "tensorflow", "keras")},
-    }
+        positive = PositiveClass(metric.positive, metric.positive_label)
+    return StudySettings(
+        space=dump_space(space),
+        data=data,
+        data_hash=dataset.hash(),
+        task=dataset.task,
+        split=split_options,
+        split_hash=split.hash(),
+        metric=metric.name,
+        versions={name: metadata.version(name) for name in ("optuna", "tensorflow", "keras")},
+        nas_version=__version__,
+        positive=positive,
+        constant=_constant(dataset, split, metric) if dataset.task in metric.tasks else None,
+        own_metric=metric.is_own,
+        findings=find(dataset, split, metric.name),
+    )
 
 
 @quiet_optuna()
 def open_study(
-    storage: RDBStorage, url: str, name: str, settings: dict[str, Any], metric: Metric
+    storage: RDBStorage, url: str, name: str, settings: StudySettings, metric: Metric
 ) -> optuna.Study:
     """Opens or creates the study of a search, and clears away what a killed search left.
 
@@ -119,9 +119,12 @@ def open_study(
         if not described:
             study.set_metric_names([metric.name])
             # The version comes last: with it the description is whole.
-            for key in sorted(settings, key=lambda key: key == "nas_version"):
-                study.set_user_attr(key, settings[key])
+            attributes = settings.to_attributes()
+            for key in sorted(attributes, key=lambda key: key == "nas_version"):
+                study.set_user_attr(key, attributes[key])
         _check_same(study, settings, url)
+        if study.user_attrs.get("version") != VERSION:  # it gets trials of this version
+            study.set_user_attr("version", VERSION)
         study.set_user_attr("searched_at", datetime.now(UTC).isoformat())
         sweep(study, storage)
     return study
@@ -169,27 +172,24 @@ def _drop(storage: RDBStorage, trial_ids: Select[Any]) -> None:
             delete_trials(connection, trial_ids)
 
 
-def _check_same(study: optuna.Study, settings: dict[str, Any], url: str) -> None:
-    old = study.user_attrs
+def _check_same(study: optuna.Study, settings: StudySettings, url: str) -> None:
+    old = settings_of(study)
     differences = []
     # What is the same may once have been written otherwise.
-    if parse_space(old["space"], is_stored=True) != parse_space(settings["space"], is_stored=True):
-        differences.append("space (" + _space_difference(old["space"], settings["space"]) + ")")
-    if old["data_hash"] != settings["data_hash"]:
-        differences.append(f"data set ({_data_difference(old['data'], settings['data'])})")
-    elif old["split_hash"] != settings["split_hash"]:
-        before, now = old["split"], settings["split"]
-        changed = [
-            f"{key} {before.get(key)}, now {now[key]}"
-            for key in now
-            if key != "given" and before.get(key) != now[key]
-        ]
+    if parse_space(old.space, is_stored=True) != parse_space(settings.space, is_stored=True):
+        differences.append("space (" + _space_difference(old.space, settings.space) + ")")
+    if old.data_hash != settings.data_hash:
+        differences.append(f"data set ({_data_difference(old.data, settings.data)})")
+    elif old.split_hash != settings.split_hash:
+        names = ("folds", "repeats", "val_size", "test_size", "seed")
+        changed = _changed(old.split, settings.split, names)
         differences.append("folds (" + (", ".join(changed) or "other rows") + ")")
-    if old["metric"] != settings["metric"]:
-        differences.append(f"metric ({old['metric']})")
+    if old.metric != settings.metric:
+        differences.append(f"metric ({old.metric})")
     elif _positive_number(old) != _positive_number(settings):
-        before = f"'{old['positive']['label']}'" if "positive" in old else "the second class"
-        differences.append(f"--positive ({before}, now '{settings['positive']['label']}')")
+        before = f"'{old.positive.label}'" if old.positive else "the second class"
+        now = settings.positive.label if settings.positive else "the second class"
+        differences.append(f"--positive ({before}, now '{now}')")
     if differences:
         delete = with_storage(f"nas study delete {quoted(study.study_name)}", url)
         raise NasError(
@@ -200,7 +200,7 @@ def _check_same(study: optuna.Study, settings: dict[str, Any], url: str) -> None
         )
 
 
-def _constant(dataset: Dataset, split: Split, metric: Metric) -> dict[str, Any]:
+def _constant(dataset: Dataset, split: Split, metric: Metric) -> OneAnswer:
     """The score of one answer for all rows, and that answer where it is a class."""
     y, n_classes = dataset.y[split.development], len(dataset.classes)
     answer = None
@@ -209,13 +209,12 @@ def _constant(dataset: Dataset, split: Split, metric: Metric) -> dict[str, Any]:
         is_f1 = metric.name == "f1" and dataset.positive is not None
         answered = dataset.positive if is_f1 else commonest
         answer = str(dataset.classes[answered or 0])
-    return {"answer": answer, "value": constant_score(metric, y, dataset.task, n_classes)}
+    return OneAnswer(answer, constant_score(metric, y, dataset.task, n_classes))
 
 
-def _positive_number(settings: Mapping[str, Any]) -> int:
+def _positive_number(settings: StudySettings) -> int:
     # Without it the study is from before there was a choice, or by another metric.
-    number: int = settings.get("positive", {}).get("class", 1)
-    return number
+    return settings.positive.number if settings.positive else 1
 
 
 def _space_difference(old: str, new: str) -> str:
@@ -230,14 +229,19 @@ def _space_difference(old: str, new: str) -> str:
     return ", ".join(lines.get(key, f"no {key}") for key in keys)
 
 
-def _data_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    before = {**asdict(DataOptions(old["source"])), **old}  # an older study lacks newer options
-    keys = (
+def _data_difference(old: DataOptions, new: DataOptions) -> str:
+    names = (
         *("target", "task", "groups", "header", "scaling", "images", "image_size"),
         *("max_rows", "label_noise"),
     )
-    changed = [f"{key} {before[key]}, now {new[key]}" for key in keys if before[key] != new[key]]
-    classes, now = (",".join(data["classes"]) or "all" for data in (before, new))
+    changed = _changed(old, new, names)
+    classes, now = (",".join(data.classes) or "all" for data in (old, new))
     if classes != now:
         changed.append(f"classes {classes}, now {now}")
-    return "; ".join([old["source"], *changed])
+    return "; ".join([old.source, *changed])
+
+
+def _changed(old: Any, new: Any, names: Iterable[str]) -> list[str]:
+    """Those of the named options that differ, with both values."""
+    pairs = ((name, getattr(old, name), getattr(new, name)) for name in names)
+    return [f"{name} {before}, now {now}" for name, before, now in pairs if before != now]

@@ -16,10 +16,11 @@ from optuna.samplers import (
 )
 from optuna.trial import Trial, TrialState
 
+from nas.attributes import TrialAttributes
 from nas.claims import Claims
 from nas.errors import NasError
+from nas.options import SamplerName, SearchOptions
 from nas.searching.leftovers import why_interrupted
-from nas.searching.options import SamplerName, SearchOptions
 from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
@@ -128,7 +129,8 @@ class Proposer:
                     return trial, spec, index
             except BaseException as error:
                 with suppress(Exception):  # the error itself is what is to be told
-                    set_attributes(trial, outcome="interrupted", reason=why_interrupted(error))
+                    reason = why_interrupted(error)
+                    set_attributes(trial, TrialAttributes(outcome="interrupted", reason=reason))
                     self._study._storage.set_trial_state_values(trial_id, TrialState.FAIL)
                 raise
             claims.give_back()
@@ -137,24 +139,21 @@ class Proposer:
         """Tells a trial at once that is too large or a duplicate."""
         if self._too_large(spec):
             reason = f"{spec.n_weights:,} weights; --max-params is {self._options.max_params:,}"
-            set_attributes(
-                trial,
-                outcome="too_large",
-                reason=reason,
-                n_weights=spec.n_weights,
-                spec=spec.to_dict(),
+            mine = TrialAttributes(
+                outcome="too_large", reason=reason, n_weights=spec.n_weights, spec=spec
             )
+            set_attributes(trial, mine)
             trial.set_constraint("max_params", spec.n_weights - (self._options.max_params or 0))
             self._study.tell(trial, state=TrialState.PRUNED)
             return False
         if self._options.allow_duplicates:
-            trial.set_user_attr("spec", spec.to_dict())
+            set_attributes(trial, TrialAttributes(spec=spec))
             return True
         twin = self._claims.take_network(trial, spec)
         if twin is None:
             return True
         reason = f"same as trial {twin}"
-        set_attributes(trial, outcome="duplicate", reason=reason, spec=spec.to_dict())
+        set_attributes(trial, TrialAttributes(outcome="duplicate", reason=reason, spec=spec))
         # As a failure, which samplers ignore: the twin has taught them already.
         self._study.tell(trial, state=TrialState.FAIL)
         return False

@@ -265,7 +265,7 @@ def test_standard_errors_are_those_of_trials() -> None:
     dataset = load_dataset(DataOptions("iris"))
     split = split_dataset(dataset, SplitOptions(folds=3, repeats=2))
     for baseline in run_baselines(dataset, split, METRICS["accuracy"]):
-        ratio = rows_ratio({"folds": 3})
+        ratio = rows_ratio(SplitOptions(folds=3))
         assert baseline.stderr == pytest.approx(standard_error(baseline.fold_values, ratio))
 
 

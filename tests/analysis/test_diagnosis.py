@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from examinations import FALLING, FLAT, HEALTHY, NOTHING, convolutional, spec_of
+from fakes import made_settings, with_settings
 
 from nas.analysis.diagnosis import diagnose_study, diagnose_trial
 from nas.errors import NasError
+from nas.options import DataOptions, SplitOptions
 from nas.spec import Curves, Examination, TrialSpec
 from nas.study import StudyRecord, TrialRecord
 
@@ -39,7 +41,7 @@ def record(*examinations: Examination | None) -> StudyRecord:
                 examination=examination,
             )
         )
-    return StudyRecord("iris", "accuracy", "maximize", {}, tuple(trials))
+    return StudyRecord("iris", "accuracy", "maximize", made_settings(), tuple(trials))
 
 
 def test_a_diagnosis_gives_the_next_experiment() -> None:
@@ -112,12 +114,8 @@ def test_a_command_holds_names_with_spaces() -> None:
 
 
 def test_an_imbalanced_sample_is_searched_again_on_the_same_data() -> None:
-    data = {"source": "adult.csv", "target": "income", "task": None, "groups": None}
-    settings = {
-        "data": {**data, "drop": (), "categorical": ()},
-        "split": {"folds": 5, "repeats": 1, "val_size": 0.2, "test_size": 0.2, "seed": 3},
-    }
-    skewed = replace(record(replace(HEALTHY, true_share=0.95)), settings=settings)
+    data, split = DataOptions("adult.csv", target="income"), SplitOptions(seed=3)
+    skewed = with_settings(record(replace(HEALTHY, true_share=0.95)), data=data, split=split)
     (cause,) = diagnose_trial(skewed, 0).causes
     assert cause.experiment == (
         "nas study show iris --space > iris_balanced.yaml && "

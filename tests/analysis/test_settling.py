@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import FakeEngine, fill_study, search_fake, smooth
+from fakes import FakeEngine, fill_study, search_fake, smooth, with_settings
 
 from nas.analysis.effects import parameter_effect
 from nas.analysis.levels import MIN_LEVEL_TRIALS, searched_parameters
+from nas.options import DataOptions, SplitOptions
 from nas.space import Range, SearchSpace, load_space
 from nas.spec import Problem
 from nas.study import StudyRecord, study_record
@@ -83,20 +84,9 @@ def test_the_command_for_the_shipped_spaces(
 
 
 def test_the_command_keeps_data_folds_and_metric(record: StudyRecord) -> None:
-    data = {
-        "source": "my data.csv",
-        "target": "y",
-        "task": None,
-        "groups": "who",
-        "drop": ["a", "b"],
-        "categorical": [],
-    }
-    split = {"folds": 1, "repeats": 3, "val_size": 0.3, "test_size": 0.0, "seed": 7}
-    asked = replace(
-        record,
-        trials=record.complete[:5],
-        settings={**record.settings, "data": data, "split": split},
-    )
+    data = DataOptions("my data.csv", target="y", groups="who", drop=("a", "b"))
+    split = SplitOptions(folds=1, repeats=3, val_size=0.3, test_size=0.0, seed=7)
+    asked = replace(with_settings(record, data=data, split=split), trials=record.complete[:5])
     command = parameter_effect(asked, "depth").command
     for option in (
         "--data 'my data.csv' --target y --groups who --drop a,b --metric accuracy",

@@ -35,7 +35,7 @@ def test_the_example_of_scikit_learns_documentation() -> None:
         cross_val_score(SVC(kernel=kernel), x, y, cv=folds, scoring="roc_auc")
         for kernel in ("rbf", "linear")
     )
-    ratio = rows_ratio({"folds": 10})
+    ratio = rows_ratio(SplitOptions(folds=10))
     found = correlated_t_test(rbf, linear, ratio, 0.01)
     assert found["difference"] / found["stderr"] == pytest.approx(0.750, abs=5e-4)
     assert found["p_value"] / 2 == pytest.approx(0.227, abs=5e-4)  # it tests one side

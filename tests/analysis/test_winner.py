@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from fakes import SPACE, fill_study
+from fakes import SPACE, fill_study, with_settings
 
 from nas.analysis.winner import doubts, summarize
+from nas.attributes import OneAnswer
 from nas.study import StudyRecord, study_record
 
 
@@ -16,8 +17,7 @@ def record() -> StudyRecord:
 
 
 def with_constant(record: StudyRecord, value: float, **changed: object) -> StudyRecord:
-    constant = {"answer": "ok", "value": value}
-    return replace(record, settings={**record.settings, "constant": constant}, **changed)
+    return replace(with_settings(record, constant=OneAnswer("ok", value)), **changed)
 
 
 def answering(record: StudyRecord, counts: dict | None, rows: str = "test") -> StudyRecord:
@@ -67,7 +67,7 @@ def test_an_earlier_winner_says_nothing_of_this_one(record) -> None:
 
 
 def test_an_older_study_has_no_doubt(record) -> None:
-    settings = {k: v for k, v in record.settings.items() if k not in ("constant", "findings")}
-    older = replace(record, settings=settings, winner={"trial": 0, "test_value": 0.9})
+    older = with_settings(record, constant=None, findings=())
+    older = replace(older, winner={"trial": 0, "test_value": 0.9})
     assert doubts(older) == ()
     assert summarize(older)["findings"] == [] and summarize(older)["constant"] is None

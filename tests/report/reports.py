@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from fakes import PROBLEM, FakeEngine, search_fake, smooth
+from fakes import PROBLEM, FakeEngine, search_fake, smooth, with_settings
 
 from nas.analysis.baselines import Baseline
 from nas.report.blocks import Report
@@ -95,8 +95,7 @@ def thousand_trials(record: StudyRecord) -> StudyRecord:
                 fold_values=(value - 0.01, value, value + 0.01),
             )
         )
-    settings = {**record.settings, "space": dump_space(space)}
-    return replace(record, trials=tuple(trials), settings=settings)
+    return replace(with_settings(record, space=dump_space(space)), trials=tuple(trials))
 
 
 def report_on(record: StudyRecord) -> Report:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import with_settings
 from means import missing
 from reports import BASELINES, finished, report_on, thousand_trials
 
@@ -204,8 +205,8 @@ def test_a_thousand_trials_stay_below_5_mb(record) -> None:
 
 
 def test_names_are_not_markup(record) -> None:
-    settings = {**record.settings, "data": {**record.settings["data"], "source": MARKUP}}
-    text = render_page(report_on(replace(record, name=MARKUP, settings=settings)))
+    marked = with_settings(record, data=replace(record.settings.data, source=MARKUP))
+    text = render_page(report_on(replace(marked, name=MARKUP)))
     assert MARKUP not in text and "&lt;b onload" in text
     assert text.count("</script>") == text.count("<script")
 
@@ -218,8 +219,8 @@ def test_names_cannot_turn_the_direction_of_what_follows(record) -> None:
 
 def test_a_single_split_has_no_bands_and_no_significance(tmp_path: Path, record) -> None:
     trials = tuple(replace(t, fold_values=t.fold_values[:1], stderr=None) for t in record.trials)
-    settings = {**record.settings, "split": {**record.settings["split"], "folds": 1}}
-    report = report_on(replace(record, trials=trials, settings=settings, winner={}))
+    single = with_settings(record, split=replace(record.settings.split, folds=1))
+    report = report_on(replace(single, trials=trials, winner={}))
     text = render_page(report)
     assert "single split says nothing" in text and 'data-figure="significance' not in text
 

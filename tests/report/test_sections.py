@@ -3,8 +3,10 @@
 import shlex
 from dataclasses import replace
 
+from fakes import with_settings
 from reports import BASELINES, SPACE
 
+from nas.attributes import Finding, OneAnswer, PositiveClass
 from nas.report.blocks import Block, Code, Picture, Report, Table, Text
 from nas.report.figures import parallel_figure, slice_figure
 from nas.report.sections import make_report
@@ -49,12 +51,12 @@ def test_one_of_anything_is_singular(record: StudyRecord) -> None:
 
 def test_all_rows_at_once_are_a_full_batch(record: StudyRecord) -> None:
     entries = {**SPACE.parameters, "batch_size": Parameter(Choice((0, 32, 128)))}
-    settings = {**record.settings, "space": dump_space(replace(SPACE, parameters=entries))}
+    space = dump_space(replace(SPACE, parameters=entries))
     trials = tuple(
         replace(t, params={**t.params, "batch_size": (0, 32, 128)[t.number % 3]})
         for t in record.trials
     )
-    batches = replace(record, settings=settings, trials=trials)
+    batches = replace(with_settings(record, space=space), trials=trials)
     best = {t.number: t for t in trials}[record.best().number].params["batch_size"]
     (table,) = [b for b in blocks(make_report(batches, "", ()), "winner") if isinstance(b, Table)]
     row = next(row for row in table.rows if row[0] == "batch size")
@@ -67,11 +69,11 @@ def test_all_rows_at_once_are_a_full_batch(record: StudyRecord) -> None:
 
 def test_whole_networks_are_told_by_their_hidden_layers(record: StudyRecord) -> None:
     networks = ("vgg19/32", "4c3-mp2-4r3-gap", "vgg11/32")
-    settings = {**record.settings, "space": f"network: cnn\nlayers: [{', '.join(networks)}]"}
+    space = f"network: cnn\nlayers: [{', '.join(networks)}]"
     trials = tuple(
         replace(t, params={"layers": networks[t.number % 2]}) for t in record.trials
     )  # the last was never tried
-    whole = replace(record, settings=settings, trials=trials)
+    whole = replace(with_settings(record, space=space), trials=trials)
     (picture, *_) = blocks(make_report(whole, "", BASELINES), "depth")
     assert isinstance(picture, Picture) and "the shallowest first" in picture.caption
     levels = [name.rsplit("<br>", 1)[0] for name in picture.figure.layout.xaxis.categoryarray]
@@ -97,10 +99,9 @@ def test_doubts_and_findings_are_told(record: StudyRecord) -> None:
     text = " ".join(make_report(record, "none.", BASELINES).summary)
     assert "But " not in text
     winner = {**record.winner, "predicted_on": "test", "predicted_classes": {"a": 30, "b": 0}}
-    finding = {"code": "order", "text": "neighbouring rows are alike."}
-    settings = {**record.settings, "findings": [finding],
-                "constant": {"answer": "a", "value": best.value}}  # fmt: skip
-    report = make_report(replace(record, winner=winner, settings=settings), "none.", BASELINES)
+    findings = (Finding("order", "neighbouring rows are alike."),)
+    doubted = with_settings(record, findings=findings, constant=OneAnswer("a", best.value))
+    report = make_report(replace(doubted, winner=winner), "none.", BASELINES)
     assert "But the winner answers 'a' for all 30 rows of the test part." in report.summary[1]
     said = [block.text for block in blocks(report, "winner") if isinstance(block, Text)]
     assert f"To answer 'a' for every row has accuracy {best.value:.4g}." in said[0]
@@ -110,8 +111,7 @@ def test_doubts_and_findings_are_told(record: StudyRecord) -> None:
 
 
 def test_the_positive_class_is_named(record: StudyRecord) -> None:
-    positive = {"class": 0, "label": "fraud"}
-    settings = {**record.settings, "task": "binary", "positive": positive}
-    report = make_report(replace(record, metric="f1", settings=settings), "none.", BASELINES)
+    fraud = with_settings(record, task="binary", positive=PositiveClass(0, "fraud"))
+    report = make_report(replace(fraud, metric="f1"), "none.", BASELINES)
     assert "F1 of 'fraud'" in report.summary[0]
     assert any("F1 of 'fraud'" in what for _, what in report.facts)

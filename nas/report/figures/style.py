@@ -40,7 +40,7 @@ def scale(record: StudyRecord, parameter: str) -> str:
     """`log` for a parameter whose numbers are spread over orders of magnitude, else `linear`."""
     values = [t.params[parameter] for t in record.complete if parameter in t.params]
     key = "width" if parameter.startswith("width_") else parameter
-    entry = _parse(record.settings["space"]).parameters.get(key)
+    entry = _parse(record.settings.space).parameters.get(key)
     if entry is not None and isinstance(entry.domain, Range):
         return "log" if entry.domain.log else "linear"
     numbers = [v for v in values if not isinstance(v, str | bool)]

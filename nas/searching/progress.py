@@ -1,39 +1,9 @@
-"""What a search is told, and what it tells of itself."""
+"""What a search tells of itself."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from nas.spec import TrialSpec
 from nas.study import TrialRecord
-
-SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
-PrunerName = Literal["halving", "median", "none"]
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How to search.
-
-    Attributes:
-        n_trials: Trials that the study has in the end, earlier ones included.
-        sampler: Who proposes.
-        startup_trials: Random trials before the sampler's own proposals; None for a tenth of
-            `n_trials`, and at least 10.
-        pruner: Who ends hopeless trials.
-        seed: Seeds proposals, weights, batches and dropout.
-        timeout: Seconds after which the search ends.
-        max_params: Largest number of weights; larger networks are not trained.
-        allow_duplicates: Whether the same network and training may be trained twice.
-    """
-
-    n_trials: int = 100
-    sampler: SamplerName = "tpe"
-    startup_trials: int | None = None
-    pruner: PrunerName = "halving"
-    seed: int = 0
-    timeout: float | None = None
-    max_params: int | None = None
-    allow_duplicates: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,20 @@
-"""Which data to read, and how."""
+"""What a study is run with: which data, how its rows are divided, how it is searched.
+
+They are plain and import next to nothing, so that whoever only reads studies need not load what
+reads data.
+"""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from nas.data.dataset import Scaling
 from nas.spec import Task
 
 # The source of data that was given as values, and cannot be read again; people read it, too.
 IN_MEMORY = "data in memory"
+
+Scaling = Literal["standard", "unit", "symmetric", "none"]
+SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
+PrunerName = Literal["halving", "median", "none"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +61,52 @@ class DataOptions:
 def is_source(data: Any) -> bool:
     """Whether it names data that can be read again, rather than being the data itself."""
     return isinstance(data, str) or hasattr(data, "__fspath__")
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How rows are divided.
+
+    Attributes:
+        folds: Folds of the cross-validation; 1 is a single split.
+        repeats: Times that the folds are drawn anew.
+        val_size: Share of the rows that validates, with one fold.
+        test_size: Share of the rows that is set aside for the winner; 0 for none. A data set
+            that brings a test part of its own keeps that, unless this is 0.
+        seed: Seeds every draw.
+        given: Folds that were given as row numbers, packed by `pack_folds`; empty for none. They
+            take the place of those that would be drawn.
+    """
+
+    folds: int = 5
+    repeats: int = 1
+    val_size: float = 0.2
+    test_size: float = 0.2
+    seed: int = 0
+    given: str = ""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
+
+    Attributes:
+        n_trials: Trials that the study has in the end, earlier ones included.
+        sampler: Who proposes.
+        startup_trials: Random trials before the sampler's own proposals; None for a tenth of
+            `n_trials`, and at least 10.
+        pruner: Who ends hopeless trials.
+        seed: Seeds proposals, weights, batches and dropout.
+        timeout: Seconds after which the search ends.
+        max_params: Largest number of weights; larger networks are not trained.
+        allow_duplicates: Whether the same network and training may be trained twice.
+    """
+
+    n_trials: int = 100
+    sampler: SamplerName = "tpe"
+    startup_trials: int | None = None
+    pruner: PrunerName = "halving"
+    seed: int = 0
+    timeout: float | None = None
+    max_params: int | None = None
+    allow_duplicates: bool = False
