@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import keras
     import plotly.graph_objects as go
 
-    from nas.analysis.baselines import Baseline
     from nas.analysis.diagnosis import Diagnosis, StudyDiagnosis
     from nas.analysis.explanation import Explanation
+    from nas.experiments.baselines import Baseline
     from nas.families.suggestions import BuildModel
     from nas.preparation import Known
 
@@ -168,7 +168,7 @@ class Study:
 
     def baselines(self) -> "tuple[Baseline, ...]":
         """Plain models on the same folds; trained the first time, then kept in the study."""
-        from nas.analysis.baselines import load_baselines, run_baselines
+        from nas.experiments.baselines import load_baselines, run_baselines
 
         kept = load_baselines(self.record)
         if not kept:

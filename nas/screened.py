@@ -11,8 +11,8 @@ from nas.errors import NasError
 from nas.stopping import forget
 
 if TYPE_CHECKING:
-    from nas.analysis.screen_sample import Sampling
     from nas.analysis.screening import Screening
+    from nas.experiments.screen_sample import Sampling
     from nas.preparation import Prepared
 
 ENDING = 3.0  # seconds of the time that judging and ending take
@@ -93,10 +93,10 @@ def screen(
             prepare_processes()
 
         import_optuna()
-        from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.analysis.screening import judge
         from nas.architectures import CUSTOM
         from nas.data import SplitOptions
+        from nas.experiments.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.preparation import as_space, opened_pool, prepare, read_options
 
         the_space = as_space(space)

@@ -24,11 +24,11 @@ from nas.wording import score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nas.analysis.baselines import Baseline
     from nas.analysis.budget import Budget
     from nas.analysis.effects import Effect
     from nas.analysis.importance import Importance
     from nas.analysis.significance import Comparison
+    from nas.experiments.baselines import Baseline
     from nas.results import Study
     from nas.study import StudyRecord
 
@@ -128,8 +128,8 @@ def _n_pruned(record: "StudyRecord") -> int:
 
 def kept_baselines(study: "Study") -> "tuple[tuple[Baseline, ...], str]":
     """The plain models, trained if the study has none yet, and why there are none."""
-    from nas.analysis.baselines import load_baselines
     from nas.errors import NasError
+    from nas.experiments.baselines import load_baselines
 
     kept = load_baselines(study.record)
     if kept:

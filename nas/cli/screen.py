@@ -27,8 +27,8 @@ from nas.shell import join
 from nas.wording import score
 
 if TYPE_CHECKING:
-    from nas.analysis.screen_sample import Sampling
     from nas.analysis.screening import Screening
+    from nas.experiments.screen_sample import Sampling
 
 
 def screen(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from nas.about import DEFAULT_STORAGE
-from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget, budget
 from nas.analysis.diagnosis import Diagnosis, diagnose_study
 from nas.analysis.effects import Level, parameter_effect
@@ -18,6 +17,7 @@ from nas.analysis.winner import doubts, simplest_equal
 from nas.data.options import IN_MEMORY
 from nas.direction import Direction
 from nas.errors import NasError
+from nas.experiments.baselines import Baseline
 from nas.layers import parse_layers
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import (

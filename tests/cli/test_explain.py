@@ -72,7 +72,7 @@ def test_baselines_are_trained_once(nas, real: Path, monkeypatch: pytest.MonkeyP
     def never(*arguments: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("nas.analysis.baselines.run_baselines", never)
+    monkeypatch.setattr("nas.experiments.baselines.run_baselines", never)
     assert nas.right("explain", "--json").json()["baselines"] == first
     shown = nas.right("explain").out
     rows = shown[shown.index(SECTIONS[-1]) :]
