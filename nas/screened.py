@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.api import check_bounds, describe_folds, import_optuna, seconds_of
+from nas.api import describe_folds, import_optuna
+from nas.arguments import check_bounds, seconds_of
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
 from nas.errors import NasError

@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.model_selection import ShuffleSplit
 
 import nas
-from nas.api import search, seconds_of
+from nas.api import search
+from nas.arguments import seconds_of
 from nas.errors import NasError
 
 SPACE = {

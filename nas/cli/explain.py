@@ -16,6 +16,7 @@ from nas.cli.output import (
     print_json,
     say,
     show_command,
+    show_experiment,
     working,
 )
 from nas.direction import Direction
@@ -91,7 +92,7 @@ def explain(
                 "direction": record.direction,
                 "n_complete": len(record.complete),
                 "n_pruned": _n_pruned(record),
-                "effects": [_plain(effect) for effect in effects],
+                "effects": [_with_command(effect, record) for effect in effects],
                 "rope": told.rope,
                 "comparisons": [_plain(c) for pairs in comparisons.values() for c in pairs],
                 "best": _outline(best),
@@ -157,6 +158,14 @@ def _plain(result: Any) -> Any:
     return asdict(result)
 
 
+def _with_command(effect: "Effect", record: "StudyRecord") -> dict[str, Any]:
+    from nas.proposal import propose
+
+    plain = _plain(effect)
+    del plain["experiment"]
+    return {**plain, "command": propose(effect.experiment, record) if effect.experiment else ""}
+
+
 def _outline(trial: Any) -> dict[str, Any]:
     keys = ("number", "value", "stderr", "n_weights", "params")
     return {"trial" if key == "number" else key: getattr(trial, key) for key in keys}
@@ -200,9 +209,9 @@ def _show_effect(effect: "Effect", record: "StudyRecord", storage: str) -> None:
     say(effect.rests_on)
     if effect.doubt:
         say(f"Too few or too clumped to tell. {effect.doubt}")
-        if effect.command:
+        if effect.experiment:
             say("This would settle it, and the last command shows it:")
-            show_command(effect.command, storage)
+            show_experiment(effect.experiment, record, storage)
             show_command(f"nas explain --parameter {effect.parameter}", storage)
 
 
