@@ -37,6 +37,13 @@ def in_python_only(record: StudyRecord) -> tuple[str, ...]:
     return tuple(part for part, is_given in given.items() if is_given)
 
 
+def who_tests(record: StudyRecord) -> str:
+    """What scores the winner of a study on the test part."""
+    if in_python_only(record):
+        return "nas.search and study.export do"
+    return "'nas search' and 'nas export' do"
+
+
 def propose(experiment: Experiment, record: StudyRecord) -> str:
     """What to type for an experiment: a command, or a call where no command can do it."""
     return command_of(experiment, record) or call_of(experiment)

@@ -24,6 +24,7 @@ from nas.proposal import (
     data_options,
     in_python_only,
     search_options,
+    who_tests,
     wrap_command,
 )
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
@@ -226,10 +227,7 @@ def _winner(record: StudyRecord) -> Section:
             note += f" (95 % interval {interval[0]:.4g} to {interval[1]:.4g})"
         note += ", scored once, on rows that no trial saw."
     elif record.settings["split"]["test_size"]:
-        who = "'nas search' and 'nas export' do"
-        if in_python_only(record):
-            who = "nas.search and study.export do"
-        note += f" The test part is not scored yet: {who} it, once."
+        note += f" The test part is not scored yet: {who_tests(record)} it, once."
     constant = record.settings.get("constant") or {}
     if constant.get("answer") is not None:
         note += (
