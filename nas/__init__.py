@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 from nas.about import DEFAULT_STORAGE, __version__
 
 if TYPE_CHECKING:
+    from nas.analysis.experiment import LookAtData as LookAtData
+    from nas.analysis.experiment import SearchAgain as SearchAgain
+    from nas.analysis.experiment import TrainAgain as TrainAgain
     from nas.api import Interrupted as Interrupted
     from nas.api import load as load
     from nas.api import search as search
     from nas.api import studies as studies
     from nas.errors import NasError as NasError
+    from nas.next_experiment import run as run
     from nas.one_network import Trained as Trained
     from nas.one_network import train as train
     from nas.results import Best as Best
@@ -33,14 +37,18 @@ _FACE = {
     "Best": "nas.results",
     "Choice": "nas.space",
     "Interrupted": "nas.api",
+    "LookAtData": "nas.analysis.experiment",
     "NasError": "nas.errors",
     "Range": "nas.space",
     "Screened": "nas.screened",
+    "SearchAgain": "nas.analysis.experiment",
     "SearchSpace": "nas.space",
     "Study": "nas.results",
+    "TrainAgain": "nas.analysis.experiment",
     "Trained": "nas.one_network",
     "load": "nas.api",
     "parameter": "nas.space",
+    "run": "nas.next_experiment",
     "screen": "nas.screened",
     "search": "nas.api",
     "studies": "nas.api",

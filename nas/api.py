@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from nas.about import DEFAULT_STORAGE
+from nas.arguments import check_bounds, check_words, seconds_of
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
-from nas.errors import NasError, did_you_mean
+from nas.errors import NasError
 from nas.stopping import forget
 from nas.study_name import check_study_name
 from nas.wording import counted, score
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from nas.engines.pool import Pool
     from nas.preparation import Prepared
     from nas.results import Study
-    from nas.searching import Progress
+    from nas.searching import Progress, SearchOptions
     from nas.study import StudyRecord
 
 Scaling = Literal["standard", "unit", "symmetric", "none"]
@@ -147,7 +148,7 @@ def search(
         seed=(seed, 0, None),
         image_size=(image_size, 1, None),
     )
-    _choose(sampler=(sampler, Sampler), pruner=(pruner, Pruner), engine=(engine, EngineName))
+    check_words(sampler=(sampler, Sampler), pruner=(pruner, Pruner), engine=(engine, EngineName))
     forget()
     display = Display(quiet)
     seconds = seconds_of(timeout)
@@ -158,10 +159,8 @@ def search(
         import_optuna()
 
         from nas.data import SplitOptions
-        from nas.preparation import as_space, opened_pool, prepare, read_options
-        from nas.searching import SearchOptions, live_study, make_sampler, open_study, run_search
-        from nas.storage import open_storage, storage_errors
-        from nas.study import study_record
+        from nas.preparation import as_space, prepare, read_options
+        from nas.searching import SearchOptions, make_sampler
 
         the_space = as_space(space, training)
         if engine == "compiled" and the_space.network == "cnn":
@@ -207,23 +206,58 @@ def search(
             groups=groups,
         )
         settings = prepared.settings()
-        database = open_storage(storage, create=True)
-        optuna_study = open_study(database, storage, name, settings, prepared.metric)
-        with storage_errors(storage):  # for whoever wants to repeat the search
-            optuna_study.set_user_attr("search", asdict(options))
-        runs = None
-        if tensorboard is not None:
-            from nas.tensorboard import open_runs
+    return search_prepared(
+        prepared, settings, options, name, storage, n_workers, display, engine, tensorboard
+    )
 
-            runs = open_runs(Path(tensorboard), study_record(optuna_study))
+
+def search_prepared(
+    prepared: "Prepared",
+    settings: "StudySettings",
+    options: "SearchOptions",
+    name: str,
+    storage: str,
+    workers: int,
+    display: Display,
+    engine: EngineName = "auto",
+    tensorboard: str | Path | None = None,
+) -> "Study":
+    """`search` from where the data is read and divided.
+
+    Args:
+        prepared: What to search on.
+        settings: What the study rests on, of `prepared`; it takes a while for much data.
+        options: How to search.
+        name: Name of the study.
+        storage: Its database.
+        workers: Processes that train.
+        display: Where it shows itself.
+        engine: What trains.
+        tensorboard: Folder to write learning curves to.
+    """
+    from nas.preparation import opened_pool
+    from nas.results import Study
+    from nas.searching import live_study, open_study, run_search
+    from nas.storage import open_storage, storage_errors
+    from nas.study import study_record
+
+    database = open_storage(storage, create=True)
+    optuna_study = open_study(database, storage, name, settings, prepared.metric)
+    with storage_errors(storage):  # for whoever wants to repeat the search
+        optuna_study.set_user_attr("search", asdict(options))
+    runs = None
+    if tensorboard is not None:
+        from nas.tensorboard import open_runs
+
+        runs = open_runs(Path(tensorboard), study_record(optuna_study))
     _show_plan(display, prepared, settings, options.sampler, options.pruner, name, storage)
 
     with display.working("Getting ready to train"):
-        pool, encoded = opened_pool(prepared, n_workers, engine)
+        pool, encoded = opened_pool(prepared, workers, engine)
     with pool:
         problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
         with live_study(database, storage, name) as live:
-            steps: Any = run_search(live, storage, the_space, problem, pool, options)
+            steps: Any = run_search(live, storage, prepared.space, problem, pool, options)
             steps = _ready_for_end(steps, pool)
             interrupted = display.follow(runs.following(steps, pool) if runs else steps)
         record = study_record(optuna_study)
@@ -234,8 +268,6 @@ def search(
             _show_stopped(display, record)
             raise Interrupted
         _publish(display, record, prepared, storage, pool, runs)
-    from nas.results import Study
-
     return Study(name, storage, prepared.known)
 
 
@@ -246,26 +278,6 @@ def _ready_for_end(steps: "Iterator[Progress]", pool: "Pool") -> "Iterator[Progr
         if begun >= progress.n_trials:
             pool.prepare_call()
         yield progress
-
-
-def check_bounds(**numbers: tuple[float | None, float, float | None]) -> None:
-    """Refuses numbers beyond their bounds: by parameter, the number, the least and the most."""
-    for name, (value, least, most) in numbers.items():
-        if value is None or (least <= value and (most is None or value <= most)):
-            continue
-        wanted = f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
-        raise NasError(f"--{name.replace('_', '-')}", f"got {value}", wanted)
-
-
-def _choose(**words: tuple[str, Any]) -> None:
-    """Refuses words that are none of their literals."""
-    for name, (word, literal) in words.items():
-        allowed = get_args(literal)
-        if word not in allowed:
-            raise NasError(
-                f"--{name}", f"got '{word}'", "one of " + ", ".join(allowed),
-                did_you_mean(word, allowed),
-            )  # fmt: skip
 
 
 def _publish(
@@ -344,26 +356,6 @@ def guessing(settings: "StudySettings") -> str:
     if settings.metric != "accuracy" or constant is None:
         return ""
     return f" (always '{constant.answer}': {score(constant.value)})"
-
-
-def seconds_of(time: float | str | None) -> float | None:
-    """Seconds of a time such as `90`, `"90s"`, `"10m"` or `"2h"`.
-
-    Raises:
-        NasError: When it is none, or not positive.
-    """
-    if time is None:
-        return None
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    text = str(time)
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
-        raise NasError("--timeout", f"got '{time}'", "a time such as 90, 10m or 2h")
-    return seconds
 
 
 def load(name: str | None = None, storage: str = DEFAULT_STORAGE) -> "Study":

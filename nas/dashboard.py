@@ -66,8 +66,8 @@ def publish(study: optuna.Study, url: str) -> None:
     import plotly.graph_objects as go
     from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
-    from nas.analysis.baselines import load_baselines
     from nas.analysis.importance import Importance, importance
+    from nas.experiments.baselines import load_baselines
     from nas.report.blocks import Picture
     from nas.report.markdown import render_note
     from nas.report.sections import make_report

@@ -22,9 +22,9 @@ from nas.stopping import on_stop, stop, was_stopped
 from nas.wording import score
 
 if TYPE_CHECKING:
-    from nas.analysis.screen_sample import Sampling
     from nas.attributes import Finding
     from nas.data import Dataset
+    from nas.experiments.screen_sample import Sampling
     from nas.searching import Progress
     from nas.study import TrialRecord
 

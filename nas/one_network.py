@@ -1,12 +1,13 @@
 """Training one given network on a study's folds: `nas.train`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
-from nas.api import check_bounds, import_optuna
+from nas.api import import_optuna
+from nas.arguments import check_bounds
 from nas.display import Display
 from nas.errors import NasError
 from nas.stopping import forget
@@ -15,9 +16,9 @@ from nas.wording import join_names, score
 
 if TYPE_CHECKING:
     from nas.analysis.diagnosis import Diagnosis
-    from nas.preparation import Prepared
+    from nas.preparation import Known, Prepared
     from nas.results import Study
-    from nas.spec import TrialSpec
+    from nas.spec import Problem, TrialSpec
     from nas.study import StudyRecord, TrialRecord
 
 
@@ -113,15 +114,9 @@ def train(
     with display.working("Reading the data"):
         import_optuna()
         from nas.architectures import CUSTOM
-        from nas.preparation import as_space, opened_pool
-        from nas.searching import live_study, open_study, train_given
-        from nas.space import (
-            changed_spec,
-            checked_settings,
-            given_spec,
-            parse_space,
-            without_effect,
-        )
+        from nas.preparation import as_space
+        from nas.searching import open_study
+        from nas.space import changed_spec, checked_settings, given_spec, parse_space
         from nas.storage import open_storage, sqlite_path, study_names
         from nas.study import load_study
 
@@ -155,7 +150,6 @@ def train(
             database = open_storage(storage, create=True)
             open_study(database, storage, study_name, settled, prepared.metric)
         else:
-            database = open_storage(storage)
             record = load_study(study_name, storage)
             prepared = _existing(record, data, target, given)
             spec = _spec_of(record, like) if like is not None else None
@@ -165,15 +159,63 @@ def train(
     if is_new:
         display.data(prepared.dataset)
         display.findings(settled.findings)
+
+    def spec_for(problem: "Problem") -> "TrialSpec":
+        return changed_spec(spec, values) if spec else given_spec(given_space, values, problem)
+
+    return _train(prepared, spec_for, values, study_name, storage, display, tensorboard)
+
+
+def train_like(
+    study: "Study", known: "Known", like: int, params: Mapping[str, Any], display: Display
+) -> Trained:
+    """Trains a trial of a study again with other values, on data that is at hand.
+
+    Args:
+        study: The study.
+        known: Its data, folds and metric.
+        like: Number of the trial.
+        params: Values that are others, by word.
+        display: Where it shows itself.
+
+    Raises:
+        NasError: When there is no such trial or value, or the network cannot be trained.
+    """
+    from nas.preparation import prepare_again
+    from nas.space import changed_spec, checked_settings
+
+    values = checked_settings(params)
+    spec = changed_spec(_spec_of(study.record, like), values)
+    prepared = prepare_again(study.record, known)
+    return _train(prepared, lambda _: spec, values, study.name, study.storage, display)
+
+
+def _train(
+    prepared: "Prepared",
+    spec_for: "Callable[[Problem], TrialSpec]",
+    values: Mapping[str, Any],
+    name: str,
+    storage: str,
+    display: Display,
+    tensorboard: Any = None,
+) -> Trained:
+    """Trains a network, records it in a study that is there, and diagnoses it."""
+    from nas.analysis.diagnosis import diagnose_trial
+    from nas.preparation import opened_pool
+    from nas.results import Study
+    from nas.searching import live_study, train_given
+    from nas.space import without_effect
+    from nas.storage import open_storage
+    from nas.study import load_study
+
     with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, 1, "auto")
     with pool:
-        problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
-        spec = changed_spec(spec, values) if spec else given_spec(given_space, values, problem)
+        spec = spec_for(prepared.dataset.problem(encoded[0].x_train.shape[1]))
         message, trial = f"Training {spec.describe()}", None
         with (
             display.working(message) as tell,
-            live_study(database, storage, study_name) as live,
+            live_study(open_storage(storage), storage, name) as live,
         ):
             steps = train_given(live, prepared.space, pool, spec, prepared.split_options.seed)
             for state in steps:
@@ -185,13 +227,10 @@ def train(
 
             from nas.tensorboard import open_runs
 
-            runs = open_runs(Path(tensorboard), load_study(study_name, storage))
+            runs = open_runs(Path(tensorboard), load_study(name, storage))
             runs.write(pool, graph_of=trial)
-    from nas.analysis.diagnosis import diagnose_trial
-    from nas.results import Study
-
-    study = Study(study_name, storage, prepared.known)
-    diagnosis = diagnose_trial(study.record, trial.number, storage)
+    study = Study(name, storage, prepared.known)
+    diagnosis = diagnose_trial(study.record, trial.number)
     return Trained(study, trial, diagnosis, without_effect(values, spec))
 
 
@@ -227,20 +266,13 @@ def _existing(
 ) -> "Prepared":
     from nas.analysis.study_data import study_data
     from nas.metrics import choose_metric
-    from nas.preparation import Prepared
-    from nas.space import parse_space
+    from nas.preparation import Known, prepare_again
 
     _check_unchanged(record, given)
     dataset, split = study_data(record, data, target)
     metric = given["metric"]
-    return Prepared(
-        parse_space(record.settings.space, is_stored=True),
-        record.settings.data,
-        dataset,
-        record.settings.split,
-        split,
-        choose_metric(metric, dataset) if callable(metric) else record.scorer(),
-    )
+    scorer = choose_metric(metric, dataset) if callable(metric) else record.scorer()
+    return prepare_again(record, Known(dataset, split, scorer))
 
 
 def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:

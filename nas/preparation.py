@@ -26,8 +26,9 @@ from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
 from nas.options import IN_MEMORY, is_source
 from nas.searching import study_settings
-from nas.space import SearchSpace, load_space
+from nas.space import SearchSpace, load_space, parse_space, space_from_mapping
 from nas.space.vocabulary import NAME_LISTS
+from nas.study import StudyRecord
 
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
 
@@ -120,9 +121,7 @@ def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpa
     if isinstance(space, SearchSpace):
         return space
     if isinstance(space, Mapping):
-        words = dict(space)
-        header = {key: words.pop(key) for key in ("network", "data", "target") if key in words}
-        return SearchSpace(words, name=str(words.pop("name", "search")), **header)
+        return space_from_mapping(space)
     if not isinstance(space, str | PathLike):
         raise NasError(
             "--space",
@@ -219,11 +218,50 @@ def prepare(
         width = max(statistics.n_columns(dataset.schema) for statistics in fitted)
         space.check_problem(dataset.problem(width))
     the_metric = choose_metric(metric, dataset, positive)
+    _check_scored(the_metric, dataset, split, scores_test)
+    return Prepared(space, data_options, dataset, split_options, split, the_metric)
+
+
+def _check_scored(metric: Metric, dataset: Dataset, split: Split, scores_test: bool) -> None:
     scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(split.folds, start=1)}
     if scores_test:
         scored["the test part"] = dataset.y[split.test]
-    check_metric(the_metric, scored, len(dataset.classes))
-    return Prepared(space, data_options, dataset, split_options, split, the_metric)
+    check_metric(metric, scored, len(dataset.classes))
+
+
+def prepare_again(record: StudyRecord, known: Known) -> Prepared:
+    """What a study rests on, to train a network of its space on it.
+
+    Args:
+        record: The study.
+        known: Its data, folds and metric.
+    """
+    return Prepared(
+        parse_space(record.settings.space, is_stored=True),
+        record.settings.data,
+        known.dataset,
+        record.settings.split,
+        known.split,
+        known.metric,
+    )
+
+
+def prepare_search(prepared: Prepared, space: SearchSpace, metric: str | None) -> Prepared:
+    """The same data and folds for another search.
+
+    Args:
+        prepared: The data and folds, of `prepare_again`.
+        space: What to search.
+        metric: The name of another metric; None keeps it.
+
+    Raises:
+        NasError: When the space or the metric does not fit the data.
+    """
+    dataset = prepared.dataset
+    space.check_problem(dataset.problem(1))
+    chosen = prepared.metric if metric is None else choose_metric(metric, dataset)
+    _check_scored(chosen, dataset, prepared.split, scores_test=True)
+    return replace(prepared, space=space, metric=chosen)
 
 
 def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tuple[FoldData, ...]]:

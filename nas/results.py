@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import keras
     import plotly.graph_objects as go
 
-    from nas.analysis.baselines import Baseline
     from nas.analysis.diagnosis import Diagnosis, StudyDiagnosis
     from nas.analysis.explanation import Explanation
+    from nas.experiments.baselines import Baseline
     from nas.families.suggestions import BuildModel
     from nas.preparation import Known
 
@@ -142,6 +142,8 @@ class Study:
     def explain(self, parameter: str | None = None, rope: float = 0.01) -> "Explanation":
         """What a parameter does to the score, and how sure that is.
 
+        Where the trials cannot tell, each effect has the experiment that would; `nas.run` does it.
+
         Args:
             parameter: A searched one; None is depth where it was searched, else the most
                 important one.
@@ -157,6 +159,8 @@ class Study:
     def diagnose(self, trial: int | None = None) -> "Diagnosis | StudyDiagnosis":
         """Why a network is bad: causes with their evidence, and the next experiment for each.
 
+        `nas.run` does such an experiment.
+
         Args:
             trial: Number of a trial; None is the whole study.
         """
@@ -164,15 +168,15 @@ class Study:
 
         if trial is None:
             return diagnose_study(self.record)
-        return diagnose_trial(self.record, trial, self.storage)
+        return diagnose_trial(self.record, trial)
 
     def baselines(self) -> "tuple[Baseline, ...]":
         """Plain models on the same folds; trained the first time, then kept in the study."""
-        from nas.analysis.baselines import load_baselines, run_baselines
+        from nas.experiments.baselines import load_baselines, run_baselines
 
         kept = load_baselines(self.record)
         if not kept:
-            known = self._data()
+            known = self.known()
             kept = run_baselines(known.dataset, known.split, known.metric)
             try:
                 with storage_errors(self.storage):
@@ -245,7 +249,7 @@ class Study:
 
         path = Path(path)
         check_output(path, ".keras")
-        known = self._data(data, target, build_model)
+        known = self.known(data, target, build_model)
         start_tensorflow()
         from nas.refit import refit
 
@@ -293,9 +297,19 @@ class Study:
 
         return path, *load_model(path)
 
-    def _data(
+    def known(
         self, data: Any = None, target: Any = None, build: "BuildModel | None" = None
     ) -> "Known":
+        """Its data, folds, metric and function, at hand or read again.
+
+        Args:
+            data: Its data, where it was moved or was in memory.
+            target: Its target, where the data was in memory.
+            build: The function that builds its networks.
+
+        Raises:
+            NasError: When only Python had some of it, and it is not at hand.
+        """
         if data is None and build is None and self._known is not None:
             return self._known
         from nas.analysis.study_data import study_data

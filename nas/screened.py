@@ -4,15 +4,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.api import check_bounds, describe_folds, import_optuna, seconds_of
+from nas.api import describe_folds, import_optuna
+from nas.arguments import check_bounds, seconds_of
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
 from nas.errors import NasError
 from nas.stopping import forget
 
 if TYPE_CHECKING:
-    from nas.analysis.screen_sample import Sampling
     from nas.analysis.screening import Screening
+    from nas.experiments.screen_sample import Sampling
     from nas.preparation import Prepared
 
 ENDING = 3.0  # seconds of the time that judging and ending take
@@ -94,10 +95,10 @@ def screen(
             prepare_processes()
 
         import_optuna()
-        from nas.analysis.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.analysis.screening import judge
         from nas.architectures import CUSTOM
         from nas.data import SplitOptions
+        from nas.experiments.screen_sample import SampleOptions, draw_networks, run_sampling
         from nas.preparation import as_space, opened_pool, prepare, read_options
 
         the_space = as_space(space)

@@ -131,7 +131,7 @@ class StudyRecord:
         settings: What it rests on.
         trials: All trials, by number.
         winner: Test score of the refitted winner; see `nas.export`. Empty until a search ended.
-        baselines: Plain models on the same folds, as `nas.analysis.baselines` keeps them.
+        baselines: Plain models on the same folds, as `nas.experiments.baselines` keeps them.
     """
 
     name: str

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from sklearn.metrics import accuracy_score, log_loss, make_scorer
 from sklearn.model_selection import ShuffleSplit
 
 import nas
-from nas.api import search, seconds_of
+from nas.api import search
+from nas.arguments import seconds_of
 from nas.errors import NasError
 
 SPACE = {
@@ -91,6 +94,8 @@ def test_the_model_predicts_for_rows_of_any_kind(study: nas.Study, folder: Path)
     page = study.report("report.html", baselines=False).read_text(encoding="utf-8")
     assert "No command can repeat it: its data was given in Python" in page
     assert "tried on data in memory" in page
+    assert "nas search" not in page and "nas train" not in page
+    assert "nas.run(\n    nas.SearchAgain(\n        space={" in unescape(page)
 
 
 def test_a_study_of_data_in_memory_asks_for_it(study: nas.Study) -> None:
@@ -138,10 +143,44 @@ def test_folds_and_metric_of_ones_own(folder: Path) -> None:
     assert of_pairs.record.direction == "minimize"
     trial = of_pairs.record.trials[0]
     assert len(trial.fold_values) == 2 and of_pairs.best.test_value is not None
+    # Another search has them, too.
+    same = nas.SearchAgain({**SPACE, "name": "same"}, trials=1)
+    again = nas.run(same, of_pairs, workers=1, quiet=True)
+    assert again.record.metric == of_pairs.record.metric
+    assert again.best.fold_values == of_pairs.best.fold_values
     # The rows that no pair names, and what is stored divides the data again.
     assert of_pairs.export("pairs.keras", X, Y).exists()
     with pytest.raises(NasError, match="validates on rows that it trains on"):
         search(SPACE, X, Y, folds=[([0, 1, 2], [2, 3])], name="wrong", **options)
+
+
+def test_a_search_that_settles_a_doubt_runs_on_the_same_data_in_memory(study: nas.Study) -> None:
+    (effect,) = study.explain("depth").effects
+    assert effect.doubt and effect.experiment.space["depth"] == nas.Range(1, 2)
+    settled = nas.run(replace(effect.experiment, trials=3), study, workers=1, quiet=True)
+    assert settled.name == "mine-depth" and len(settled.record.complete) == 3
+    assert settled.record.settings.data_hash == study.record.settings.data_hash
+    assert settled.record.settings.split_hash == study.record.settings.split_hash
+    assert (settled.predict(X) == Y).mean() > 0.5
+
+
+def test_a_sick_network_in_memory_is_trained_again_as_its_diagnosis_says(folder: Path) -> None:
+    sick = nas.train(
+        SPACE, X, Y, name="sick", folds=2, depth=1, width=8, learning_rate=300.0,
+        optimizer="sgd", quiet=True,
+    )  # fmt: skip
+    experiment = sick.diagnosis.causes[0].experiment
+    assert experiment == nas.TrainAgain(sick.trial.number, {"learning_rate": 30.0})
+    again = nas.run(experiment, sick.study, quiet=True)
+    assert again.study.name == "sick" and again.trial.number == sick.trial.number + 1
+    assert again.trial.spec.training.learning_rate == 30.0
+    assert again.trial.spec.architecture == sick.trial.spec.architecture
+    loaded = nas.load("sick")
+    with pytest.raises(NasError, match="in memory"):
+        nas.run(experiment, loaded, quiet=True)
+    assert nas.run(experiment, loaded, X, Y, quiet=True).trial.number == again.trial.number + 1
+    with pytest.raises(NasError, match="one that trains"):
+        nas.run(nas.LookAtData(), loaded)
 
 
 def test_one_network_is_trained_and_diagnosed(study: nas.Study, folder: Path) -> None:

@@ -9,7 +9,6 @@ from earlier import write_earlier
 from fakes import made_settings, open_fake_study, url_of
 from optuna.trial import create_trial
 
-from nas.analysis.baselines import run_baselines
 from nas.analysis.study_data import study_data
 from nas.attributes import (
     VERSION,
@@ -22,6 +21,7 @@ from nas.attributes import (
 )
 from nas.data import DataOptions, SplitOptions
 from nas.errors import NasError
+from nas.experiments.baselines import run_baselines
 from nas.metrics import METRICS
 from nas.options import SearchOptions
 from nas.searching import open_study, study_settings

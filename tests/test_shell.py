@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from nas.analysis.reproduction import wrap_command
+from nas.proposal import wrap_command
 from nas.shell import join, names_option, option, quoted, split
 from nas.wording import split_names
 

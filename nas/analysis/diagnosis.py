@@ -5,18 +5,17 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from nas.about import DEFAULT_STORAGE
 from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
-from nas.analysis.levels import hidden_layers
-from nas.analysis.reproduction import data_options
+from nas.analysis.experiment import Experiment, LookAtData, SearchAgain, TrainAgain
+from nas.analysis.levels import hidden_layers, space_of
 from nas.architectures import CustomArchitecture
 from nas.direction import Direction
 from nas.errors import NasError
 from nas.layers import Item, parse_layers
-from nas.shell import join, option, quoted
+from nas.space import mapping_from_space
 from nas.spec import TrialSpec
-from nas.storage import with_storage
 from nas.study import StudyRecord, TrialRecord
 from nas.wording import counted
 
@@ -53,7 +52,7 @@ class Cause:
         title: The same in words.
         strength: How strong the evidence is, from 0 to 1; comparable between causes.
         evidence: What was measured, in a sentence.
-        experiment: The next command to run; empty for a custom network.
+        experiment: What to do next; None for a custom network.
         advice: What to try in the function of a custom network; empty for any other.
     """
 
@@ -61,7 +60,7 @@ class Cause:
     title: str
     strength: float
     evidence: str
-    experiment: str
+    experiment: Experiment | None
     advice: str = ""
 
 
@@ -99,13 +98,12 @@ class StudyDiagnosis:
     summary: str
 
 
-def diagnose_trial(record: StudyRecord, number: int, storage: str = DEFAULT_STORAGE) -> Diagnosis:
+def diagnose_trial(record: StudyRecord, number: int) -> Diagnosis:
     """Diagnoses one trial.
 
     Args:
         record: Its study.
         number: Of the trial.
-        storage: The study's database, for the command in a message.
 
     Raises:
         NasError: When there is no such trial, or it was never examined.
@@ -115,12 +113,11 @@ def diagnose_trial(record: StudyRecord, number: int, storage: str = DEFAULT_STOR
         known = f"0 to {max((t.number for t in record.trials), default=0)}"
         raise NasError("--trial", f"got {number}", f"a trial of study '{record.name}', {known}")
     if not _is_examined(trial):
-        again = f"nas train {option('study', record.name)} --like {number}"
         raise NasError(
             record.name,
             f"trial {number} was not examined ({trial.outcome})",
             "a trial that trained for an epoch with this version of nas",
-            f"Train it again: {with_storage(again, storage)}",
+            f"Train it again, with --like {number}.",
         )
     return _diagnose(record, trial)
 
@@ -189,17 +186,72 @@ def _enumerate(titles: Sequence[str]) -> str:
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
 
 
-def _longer(trial: TrialRecord) -> str:
+def _next(record: StudyRecord, trial: TrialRecord, cause: str) -> tuple[Experiment | None, str]:
+    """The next experiment for a cause, or what to try where only a function has the network."""
+    assert trial.spec is not None
+    network = trial.spec.architecture
+    if not isinstance(network, CustomArchitecture):
+        return _experiment(record, trial, cause), ""
+    place = f"of {network.function}" if network.optimizer else "among the words of training"
+    return None, ADVICE[cause].format(function=network.function, place=place)
+
+
+def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> Experiment:
+    if cause == "label_noise":
+        return LookAtData()
+    if cause == "imbalanced":
+        name = f"{record.name}_balanced"
+        space = replace(space_of(record), name=name, data=None, target=None)
+        return SearchAgain(mapping_from_space(space), metric="balanced_accuracy")
+    return TrainAgain(trial.number, _changes(trial, cause))
+
+
+def _changes(trial: TrialRecord, cause: str) -> dict[str, Any]:
+    """What to change in a network, by word."""
+    assert trial.spec is not None
+    training = trial.spec.training
+    match cause:
+        case "learning_rate_too_high":
+            return {"learning_rate": _rounded(training.learning_rate / 10)}
+        case "learning_rate_too_low":
+            return {"learning_rate": _rounded(training.learning_rate * 30)}
+        case "too_few_epochs":
+            return _longer(trial)
+        case "vanishing_gradients" | "saturation":
+            return {"activation": "relu", "initializer": "he_normal"}
+        case "exploding_gradients":
+            return {"initializer": "he_normal", "normalization": "batch"}
+        case "dead_units":
+            return {"activation": "gelu", "initializer": "he_normal"}
+        case "moving_averages":
+            return _following(trial)
+        case "too_narrow":
+            return _wider(trial.spec)
+        case "over_regularized":
+            return {"l1": 0.0, "l2": 0.0, "weight_decay": 0.0, "dropout": 0.0}
+        case "over_fitting":
+            return {"l2": _rounded(max(training.l2 * 10, 1e-3)), "dropout": 0.3}
+        case "idle_layers":
+            return _shallower(trial.spec)
+    raise ValueError(cause)
+
+
+def _rounded(value: float) -> float:
+    """A number with two digits: people read and type it."""
+    return float(f"{value:.2g}")
+
+
+def _longer(trial: TrialRecord) -> dict[str, Any]:
     """Five times the epochs or the steps, and enough for some hundred steps."""
     assert trial.spec is not None and trial.examination is not None
     training, steps = trial.spec.training, trial.examination.n_steps
     if training.steps and training.n_steps(trial.examination.n_train) == training.steps:
-        return f"--set steps={5 * max(training.steps, FEW_STEPS)}"
+        return {"steps": 5 * max(training.steps, FEW_STEPS)}
     epochs = training.epochs
-    return f"--set epochs={max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))}"
+    return {"epochs": max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))}
 
 
-def _following(trial: TrialRecord) -> str:
+def _following(trial: TrialRecord) -> dict[str, Any]:
     """Moving averages that follow within some 30 steps.
 
     Where they do already, no dropout, by which a unit's variance is another when it predicts (Li
@@ -208,63 +260,23 @@ def _following(trial: TrialRecord) -> str:
     assert trial.spec is not None
     network = trial.spec.in_words
     if network.normalization_momentum > FOLLOWING:
-        return f"--set normalization_momentum={FOLLOWING}"
+        return {"normalization_momentum": FOLLOWING}
     dropout = ("dropout", "spatial_dropout")
-    set_to_0 = [f"--set {word}=0" for word in dropout if getattr(network, word)]
-    return " ".join(set_to_0) or _longer(trial)
+    return {word: 0.0 for word in dropout if getattr(network, word)} or _longer(trial)
 
 
-def _next(record: StudyRecord, trial: TrialRecord, cause: str) -> tuple[str, str]:
-    """The next command for a cause, or what to try where no command can change the network."""
-    assert trial.spec is not None
-    network = trial.spec.architecture
-    if not isinstance(network, CustomArchitecture):
-        return _experiment(record, trial, cause), ""
-    place = f"of {network.function}" if network.optimizer else "among the words of training"
-    return "", ADVICE[cause].format(function=network.function, place=place)
-
-
-def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> str:
-    assert trial.spec is not None
-    study = option("study", record.name)
-    training = trial.spec.training
-    changes = {
-        "learning_rate_too_high": f"--set learning_rate={training.learning_rate / 10:.2g}",
-        "learning_rate_too_low": f"--set learning_rate={training.learning_rate * 30:.2g}",
-        "too_few_epochs": _longer(trial),
-        "vanishing_gradients": "--set activation=relu --set initializer=he_normal",
-        "exploding_gradients": "--set initializer=he_normal --set normalization=batch",
-        "dead_units": "--set activation=gelu --set initializer=he_normal",
-        "saturation": "--set activation=relu --set initializer=he_normal",
-        "moving_averages": _following(trial),
-        "too_narrow": _wider(trial.spec),
-        "over_regularized": "--set l1=0 --set l2=0 --set weight_decay=0 --set dropout=0",
-        "over_fitting": f"--set l2={max(training.l2 * 10, 1e-3):.2g} --set dropout=0.3",
-        "idle_layers": _shallower(trial.spec),
-    }
-    if cause == "label_noise":
-        return f"nas study show {quoted(record.name)}"
-    if cause == "imbalanced":
-        # The file that the space was read from may be gone, or a recipe.
-        file = f"{record.name}_balanced.yaml"
-        words = ["--space", file, *data_options(replace(record, metric="balanced_accuracy"))]
-        save = f"nas study show {quoted(record.name)} --space > {quoted(file)}"
-        return f"{save} && nas search {join(words)}"
-    return f"nas train {study} --like {trial.number} {changes[cause]}"
-
-
-def _wider(spec: TrialSpec) -> str:
+def _wider(spec: TrialSpec) -> dict[str, Any]:
     network = spec.in_words
     if not network.convolutions:
-        return f"--set width={max(4 * max(network.units, default=64), 32)}"
+        return {"width": max(4 * max(network.units, default=64), 32)}
     items = _items(spec)
     return _layers(replace(i, size=max(32, i.size)) if i.size else i for i in items)
 
 
-def _shallower(spec: TrialSpec) -> str:
+def _shallower(spec: TrialSpec) -> dict[str, Any]:
     """Half the hidden layers, with the poolings between them and a global one."""
     if not spec.in_words.convolutions:
-        return f"--set depth={max(1, len(spec.in_words.units) // 2)}"
+        return {"depth": max(1, len(spec.in_words.units) // 2)}
     kept, n_hidden, half = [], 0, max(1, len(spec.hidden) // 2)
     for item in _items(spec):
         before = n_hidden
@@ -281,5 +293,5 @@ def _items(spec: TrialSpec) -> tuple[Item, ...]:
     return parse_layers("-".join([*network.convolutions, *[f"fc{n}" for n in network.units]]))
 
 
-def _layers(items: Iterable[Item]) -> str:
-    return "--set layers=" + "-".join(map(str, items))
+def _layers(items: Iterable[Item]) -> dict[str, Any]:
+    return {"layers": "-".join(map(str, items))}

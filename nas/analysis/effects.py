@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.analysis.experiment import SearchAgain
 from nas.analysis.levels import (
     MIN_LEVEL_TRIALS,
     MIN_TRIALS,
@@ -15,7 +16,7 @@ from nas.analysis.levels import (
     is_value,
     show_value,
 )
-from nas.analysis.settling import settling_command
+from nas.analysis.settling import settling_search
 from nas.analysis.surrogate import Surrogate, fit_surrogate
 from nas.space import shown_value
 from nas.study import StudyRecord
@@ -60,14 +61,14 @@ class Effect:
         levels: Its values, in the order of the space.
         rests_on: What the estimates rest on, in sentences.
         doubt: Why the trials cannot tell; empty where they can.
-        command: What would settle it; empty where nothing is needed.
+        experiment: What would settle it; None where nothing is needed, or nothing would.
     """
 
     parameter: str
     levels: tuple[Level, ...]
     rests_on: str
     doubt: str
-    command: str
+    experiment: SearchAgain | None
 
 
 def parameter_effect(
@@ -113,8 +114,8 @@ def parameter_effect(
             )
         )
     doubt = _doubt(groups, parameter, surrogate)
-    command = settling_command(record, parameter, surrogate) if doubt else ""
-    return Effect(parameter, tuple(levels), _rests_on(record, groups), doubt, command)
+    experiment = settling_search(record, parameter, surrogate) if doubt else None
+    return Effect(parameter, tuple(levels), _rests_on(record, groups), doubt, experiment)
 
 
 def _rests_on(record: StudyRecord, groups: Sequence[Group]) -> str:

@@ -6,20 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from nas.analysis.levels import (
-    BINS,
-    MAX_LEVELS,
-    MIN_LEVEL_TRIALS,
-    show_value,
-    space_of,
-    word_of,
-)
-from nas.analysis.reproduction import data_options
+from nas.analysis.experiment import SearchAgain
+from nas.analysis.levels import BINS, MAX_LEVELS, MIN_LEVEL_TRIALS, space_of, word_of
 from nas.analysis.surrogate import Surrogate
 from nas.architectures import CUSTOM
 from nas.direction import Direction
-from nas.shell import join, quoted
-from nas.space import Choice, Constant, Parameter, Range, SearchSpace
+from nas.space import Choice, Constant, Parameter, Range, SearchSpace, mapping_from_space
 from nas.space.checks import last_step
 from nas.space.vocabulary import WORDS
 from nas.study import StudyRecord, TrialRecord
@@ -28,16 +20,18 @@ MAX_GRID = 60  # trials that a grid of many points is left with
 GRID_BOUND = 10_000
 
 
-def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate | None) -> str:
+def settling_search(
+    record: StudyRecord, parameter: str, surrogate: Surrogate | None
+) -> SearchAgain | None:
     """A small grid: every value of the parameter, crossed with what matters most beside it.
 
     Everything else is as in the best trial that has the parameter, nothing is pruned, and data and
     folds are those of the study. Each value gets at least `MIN_LEVEL_TRIALS` trials, spread alike.
-    Empty for a custom network, whose function no command changes.
+    None for a custom network, whose function no experiment changes.
     """
     space = space_of(record)
     if space.network == CUSTOM:
-        return ""
+        return None
     key = word_of(parameter, space)
     having = [trial for trial in record.counted if parameter in trial.params]
     sign = Direction(record.direction).sign
@@ -52,14 +46,10 @@ def settling_command(record: StudyRecord, parameter: str, surrogate: Surrogate |
         trials, fewest = _grid_size(space, entries, parameter, record)
         if fewest >= MIN_LEVEL_TRIALS and trials <= MAX_GRID:
             break
-    name = f"{record.name}-{parameter}"
-    file = quoted(f"{name}.yaml")
-    words = [f"--network {space.network}"] * (space.network != "mlp")
-    words += [f"--{key.replace('_', '-')} {quoted(_option(key, e))}" for key, e in entries.items()]
-    new = f"nas space new {file} {' '.join(words)}"
-    search = f"nas search --space {file} --sampler grid --pruner none"
-    search += f" --trials {min(trials, MAX_GRID)}"
-    return f"{new} && {search} {join(data_options(record))}"
+    grid = SearchSpace(entries, name=f"{record.name}-{parameter}", network=space.network)
+    return SearchAgain(
+        mapping_from_space(grid), trials=min(trials, MAX_GRID), sampler="grid", pruner="none"
+    )
 
 
 def _fixed(space: SearchSpace, base: TrialRecord, key: str) -> dict[str, Parameter]:
@@ -146,17 +136,3 @@ def _grid_size(
     points = islice(grid, GRID_BOUND)
     counts = Counter(point.get(parameter) for point in points)
     return counts.total(), min(counts.values())
-
-
-def _option(key: str, entry: Parameter) -> str:
-    """An entry as a value of `nas space new`."""
-    match entry.domain:
-        case Constant(value):
-            text = show_value(key, value)
-        case Choice(values):
-            text = ",".join(show_value(key, value) for value in values)
-        case Range(low, high, log, step):
-            digits = 6 if step is None else 15  # with which steps still meet the end
-            text = f"{low:.{digits}g}:{high:.{digits}g}" + ":log" * log
-            text += f":step={step:.{digits}g}" if step is not None else ""
-    return text + ":per_layer" * entry.per_layer

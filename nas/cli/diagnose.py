@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,7 +33,7 @@ from nas.cli.output import (
     plain_table,
     print_json,
     say,
-    show_command,
+    show_experiment,
 )
 from nas.wording import score
 
@@ -154,13 +154,14 @@ def train(
     spec, trial = trained.trial.spec, trained.trial
     assert spec is not None
     if as_json:
-        print_json({**asdict(trained.diagnosis), "trial_record": trial.to_dict()})
+        told = _plain(trained.diagnosis, trained.study.record)
+        print_json({**told, "trial_record": trial.to_dict()})
         return
     say(f"{spec.describe()}, {spec.n_weights:,} weights", "Network")
     for reason in trained.without_effect.values():
         say(f"Without effect: {reason}.", "Note")
     _show_trial(trained.study.record, trial)
-    _show(trained.diagnosis, storage)
+    _show(trained.diagnosis, trained.study.record, storage)
 
 
 def diagnose(
@@ -178,12 +179,12 @@ def diagnose(
 
     record = load_study(study, storage)
     if trial is not None:
-        diagnosis = diagnose_trial(record, trial, storage)
+        diagnosis = diagnose_trial(record, trial)
         if as_json:
-            print_json(asdict(diagnosis))
+            print_json(_plain(diagnosis, record))
             return
         _show_trial(record, next(t for t in record.trials if t.number == trial))
-        _show(diagnosis, storage)
+        _show(diagnosis, record, storage)
         return
     whole = diagnose_study(record)
     if as_json:
@@ -192,8 +193,8 @@ def diagnose(
                 "study": record.name,
                 "n_examined": whole.n_examined,
                 "counts": dict(whole.counts),
-                "best": asdict(whole.best) if whole.best else None,
-                "worst": [asdict(diagnosis) for diagnosis in whole.worst],
+                "best": _plain(whole.best, record) if whole.best else None,
+                "worst": [_plain(diagnosis, record) for diagnosis in whole.worst],
                 "summary": whole.summary,
             }
         )
@@ -209,12 +210,12 @@ def diagnose(
         say("")
         say(f"The best, trial {whole.best.trial}")
         _show_trial(record, trials[whole.best.trial])
-        _show(whole.best, storage)
+        _show(whole.best, record, storage)
     for diagnosis in whole.worst:
         say("")
         say(f"Among the worst, trial {diagnosis.trial}")
         _show_trial(record, trials[diagnosis.trial])
-        _show(diagnosis, storage)
+        _show(diagnosis, record, storage)
 
 
 def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
@@ -270,12 +271,26 @@ def _show_trial(record: "StudyRecord", trial: "TrialRecord") -> None:
         console.print(table)
 
 
-def _show(diagnosis: "Diagnosis", storage: str) -> None:
+def _plain(diagnosis: "Diagnosis", record: "StudyRecord") -> dict[str, Any]:
+    """A diagnosis as plain data for JSON, its experiments as what to type."""
+    from nas.proposal import propose
+
+    causes = [
+        {
+            **asdict(cause),
+            "experiment": propose(cause.experiment, record) if cause.experiment else "",
+        }
+        for cause in diagnosis.causes
+    ]
+    return {**asdict(diagnosis), "causes": causes}
+
+
+def _show(diagnosis: "Diagnosis", record: "StudyRecord", storage: str) -> None:
     say(diagnosis.summary, "Result")
     for cause in diagnosis.causes:
         say(f"{cause.title}: {cause.evidence}.", "Cause")
         if cause.experiment:
-            show_command(cause.experiment, storage, "  try")
+            show_experiment(cause.experiment, record, storage, "  try")
         else:
             say(cause.advice, "  try")
 

@@ -16,6 +16,7 @@ from nas.cli.output import (
     print_json,
     say,
     show_command,
+    show_experiment,
     working,
 )
 from nas.direction import Direction
@@ -24,11 +25,11 @@ from nas.wording import score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nas.analysis.baselines import Baseline
     from nas.analysis.budget import Budget
     from nas.analysis.effects import Effect
     from nas.analysis.importance import Importance
     from nas.analysis.significance import Comparison
+    from nas.experiments.baselines import Baseline
     from nas.results import Study
     from nas.study import StudyRecord
 
@@ -91,7 +92,7 @@ def explain(
                 "direction": record.direction,
                 "n_complete": len(record.complete),
                 "n_pruned": _n_pruned(record),
-                "effects": [_plain(effect) for effect in effects],
+                "effects": [_with_command(effect, record) for effect in effects],
                 "rope": told.rope,
                 "comparisons": [_plain(c) for pairs in comparisons.values() for c in pairs],
                 "best": _outline(best),
@@ -128,8 +129,8 @@ def _n_pruned(record: "StudyRecord") -> int:
 
 def kept_baselines(study: "Study") -> "tuple[tuple[Baseline, ...], str]":
     """The plain models, trained if the study has none yet, and why there are none."""
-    from nas.analysis.baselines import load_baselines
     from nas.errors import NasError
+    from nas.experiments.baselines import load_baselines
 
     kept = load_baselines(study.record)
     if kept:
@@ -155,6 +156,14 @@ def _plain(result: Any) -> Any:
     from dataclasses import asdict
 
     return asdict(result)
+
+
+def _with_command(effect: "Effect", record: "StudyRecord") -> dict[str, Any]:
+    from nas.proposal import propose
+
+    plain = _plain(effect)
+    del plain["experiment"]
+    return {**plain, "command": propose(effect.experiment, record) if effect.experiment else ""}
 
 
 def _outline(trial: Any) -> dict[str, Any]:
@@ -200,9 +209,9 @@ def _show_effect(effect: "Effect", record: "StudyRecord", storage: str) -> None:
     say(effect.rests_on)
     if effect.doubt:
         say(f"Too few or too clumped to tell. {effect.doubt}")
-        if effect.command:
+        if effect.experiment:
             say("This would settle it, and the last command shows it:")
-            show_command(effect.command, storage)
+            show_experiment(effect.experiment, record, storage)
             show_command(f"nas explain --parameter {effect.parameter}", storage)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -11,6 +11,10 @@ from rich.text import Text
 
 from nas.display import Display
 from nas.errors import NasError, visible
+
+if TYPE_CHECKING:
+    from nas.analysis.experiment import Experiment
+    from nas.study import StudyRecord
 
 
 class _PlainTable(Table):
@@ -54,7 +58,7 @@ def show_command(command: str, storage: str, label: str = "") -> None:
         storage: The study database, which is added where the command would look elsewhere.
         label: As for `say`; without one it is indented.
     """
-    from nas.analysis.reproduction import wrap_command
+    from nas.proposal import wrap_command
     from nas.storage import with_storage
 
     command = with_storage(command, storage)
@@ -69,9 +73,27 @@ def show_command(command: str, storage: str, label: str = "") -> None:
         console.print(" " * indent + line, soft_wrap=True)
 
 
+def show_experiment(
+    experiment: "Experiment", record: "StudyRecord", storage: str, label: str = ""
+) -> None:
+    """Prints what to type for an experiment, as `show_command` does."""
+    from nas.proposal import call_of, command_of
+
+    command = command_of(experiment, record)
+    if command:
+        show_command(command, storage, label)
+        return
+    indent = 8 if label else 2
+    first, *rest = call_of(experiment, console.width - indent).split("\n")
+    console.print(Text.assemble((f"{label:<{indent}}", "bold"), first), soft_wrap=True)
+    for line in rest:
+        console.print(" " * indent + line, soft_wrap=True)
+    say(" " * indent + "in Python, where study is what nas.search returned")
+
+
 def time_option(text: str | None) -> str | None:
     """Refuses what is no time, as wrong usage."""
-    from nas.api import seconds_of
+    from nas.arguments import seconds_of
 
     try:
         seconds_of(text)

@@ -12,7 +12,7 @@ from nas.cli.output import StorageOption, StudyOption, say, working
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nas.analysis.baselines import Baseline
+    from nas.experiments.baselines import Baseline
 
 Format = Literal["html", "md"]
 

@@ -28,8 +28,8 @@ from nas.shell import join
 from nas.wording import score
 
 if TYPE_CHECKING:
-    from nas.analysis.screen_sample import Sampling
     from nas.analysis.screening import Screening
+    from nas.experiments.screen_sample import Sampling
 
 
 def screen(
@@ -131,8 +131,8 @@ def screen(
         )
         return
     _show(screening, screened.sampling, prepared.metric.title, all_sizes=sample is not None)
-    from nas.analysis.reproduction import option_words
     from nas.analysis.screening import FEW
+    from nas.proposal import option_words
 
     early = screening.score("one_epoch")
     tells = early.is_worth_something and (early.correlation or 0.0) > 0.0

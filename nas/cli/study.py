@@ -34,6 +34,7 @@ def best(
 ) -> None:
     """Show the winner, how sure its score is, and the simplest network that is as good."""
     from nas.analysis.winner import summarize
+    from nas.proposal import who_tests
     from nas.study import load_study
 
     record = load_study(study, storage)
@@ -60,7 +61,7 @@ def best(
     if summary["test_value"] is not None:
         say(f"test   {with_interval(summary['test_value'], summary['test_interval'])}")
     elif record.settings.split.test_size:
-        say("test   not scored yet: 'nas search' and 'nas export' do it, once")
+        say(f"test   not scored yet: {who_tests(record)} it, once")
     constant = record.settings.constant
     if constant is not None and constant.answer is not None:
         say(f"guess  {score(constant.value)} for always '{constant.answer}'")

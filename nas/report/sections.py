@@ -6,19 +6,27 @@ from dataclasses import replace
 from typing import Any
 
 from nas.about import DEFAULT_STORAGE
-from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget, budget
 from nas.analysis.diagnosis import Diagnosis, diagnose_study
 from nas.analysis.effects import Level, parameter_effect
+from nas.analysis.experiment import Experiment
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
 from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, space_of
-from nas.analysis.reproduction import data_options, search_options, wrap_command
 from nas.analysis.significance import compare_levels, rope_width
 from nas.analysis.winner import doubts, simplest_equal
 from nas.direction import Direction
 from nas.errors import NasError
+from nas.experiments.baselines import Baseline
 from nas.layers import parse_layers
-from nas.options import IN_MEMORY
+from nas.proposal import (
+    call_of,
+    command_of,
+    data_options,
+    in_python_only,
+    search_options,
+    who_tests,
+    wrap_command,
+)
 from nas.report.blocks import Block, Code, Picture, Report, Section, Table, Text
 from nas.report.figures import (
     baselines_figure,
@@ -219,7 +227,7 @@ def _winner(record: StudyRecord) -> Section:
             note += f" (95 % interval {interval[0]:.4g} to {interval[1]:.4g})"
         note += ", scored once, on rows that no trial saw."
     elif record.settings.split.test_size:
-        note += " The test part is not scored yet: 'nas search' and 'nas export' do it, once."
+        note += f" The test part is not scored yet: {who_tests(record)} it, once."
     constant = record.settings.constant
     if constant is not None and constant.answer is not None:
         note += (
@@ -286,8 +294,9 @@ def _depth(record: StudyRecord, storage: str) -> list[Block]:
     ]
     if effect.doubt:
         blocks.append(Text(f"In doubt: {effect.doubt}"))
-    if effect.command:
-        blocks += [Text("What would settle it:"), _command(effect.command, storage)]
+    if effect.experiment:
+        blocks.append(Text("What would settle it:"))
+        blocks += _experiment(effect.experiment, record, storage)
     return blocks
 
 
@@ -402,27 +411,39 @@ def _diagnosis(record: StudyRecord, storage: str) -> list[Block]:
         rows = tuple((title, str(count)) for title, count in found.counts)
         blocks.append(Table(("main cause", "trials"), rows))
     if found.best is not None:
-        blocks += _one_diagnosis(f"The winner, trial {found.best.trial}", found.best, storage)
+        blocks += _one_diagnosis(
+            f"The winner, trial {found.best.trial}", found.best, record, storage
+        )
     elif record.complete:
         blocks.append(Text("The winner was not examined."))
     for diagnosis in found.worst:
         title = f"Trial {diagnosis.trial}, among the worst"
-        blocks += _one_diagnosis(title, diagnosis, storage)
+        blocks += _one_diagnosis(title, diagnosis, record, storage)
     return blocks
 
 
-def _one_diagnosis(title: str, diagnosis: Diagnosis, storage: str) -> list[Block]:
+def _one_diagnosis(
+    title: str, diagnosis: Diagnosis, record: StudyRecord, storage: str
+) -> list[Block]:
     blocks: list[Block] = [Text(f"{title}. {diagnosis.summary}")]
     if diagnosis.causes:
         rows = tuple((cause.title, cause.evidence) for cause in diagnosis.causes)
         blocks.append(Table(("cause", "evidence"), rows))
         cause = diagnosis.causes[0]
-        blocks.append(
-            _command(cause.experiment, storage)
-            if cause.experiment
-            else Text(f"What to try: {cause.advice}.")
-        )
+        if cause.experiment:
+            blocks += _experiment(cause.experiment, record, storage)
+        else:
+            blocks.append(Text(f"What to try: {cause.advice}."))
     return blocks
+
+
+def _experiment(experiment: Experiment, record: StudyRecord, storage: str) -> list[Block]:
+    """What to type for an experiment."""
+    command = command_of(experiment, record)
+    if command:
+        return [_command(command, storage)]
+    called = Text("In Python, where study is what nas.search returned:")
+    return [called, Code(call_of(experiment, CODE_WIDTH))]
 
 
 def _command(command: str, storage: str = DEFAULT_STORAGE) -> Code:
@@ -503,17 +524,6 @@ def _budget(record: StudyRecord, trials: Budget) -> list[Block]:
     return blocks
 
 
-def _in_python_only(record: StudyRecord) -> str:
-    """What of a study was given as an object of Python, which no command has; "" for nothing."""
-    parts = {
-        "its data": record.settings.data.source == IN_MEMORY,
-        "its folds": bool(record.settings.split.given),
-        "its metric": record.settings.own_metric,
-    }
-    given = [name for name, is_given in parts.items() if is_given]
-    return f"{' and '.join(given)} {'were' if len(given) > 1 else 'was'}" if given else ""
-
-
 def _reproduce(record: StudyRecord) -> Section:
     settings = record.settings
     versions = ", ".join(f"{name} {version}" for name, version in settings.versions.items())
@@ -535,12 +545,15 @@ def _reproduce(record: StudyRecord) -> Section:
             Text("How they are trained, beside what the function says:"),
             Code("\n".join(words) or "# as without any words"),
         )
-    elif only := _in_python_only(record):
+    elif only := in_python_only(record):
+        were = "was" if len(only) == 1 and only != ("folds",) else "were"
+        parts = " and ".join(f"its {part}" for part in only)
         again = (
             Text("The space:"),
             Code(settings.space.rstrip()),
             Text(
-                f"No command can repeat it: {only} given in Python. Call nas.search with it again."
+                f"No command can repeat it: {parts} {were} given in Python. Call nas.search with "
+                "the same again."
             ),
         )
     return Section(

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget
 from nas.analysis.importance import Importance, ranked_parameters
 from nas.analysis.significance import correlated_t_test
 from nas.analysis.winner import doubts
 from nas.architectures import CustomArchitecture
 from nas.direction import Direction
+from nas.experiments.baselines import Baseline
 from nas.report.figures import score_name
 from nas.study import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from nas.analysis.baselines import Baseline
+    from nas.experiments.baselines import Baseline
     from nas.study import StudyRecord
 
 Format = Literal["html", "md"]

@@ -9,6 +9,7 @@ from nas.space.given import (
     parse_settings,
     without_effect,
 )
+from nas.space.mapping import mapping_from_space, space_from_mapping
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import GridWalk, RandomSuggester, Replay, Suggester
 from nas.space.vocabulary import shown_value
@@ -31,11 +32,13 @@ __all__ = [
     "given_spec",
     "layer_units",
     "load_space",
+    "mapping_from_space",
     "parameter",
     "params_of",
     "parse_settings",
     "parse_space",
     "shipped_spaces",
     "shown_value",
+    "space_from_mapping",
     "without_effect",
 ]

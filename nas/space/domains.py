@@ -61,10 +61,11 @@ class SpaceError(NasError):
         super().__init__(key, received, expected, fix)
 
 
-def parameter(value: Any, **when: Any) -> Parameter:
+def parameter(value: Any, *, per_layer: bool = False, **when: Any) -> Parameter:
     """A `Parameter` from a scalar, a sequence of choices, a domain, or a `Parameter` itself.
 
-    Keyword arguments are conditions: `parameter(Range(0, 0.99), optimizer="sgd")`.
+    Other keyword arguments are conditions: `parameter(Range(0, 0.99), optimizer="sgd")`. With
+    `per_layer` each hidden layer draws its own value.
     """
     if isinstance(value, Parameter):
         return value
@@ -79,4 +80,4 @@ def parameter(value: Any, **when: Any) -> Parameter:
         key: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else (v,)
         for key, v in when.items()
     }
-    return Parameter(domain, conditions)
+    return Parameter(domain, conditions, per_layer)

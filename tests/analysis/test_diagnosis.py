@@ -1,6 +1,5 @@
 """What is wrong with a trial, and with the trials of a study."""
 
-import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +7,10 @@ import pytest
 from examinations import FALLING, FLAT, HEALTHY, NOTHING, convolutional, spec_of
 from fakes import made_settings, with_settings
 
-from nas.analysis.diagnosis import diagnose_study, diagnose_trial
+from nas.analysis.diagnosis import _experiment, diagnose_study, diagnose_trial
+from nas.analysis.experiment import Experiment, LookAtData, SearchAgain, TrainAgain
 from nas.errors import NasError
-from nas.options import DataOptions, SplitOptions
+from nas.space import Range
 from nas.spec import Curves, Examination, TrialSpec
 from nas.study import StudyRecord, TrialRecord
 
@@ -49,7 +49,7 @@ def test_a_diagnosis_gives_the_next_experiment() -> None:
     diagnosis = diagnose_trial(record(HEALTHY, sick), 1)
     (cause,) = diagnosis.causes
     assert cause.title == "learning rate too high"
-    assert cause.experiment == "nas train --study iris --like 1 --set learning_rate=0.0001"
+    assert cause.experiment == TrainAgain(1, {"learning_rate": 0.0001})
     assert diagnose_trial(record(HEALTHY), 0).summary == "Nothing is wrong with this network."
 
 
@@ -82,8 +82,9 @@ def test_a_pruned_trial_is_not_blamed_for_its_end() -> None:
 def test_what_was_not_examined_is_refused() -> None:
     with pytest.raises(NasError, match="a trial of study 'iris', 0 to 0"):
         diagnose_trial(record(HEALTHY), 7)
-    with pytest.raises(NasError, match="trial 0 was not examined"):
+    with pytest.raises(NasError, match=r"trial 0 was not examined.*, with like=0\.") as raised:
         diagnose_trial(record(None), 0)
+    assert raised.value.on_command_line.endswith("again, with --like 0.")
     with pytest.raises(NasError, match="no trial was examined"):
         diagnose_study(record(None))
 
@@ -106,64 +107,64 @@ def test_the_best_trial_is_not_among_the_worst() -> None:
     assert whole.summary.startswith("1 trial examined: nothing is wrong with 0")
 
 
-def test_a_command_holds_names_with_spaces() -> None:
-    named = replace(record(SICK), name="ann's try")
-    (cause,) = diagnose_trial(named, 0).causes
-    words = shlex.split(cause.experiment)
-    assert words[:6] == ["nas", "train", "--study", "ann's try", "--like", "0"]
-
-
-def test_an_imbalanced_sample_is_searched_again_on_the_same_data() -> None:
-    data, split = DataOptions("adult.csv", target="income"), SplitOptions(seed=3)
-    skewed = with_settings(record(replace(HEALTHY, true_share=0.95)), data=data, split=split)
+def test_an_imbalanced_sample_is_searched_again_in_the_same_space() -> None:
+    space = "depth: {low: 1, high: 3}\ndata: adult.csv\n"
+    skewed = with_settings(record(replace(HEALTHY, true_share=0.95)), space=space)
     (cause,) = diagnose_trial(skewed, 0).causes
-    assert cause.experiment == (
-        "nas study show iris --space > iris_balanced.yaml && "
-        "nas search --space iris_balanced.yaml --data adult.csv --target income "
-        "--metric balanced_accuracy --folds 5 --test-size 0.2 --seed 3"
-    )
+    # Without the data that the space names: those of the study may be others.
+    words = {"name": "iris_balanced", "depth": Range(1, 3)}
+    assert cause.experiment == SearchAgain(words, metric="balanced_accuracy")
 
 
-def experiment(spec: TrialSpec, **signs: Any) -> str:
+def test_noisy_labels_are_looked_at() -> None:
+    assert _experiment(record(HEALTHY), record(HEALTHY).trials[0], "label_noise") == LookAtData()
+
+
+def changes(spec: TrialSpec, **signs: Any) -> dict[str, Any]:
     whole = record(replace(HEALTHY, **signs))
     whole = replace(whole, trials=(replace(whole.trials[0], spec=spec),))
     (cause,) = diagnose_trial(whole, 0).causes
-    return cause.experiment.rpartition("--set ")[2]
+    return _params(cause.experiment)
+
+
+def _params(experiment: Experiment | None) -> dict[str, Any]:
+    assert isinstance(experiment, TrainAgain) and experiment.like == 0
+    return dict(experiment.params)
 
 
 @pytest.mark.parametrize(
     ("words", "change"),
     [
-        ({"epochs": 3}, "epochs=15"),
-        ({"steps": 900}, "steps=4500"),
-        ({"steps": 900, "epochs": 3}, "epochs=15"),  # 44 steps each
+        ({"epochs": 3}, {"epochs": 15}),
+        ({"steps": 900}, {"steps": 4500}),
+        ({"steps": 900, "epochs": 3}, {"epochs": 15}),  # 44 steps each
     ],
 )
-def test_training_goes_on_by_what_ended_it(words: dict[str, int], change: str) -> None:
+def test_training_goes_on_by_what_ended_it(words: dict[str, int], change: dict[str, int]) -> None:
     whole = record(replace(HEALTHY, train_value=0.5, val_value=0.5))
     curves = Curves(train_loss=tuple((loss,) for loss in FALLING))
     trial = replace(whole.trials[0], spec=spec_of(**words), curves=curves)
     (cause,) = diagnose_trial(replace(whole, trials=(trial,)), 0).causes
     assert cause.name == "too_few_epochs"
-    assert cause.experiment.endswith(f"--set {change}")
+    assert _params(cause.experiment) == change
 
 
 def test_averages_that_are_off_are_to_follow_faster() -> None:
     lagging = {"moving_value": 0.5}
-    assert experiment(spec_of(normalization="batch"), **lagging) == "normalization_momentum=0.9"
+    assert changes(spec_of(normalization="batch"), **lagging) == {"normalization_momentum": 0.9}
     fast = {"normalization": "batch", "normalization_momentum": 0.9, "epochs": 20}
-    assert experiment(spec_of(**fast), **lagging) == "epochs=100"
-    assert experiment(spec_of(**fast, dropout=0.5), **lagging) == "dropout=0"
+    assert changes(spec_of(**fast), **lagging) == {"epochs": 100}
+    assert changes(spec_of(**fast, dropout=0.5), **lagging) == {"dropout": 0}
 
 
 def test_experiments_with_convolutions_name_their_layers() -> None:
     narrow = {"train_value": 0.6, "val_value": 0.6}
     spec = convolutional("64c3", "mp2", "4c3", "gap")
-    assert experiment(spec, **narrow) == "layers=64c3-mp2-32c3-gap"
+    assert changes(spec, **narrow) == {"layers": "64c3-mp2-32c3-gap"}
     idle = {"probe": (0.92, 0.96, 0.96, 0.96, 0.96)}
     spec = convolutional("16c3", "mp2", "16r3", "gap", units=(32,))
     # Half-way through the residual block: its first layer is kept.
-    assert experiment(spec, **idle) == "layers=16c3-mp2-16c3-gap"
+    assert changes(spec, **idle) == {"layers": "16c3-mp2-16c3-gap"}
     spec = convolutional("16c3", "16c3", "mp2", "16r3", "gap")
-    assert experiment(spec, **idle) == "layers=16c3-16c3-mp2-gap"
-    assert experiment(spec_of(depth=4), **idle) == "depth=2"
+    assert changes(spec, **idle) == {"layers": "16c3-16c3-mp2-gap"}
+    assert changes(spec_of(depth=4), **idle) == {"depth": 2}

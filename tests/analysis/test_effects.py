@@ -22,7 +22,7 @@ def test_two_layers_are_best_where_they_are_by_construction(record: StudyRecord)
     assert estimates[1] > estimates[2] > estimates[3] > estimates[4]
     two, four = effect.levels[1], effect.levels[3]
     assert two.interval[0] > four.interval[1]
-    assert effect.doubt == "" and effect.command == ""
+    assert effect.doubt == "" and effect.experiment is None
 
 
 def test_the_estimate_is_near_the_truth_and_inside_its_interval(record: StudyRecord) -> None:
@@ -118,12 +118,14 @@ def test_pruned_trials_are_counted_and_said(tmp_path: Path) -> None:
 # What the trials cannot tell
 
 
-def test_fewer_trials_bring_the_doubt_and_a_command(record: StudyRecord) -> None:
+def test_fewer_trials_bring_the_doubt_and_an_experiment(record: StudyRecord) -> None:
     few = tuple(t for t in record.complete if t.params["depth"] != 4)
     few += tuple(t for t in record.complete if t.params["depth"] == 4)[: MIN_LEVEL_TRIALS - 1]
     effect = parameter_effect(replace(record, trials=few), "depth")
     assert effect.doubt == "Fewer than 5 complete trials at 4 (4)."
-    assert effect.command.startswith("nas space new fake-depth.yaml --depth 1,2,3,4,5 ")
+    assert effect.experiment.space["name"] == "fake-depth"
+    assert effect.experiment.space["depth"] == [1, 2, 3, 4, 5]
+    assert (effect.experiment.sampler, effect.experiment.pruner) == ("grid", "none")
     assert effect.levels[3].estimate is not None
 
 
@@ -137,7 +139,7 @@ def test_a_value_without_trials_has_no_estimate(record: StudyRecord) -> None:
 def test_nine_trials_estimate_nothing(record: StudyRecord) -> None:
     effect = parameter_effect(replace(record, trials=record.complete[:9]), "depth")
     assert all(level.estimate is None for level in effect.levels)
-    assert "9 complete trials" in effect.doubt and effect.command
+    assert "9 complete trials" in effect.doubt and effect.experiment
     ten = parameter_effect(replace(record, trials=record.complete[:10]), "depth")
     assert any(level.estimate is not None for level in ten.levels)
 
@@ -151,7 +153,7 @@ def test_trials_that_share_a_setting_bring_the_doubt(record: StudyRecord) -> Non
     )
     effect = parameter_effect(replace(record, trials=trials), "depth")
     assert "At 2, 100 % of the trials have learning_rate" in effect.doubt
-    assert effect.command
+    assert effect.experiment
 
 
 # Bad input, and the figure

@@ -1,4 +1,4 @@
-"""The command that would settle a doubt: run as it stands, with fake training."""
+"""The search that would settle a doubt: run as its command stands, with fake training."""
 
 import shlex
 from dataclasses import replace
@@ -10,6 +10,7 @@ from fakes import FakeEngine, fill_study, search_fake, smooth, with_settings
 from nas.analysis.effects import parameter_effect
 from nas.analysis.levels import MIN_LEVEL_TRIALS, searched_parameters
 from nas.options import DataOptions, SplitOptions
+from nas.proposal import command_of
 from nas.space import Range, SearchSpace, load_space
 from nas.spec import Problem
 from nas.study import StudyRecord, study_record
@@ -35,6 +36,13 @@ def run(command: str, folder: Path, nas, engine: FakeEngine) -> StudyRecord:
     return study_record(study)
 
 
+def settling(record: StudyRecord, parameter: str) -> str:
+    """The command of the search that is to settle a parameter."""
+    experiment = parameter_effect(record, parameter).experiment
+    assert experiment is not None
+    return command_of(experiment, record)
+
+
 def command_line(*arguments: str) -> None:
     from nas.cli import main
 
@@ -49,7 +57,7 @@ def test_the_command_settles_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     trials = tuple(t for t in wide.complete if name in t.params)[:8]
-    command = parameter_effect(replace(wide, trials=trials), name).command
+    command = settling(replace(wide, trials=trials), name)
     settled = run(command, tmp_path, command_line, FakeEngine(smooth))
     assert len(settled.complete) == len(settled.counted) <= 60
     effect = parameter_effect(settled, name)
@@ -72,7 +80,7 @@ def test_the_command_for_the_shipped_spaces(
         )
         record = study_record(study)
         for name in searched_parameters(record):
-            command = parameter_effect(record, name).command
+            command = settling(record, name)
             new, search = command.split(" && ")
             command_line(*shlex.split(new)[1:])
             words = shlex.split(search)
@@ -87,7 +95,7 @@ def test_the_command_keeps_data_folds_and_metric(record: StudyRecord) -> None:
     data = DataOptions("my data.csv", target="y", groups="who", drop=("a", "b"))
     split = SplitOptions(folds=1, repeats=3, val_size=0.3, test_size=0.0, seed=7)
     asked = replace(with_settings(record, data=data, split=split), trials=record.complete[:5])
-    command = parameter_effect(asked, "depth").command
+    command = settling(asked, "depth")
     for option in (
         "--data 'my data.csv' --target y --groups who --drop a,b --metric accuracy",
         "--folds 1 --repeats 3 --val-size 0.3 --test-size 0.0 --seed 7",
@@ -116,7 +124,7 @@ def test_the_command_for_convolutions(
     space = SearchSpace(entries, network="cnn", name="images")
     record = study_record(fill_study(space, 8, lambda spec: 0.9 - 1e-6 * spec.n_weights, IMAGES))
     for name in searched_parameters(record):
-        command = parameter_effect(record, name).command
+        command = settling(record, name)
         command_line(*shlex.split(command.split(" && ")[0])[1:])
         (file,) = tmp_path.glob(f"*-{name}.yaml")
         grid = load_space(file)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.analysis.diagnosis import _experiment
+from nas.proposal import command_of
 from nas.space import load_space, parse_space
 from nas.storage import with_storage
 from nas.study import load_study
@@ -147,7 +148,8 @@ def test_what_is_proposed_runs_without_the_file_of_the_space(
     monkeypatch.chdir(tmp_path)  # there is no tiny.yaml
     storage = "sqlite:///nas.db"
     record = load_study("tiny", storage)
-    command = with_storage(_experiment(record, record.best(), "imbalanced"), storage)
+    experiment = _experiment(record, record.best(), "imbalanced")
+    command = with_storage(command_of(experiment, record), storage)
     save, search = (shlex.split(part) for part in command.split(" && "))
     assert (save[0], save[-4:-2]) == ("nas", [">", "tiny_balanced.yaml"])
     shown = nas.right(*save[1:-4], *save[-2:]).out
@@ -155,5 +157,6 @@ def test_what_is_proposed_runs_without_the_file_of_the_space(
     assert parse_space(shown, name="tiny") == load_space(searched / "tiny.yaml")
     nas.right(*search[1:], "--trials", 1)
     assert nas.right("best", "--storage", storage, "--json").json()["study"] == "tiny_balanced"
-    train = with_storage(_experiment(record, record.best(), "learning_rate_too_high"), storage)
+    experiment = _experiment(record, record.best(), "learning_rate_too_high")
+    train = with_storage(command_of(experiment, record), storage)
     assert nas.right(*shlex.split(train)[1:], "--json").json()["trial"] >= 8

@@ -72,7 +72,7 @@ def test_baselines_are_trained_once(nas, real: Path, monkeypatch: pytest.MonkeyP
     def never(*arguments: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("nas.analysis.baselines.run_baselines", never)
+    monkeypatch.setattr("nas.experiments.baselines.run_baselines", never)
     assert nas.right("explain", "--json").json()["baselines"] == first
     shown = nas.right("explain").out
     rows = shown[shown.index(SECTIONS[-1]) :]
@@ -264,3 +264,13 @@ def test_it_answers_without_tensorflow(tmp_path: Path) -> None:
     )
     assert done.stderr.splitlines()[-1] == "[]"
     assert json.loads(done.stdout)["study"] == "fake"
+
+
+def test_of_data_in_memory_it_shows_a_call_and_no_command(nas, tmp_path: Path) -> None:
+    study, _ = search_fake(tmp_path, n_trials=12, pruner="none")
+    study.set_user_attr("data", {**study.user_attrs["data"], "source": "data in memory"})
+    text = explain(nas, tmp_path, "--no-baselines").out
+    assert "nas search" not in text and "nas space new" not in text
+    assert "nas.run(" in text and "in Python, where study is what nas.search returned" in text
+    (effect,) = explain(nas, tmp_path, "--no-baselines", "--json").json()["effects"]
+    assert effect["command"].startswith("nas.run(") and "experiment" not in effect

@@ -119,7 +119,7 @@ def test_analysis_knows_what_the_function_suggested(searched: Searched) -> None:
     assert depth_word(record) == "layers"
     effect = parameter_effect(record, "layers")
     assert [level.label for level in effect.levels] == ["1", "2"]
-    assert effect.doubt and not effect.command
+    assert effect.doubt and effect.experiment is None
     for parameter in ("width_0", "rate", "activation"):
         assert parameter_effect(record, parameter).levels
 
@@ -130,7 +130,7 @@ def test_diagnosis_and_report_name_the_function(searched: Searched) -> None:
     causes = [cause for d in (found.best, *found.worst) if d for cause in d.causes]
     assert found.n_examined == 3 and causes
     for cause in causes:
-        assert not cause.experiment and cause.advice
+        assert cause.experiment is None and cause.advice
     page = render_page(make_report(record, "not asked for", "not asked for"))
     assert "dense layers and convolutions of build_model" in page
     assert "What to try: " in page

@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 from fakes import PROBLEM, FakeEngine, search_fake, smooth, with_settings
 
-from nas.analysis.baselines import Baseline
+from nas.experiments.baselines import Baseline
 from nas.report.blocks import Report
 from nas.report.sections import make_report
 from nas.space import Range, SearchSpace, dump_space, load_space, parameter

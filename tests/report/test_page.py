@@ -13,9 +13,9 @@ from fakes import with_settings
 from means import missing
 from reports import BASELINES, finished, report_on, thousand_trials
 
-from nas.analysis.baselines import Baseline
 from nas.analysis.importance import importance
 from nas.errors import NasError
+from nas.experiments.baselines import Baseline
 from nas.report.blocks import Picture
 from nas.report.page import render_page, write_page
 from nas.report.sections import make_report

@@ -17,12 +17,12 @@ from fakes import (
 )
 from optuna.trial import TrialState
 
-from nas.analysis.reproduction import data_options
 from nas.data import DataOptions, SplitOptions, load_dataset
 from nas.data.positive import positive_class
 from nas.engines.pool import LocalPool
 from nas.errors import NasError
 from nas.metrics import METRICS, choose_metric
+from nas.proposal import data_options
 from nas.searching import SearchOptions, live_study, run_search, sweep
 from nas.space import Range, SearchSpace
 from nas.spec import TrialSpec

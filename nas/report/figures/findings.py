@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from scipy.stats import t as student
 
-from nas.analysis.baselines import Baseline
 from nas.analysis.budget import Budget
 from nas.analysis.effects import Effect
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
 from nas.analysis.significance import Comparison, describe
 from nas.direction import Direction
+from nas.experiments.baselines import Baseline
 from nas.report.figures.style import BLUE, GREEN, GREY, ORANGE, TEMPLATE, rounded, score_name
 from nas.study import StudyRecord
 

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from fakes import open_fake_study
 
-from nas.analysis import baselines
-from nas.analysis.baselines import Baseline, load_baselines, run_baselines
 from nas.data import (
     DataOptions,
     Dataset,
@@ -18,6 +16,8 @@ from nas.data import (
     split_dataset,
 )
 from nas.encoding import encode_folds, fit_statistics
+from nas.experiments import baselines
+from nas.experiments.baselines import Baseline, load_baselines, run_baselines
 from nas.metrics import METRICS, get_metric
 from nas.study import study_record
 from nas.uncertainty import rows_ratio, standard_error

@@ -1,0 +1,45 @@
+"""Arguments that calls in Python and options of the command line share, checked."""
+
+from typing import Any, get_args
+
+from nas.errors import NasError, did_you_mean
+
+
+def check_bounds(**numbers: tuple[float | None, float, float | None]) -> None:
+    """Refuses numbers beyond their bounds: by parameter, the number, the least and the most."""
+    for name, (value, least, most) in numbers.items():
+        if value is None or (least <= value and (most is None or value <= most)):
+            continue
+        wanted = f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
+        raise NasError(f"--{name.replace('_', '-')}", f"got {value}", wanted)
+
+
+def check_words(**words: tuple[str, Any]) -> None:
+    """Refuses words that are none of their literals."""
+    for name, (word, literal) in words.items():
+        allowed = get_args(literal)
+        if word not in allowed:
+            raise NasError(
+                f"--{name}", f"got '{word}'", "one of " + ", ".join(allowed),
+                did_you_mean(word, allowed),
+            )  # fmt: skip
+
+
+def seconds_of(time: float | str | None) -> float | None:
+    """Seconds of a time such as `90`, `"90s"`, `"10m"` or `"2h"`.
+
+    Raises:
+        NasError: When it is none, or not positive.
+    """
+    if time is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    text = str(time)
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise NasError("--timeout", f"got '{time}'", "a time such as 90, 10m or 2h")
+    return seconds
