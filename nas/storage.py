@@ -1,6 +1,7 @@
 """The study database: opening it, and saying in one line what is wrong with it."""
 
 import atexit
+import re
 import sqlite3
 import sys
 import time
@@ -261,8 +262,8 @@ def redacted(url: str) -> str:
         return str(path)
     try:
         return sqlalchemy.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return url
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # a port that is no number
+        return re.sub("://.*@", "://***@", url)
 
 
 def study_names(storage: BaseStorage) -> list[str]:

@@ -4,6 +4,7 @@ Each write goes to the storage below at once, since nothing else is known of it.
 database write behind instead, which costs a trial far less.
 """
 
+import copy
 import threading
 import time
 from collections.abc import Container, Iterator, Sequence
@@ -46,6 +47,7 @@ class WriteThrough(LiveStorage):
         self._lease = lease
         self._error: Exception | None = None
         self._trials: list[FrozenTrial] = []
+        self._finished: dict[int, FrozenTrial] = {}  # by id, in order
         self._read_at: float | None = None  # None where a trial began or ended since
         database.set_study_system_attr(study_id, lease.key, lease.next_value())
         self._closed = threading.Event()
@@ -177,8 +179,19 @@ class WriteThrough(LiveStorage):
         trials = self._database.get_all_trials(study_id, deepcopy, states)
         if states is None and trials and trials[-1].number >= len(trials):
             # A server may know a new trial of its own before an older one of another process.
-            return [trial for place, trial in enumerate(trials) if trial.number == place]
-        return trials
+            trials = [trial for place, trial in enumerate(trials) if trial.number == place]
+        return [self._in_order(trial) for trial in trials]
+
+    def _in_order(self, trial: FrozenTrial) -> FrozenTrial:
+        """With parameters by name: a proxy has them in any order, which a sampler would follow."""
+        known = self._finished.get(trial._trial_id)
+        if known is None:
+            known = copy.copy(trial)
+            known.params = dict(sorted(trial.params.items()))
+            known.distributions = dict(sorted(trial.distributions.items()))
+            if trial.state.is_finished():
+                self._finished[trial._trial_id] = known
+        return known
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         return self._database.get_trial_id_from_study_id_trial_number(study_id, trial_number)
