@@ -154,7 +154,9 @@ def test_of_two_that_want_a_network_the_later_one_goes_without(
         claims.trial(claims.begin(index, places=5)[0]) for index, claims in enumerate(both)
     )
     before(theirs, "get_all_trials", lambda: database.set_trial_user_attr(0, "claim", key()))
-    assert theirs.take_network(second, network(1)) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.claims_by_calls.time.sleep", lambda _: pytest.fail("it waits"))
+        assert theirs.take_network(second, network(1)) == 0
     assert "spec" not in database.get_trial(1).user_attrs
     # The earlier one waits until that is decided.
     ends = []
