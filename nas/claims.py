@@ -1,60 +1,40 @@
 """What the trials of a study take from each other: places, indices and networks.
 
-Several searches may run on one study. Each takes a place among the `--trials`, the lowest free
-index and a network that nobody has in a transaction that holds the study, so that no other search
-can take the same in between. What is taken stands in the trials themselves: a trial gives back what
-it took by its outcome, and one of a dead process by the sweep.
+Several searches may run on one study. This is what they may rely on, in whatever storage the study
+lies:
+
+- A trial that trains has a place among the `--trials`. There are never more than so many.
+- It has an index that no other trial has: the lowest that was free, or that of the interrupted
+  trial that it repeats.
+- With `take_network` it gets a network that no other trial has.
+- A waiting trial comes before new ones, and one search gets it.
+- What is taken stands in the trials themselves: a trial gives back what it took by its outcome, and
+  one of a dead process by the sweep.
+
+`nas.claims_by_sql` keeps this with transactions, `nas.claims_by_calls` with the calls that every
+storage of Optuna has. tests/test_claims_contract.py asks the same of both.
 """
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Any, Literal
 
 import optuna
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, union_all, update
+from optuna.trial import Trial, TrialState
 
 from nas.attributes import UNCOUNTED
-from nas.optuna_tables import (
-    TRIALS,
-    USER_ATTRS,
-    StudyKey,
-    hold_study,
-    insert_trial,
-    set_attributes,
-    utc,
-)
 from nas.spec import TrialSpec
-from nas.write_behind import WriteBehind
 
 LOOK_AGAIN = 1.0  # seconds after which a full study is asked whether a place came back
-
-
-def _attributes_of(these: ColumnElement[bool]) -> Select[Any]:
-    attribute = (USER_ATTRS.c.trial_id == TRIALS.c.trial_id) & USER_ATTRS.c.key.in_(
-        ("index", "outcome", "retry_of", "spec")
-    )
-    columns = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state)
-    return (
-        select(*columns, USER_ATTRS.c.key, USER_ATTRS.c.value_json)
-        .join_from(TRIALS, USER_ATTRS, attribute, isouter=True)
-        .where(TRIALS.c.study_id == bindparam("study"), these)
-    )
-
-
-# Trials, each with its attributes in as many rows; built once, which takes longer than to run it.
-# In two halves, since a database that has to mind both conditions at once looks at each trial.
-_WHAT_MAY_BE_NEW = union_all(
-    _attributes_of(TRIALS.c.trial_id > bindparam("newest")),
-    _attributes_of(TRIALS.c.trial_id.in_(bindparam("unfinished", expanding=True))),
-)
+CLAIM = "claim"  # attribute of a trial that is about to take a network: the network in short
+READ = ("index", "outcome", "retry_of", "spec", CLAIM)  # the attributes that others must mind
 
 
 class NoPlaceError(Exception):
@@ -62,15 +42,17 @@ class NoPlaceError(Exception):
 
 
 @dataclass(frozen=True)
-class _Taken:
+class Taken:
     """A trial as far as others must mind it.
 
     Attributes:
         number: Its number.
         state: Its state.
-        index: Its index; None for a waiting one that gets it later.
+        index: Its index; None for one that gets it later.
         key: Its network and training as text; None where it has none yet.
         counts: Whether it is not, by its outcome, one that does not count.
+        is_sure: Whether its network is its own, rather than one that it is about to take.
+        retries: Number of the trial that it repeats; None for one that repeats none.
     """
 
     number: int
@@ -78,37 +60,28 @@ class _Taken:
     index: int | None
     key: str | None
     counts: bool
+    is_sure: bool = True
+    retries: int | None = None
 
     @property
     def has_place(self) -> bool:
         return self.counts and self.state != TrialState.WAITING
 
 
-class Claims:
+class Claims(ABC):
     """The trials that a search makes in a study which others may search too.
 
     Args:
-        study: The study, on `storage`.
-        storage: Where the trials in training are kept.
-        database: The database below it.
-        key: The study.
+        study: The study.
         owner: Whose its trials are.
     """
 
-    def __init__(
-        self,
-        study: optuna.Study,
-        storage: WriteBehind,
-        database: RDBStorage,
-        key: StudyKey,
-        owner: dict[str, Any],
-    ) -> None:
-        self._study, self._storage, self._database, self._key = study, storage, database, key
-        self._owner = owner
+    def __init__(self, study: optuna.Study, owner: dict[str, Any]) -> None:
+        self._study, self._owner = study, owner
         # Sums are kept as trials change, since to sum up all for each proposal would make it cost
         # more with every trial.
         self._n_trials, self._newest = 0, -1
-        self._unfinished: dict[int, _Taken] = {}
+        self._unfinished: dict[int, Taken] = {}
         self._waiting: set[int] = set()
         self._n_taken = 0
         # Indices of trials that count. All below `_beyond` that are free are in the heap `_free`,
@@ -117,9 +90,10 @@ class Claims:
         self._free: list[int] = []
         self._beyond = 0
         self._networks: dict[str, list[int]] = {}
+        self._read_at = 0.0
         self.refresh()
 
-    # What is known since the last transaction
+    # What is known since it was last asked
 
     @property
     def index(self) -> int:
@@ -153,13 +127,13 @@ class Claims:
             self.refresh()
         return self._n_taken >= places
 
+    @abstractmethod
     def refresh(self) -> None:
         """Looks what is taken now."""
-        with self._storage.transaction() as connection:
-            self._read(connection)
 
     # Taking and giving back
 
+    @abstractmethod
     def begin(
         self,
         index: int,
@@ -184,25 +158,6 @@ class Claims:
             NoPlaceError: When all places are taken.
             NasError: When the study was deleted.
         """
-        with self._storage.transaction() as connection:
-            hold_study(connection, self._key)
-            self._read(connection)
-            if places is not None and self._n_taken >= places:
-                raise NoPlaceError
-            if places is not None and self.waiting:
-                trial_id, index = self._take_over(connection)
-                trial = None
-            elif index == self.index:
-                mine = {"owner": self._owner, "index": index, **attributes}
-                trial = self._insert(connection, mine, {"fixed_params": params} if params else {})
-                trial_id = trial._trial_id
-            else:
-                return None
-        number = self._unfinished[trial_id].number if trial is None else trial.number
-        counts = attributes.get("outcome") not in UNCOUNTED
-        self._note(trial_id, _Taken(number, TrialState.RUNNING, index, None, counts))
-        self._storage.adopt(self._key.study_id, trial or self._database.get_trial(trial_id))
-        return trial_id, index
 
     def trial(self, trial_id: int) -> Trial:
         """A trial that `begin` returned, for suggesting its parameters with `study.sampler`.
@@ -212,77 +167,17 @@ class Claims:
         self._study._thread_local.cached_all_trials = None  # samplers see what others did
         return Trial(self._study, trial_id)
 
+    @abstractmethod
     def take_network(self, trial: Trial, spec: TrialSpec) -> int | None:
         """Makes a network the trial's own; the number of the trial that has it, if one has."""
-        key = key_of(spec)
 
-        def check(connection: Connection) -> None:
-            hold_study(connection, self._key)
-            self._read(connection)
-            if key in self._networks:
-                raise _TwinError(self._networks[key][-1])
-
-        try:
-            self._storage.set_new_user_attr_if(trial._trial_id, "spec", spec.to_dict(), check)
-        except _TwinError as twin:
-            return twin.number
-        self._note(trial._trial_id, replace(self._unfinished[trial._trial_id], key=key))
-        return None
-
+    @abstractmethod
     def give_back(self) -> None:
         """Has others know at once that a trial which was told just now does not count."""
-        self._storage.flush()
-        self.refresh()
 
-    def _insert(
-        self, connection: Connection, user_attrs: dict[str, Any], system_attrs: dict[str, Any]
-    ) -> FrozenTrial:
-        number, now = self._n_trials, datetime.now()
-        running = TrialState.RUNNING
-        trial_id = insert_trial(
-            connection, self._key.study_id, number, running, user_attrs, system_attrs, now
-        )
-        return FrozenTrial(
-            number=number,
-            state=running,
-            value=None,
-            datetime_start=now,
-            datetime_complete=None,
-            params={},
-            distributions={},
-            user_attrs=json.loads(json.dumps(user_attrs)),
-            system_attrs=json.loads(json.dumps(system_attrs)),
-            intermediate_values={},
-            trial_id=trial_id,
-        )
+    # Taking in what was read
 
-    def _take_over(self, connection: Connection) -> tuple[int, int]:
-        trial_id = min(self._waiting)
-        kept = self._unfinished[trial_id].index
-        index = self.index if kept is None else kept
-        this = update(TRIALS).where(TRIALS.c.trial_id == trial_id)
-        now = utc(datetime.now())
-        connection.execute(this.values(state=TrialState.RUNNING, datetime_start=now))
-        keys = select(USER_ATTRS.c.key).where(USER_ATTRS.c.trial_id == trial_id)
-        present = connection.execute(keys).scalars().all()
-        mine = {"owner": self._owner, "index": index}
-        set_attributes(connection, USER_ATTRS, trial_id, mine, present)
-        return trial_id, index
-
-    # Reading
-
-    def _read(self, connection: Connection) -> None:
-        """Reads trials that are new, and those that may have changed: the unfinished ones."""
-        unfinished = list(self._unfinished)
-        these = {"study": self._key.study_id, "newest": self._newest, "unfinished": unfinished}
-        attributes: dict[tuple[int, int, TrialState], dict[str, str]] = {}
-        for trial_id, number, state, name, text in connection.execute(_WHAT_MAY_BE_NEW, these):
-            attributes.setdefault((trial_id, number, state), {})[name] = text
-        for (trial_id, number, state), texts in sorted(attributes.items()):  # oldest first
-            self._note(trial_id, _taken(number, state, texts))
-        self._read_at = time.monotonic()
-
-    def _note(self, trial_id: int, trial: _Taken) -> None:
+    def _note(self, trial_id: int, trial: Taken) -> None:
         """Takes in a trial that is new or has changed."""
         before = self._unfinished.pop(trial_id, None)
         self._count(trial, 1)
@@ -297,7 +192,7 @@ class Claims:
         if not trial.state.is_finished():
             self._unfinished[trial_id] = trial
 
-    def _count(self, trial: _Taken, by: Literal[-1, 1]) -> None:
+    def _count(self, trial: Taken, by: Literal[-1, 1]) -> None:
         if not trial.counts:
             return
         self._n_taken += by * trial.has_place
@@ -318,24 +213,27 @@ class Claims:
                 del self._networks[trial.key]
 
 
-class _TwinError(Exception):
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-def _taken(number: int, state: TrialState, attributes: dict[str, str]) -> _Taken:
-    """From the attributes of a trial as JSON."""
-    index = json.loads(attributes.get("index", str(number)))
-    if state == TrialState.WAITING:
-        index = json.loads(attributes.get("retry_of", "{}")).get("index")
-    key = _key_of_json(attributes["spec"]) if "spec" in attributes else None
-    return _Taken(
-        number, state, index, key, json.loads(attributes.get("outcome", "null")) not in UNCOUNTED
+def taken(number: int, state: TrialState, attributes: Mapping[str, Any]) -> Taken:
+    """From the attributes of a trial, those of `READ`; the specification may be its key instead."""
+    retry_of, spec = attributes.get("retry_of", {}), attributes.get("spec")
+    index = retry_of.get("index")
+    if state != TrialState.WAITING:  # one of nas 0.1 has its number
+        index = attributes.get("index", number if state.is_finished() else index)
+    key = key_of(spec) if isinstance(spec, dict) else spec
+    return Taken(
+        number=number,
+        state=state,
+        index=index,
+        key=attributes.get(CLAIM) if key is None else key,
+        counts=attributes.get("outcome") not in UNCOUNTED,
+        is_sure=key is not None,
+        retries=retry_of.get("trial"),
     )
 
 
 @lru_cache(maxsize=256)  # trials in training are read again and again
-def _key_of_json(spec: str) -> str:
+def key_of_json(spec: str) -> str:
+    """Like `key_of`, of a specification as text."""
     return key_of(json.loads(spec))
 
 

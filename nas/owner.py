@@ -86,17 +86,20 @@ class Watch:
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
 
-    def living(self, leases: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
+    def living(self, leases: Mapping[str, Mapping[str, Any] | None]) -> dict[str, bool]:
         """The leases of searches that live.
 
         Args:
-            leases: All of a study as they are now, by id: `Lease.next_value` of each.
+            leases: All of a study as they are now, by id: `Lease.next_value` of each, or None for
+                one that was given up where it could not be deleted.
 
         Returns:
             By id, whether it is known to live, or has just not been seen for long enough.
         """
         found = {}
         for lease, value in leases.items():
+            if value is None:
+                continue
             if lease in _held:
                 found[lease] = True
                 continue

@@ -1,24 +1,29 @@
 """The study database: opening it, and saying in one line what is wrong with it."""
 
 import atexit
+import re
 import sqlite3
+import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import optuna
 import sqlalchemy
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 
 from nas.about import DEFAULT_STORAGE
-from nas.errors import NasError, did_you_mean, first_line
+from nas.errors import NasError, did_you_mean, first_line, visible
 from nas.optuna_tables import NOT_FOUND_MSG
 from nas.shell import option, split
 
 LOCK_TIMEOUT = 20.0  # seconds to wait for another process's write
+ANSWER_TIMEOUT = 5.0  # seconds to wait for a proxy
+PROXY = "grpc://"  # what the address of a proxy begins with
 
 
 @contextmanager
@@ -58,8 +63,15 @@ def storage_errors(url: str) -> Iterator[None]:
         raise NasError(
             redacted(url), f"cannot be used ({first_line(cause, 160)})", "a study database", fix
         ) from error
+    except _rpc_errors() as error:
+        raise NasError(
+            redacted(url),
+            f"cannot be used ({visible(str(error.details())[:160])})",
+            "Optuna's gRPC proxy",
+            "See whether it still runs, and repeat the command.",
+        ) from error
     except KeyError as error:
-        if error.args != (NOT_FOUND_MSG,):
+        if error.args != (NOT_FOUND_MSG,) and not isinstance(error.__cause__, _rpc_errors()):
             raise
         raise NasError(redacted(url), "the study was deleted while it was in use") from error
     except ImportError as error:
@@ -71,19 +83,28 @@ def storage_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def open_storage(url: str, *, create: bool = False) -> RDBStorage:
-    """Opens the database at an SQLAlchemy URL.
+def _rpc_errors() -> tuple[type[Any], ...]:
+    """The errors of gRPC, where it is in use; to import it takes a while."""
+    grpc = sys.modules.get("grpc")
+    return (grpc.RpcError,) if grpc is not None else ()
+
+
+def open_storage(url: str, *, create: bool = False) -> BaseStorage:
+    """Opens the database at an SQLAlchemy URL, or the one behind Optuna's gRPC proxy.
 
     SQLite is used with a write-ahead log, so that the dashboard can read while a search writes.
 
     Args:
-        url: Such as `sqlite:///studies/nas.db`.
+        url: Such as `sqlite:///studies/nas.db`, or `grpc://host:13000`.
         create: Whether to make a database that does not exist. SQLite's default folder is made
             too, other folders are not.
 
     Raises:
-        NasError: When the database does not exist, is locked, read-only or not a database.
+        NasError: When the database does not exist, is locked, read-only or not a database, or
+            nothing answers.
     """
+    if url.startswith(PROXY):
+        return _open_proxy(url)
     path = sqlite_path(url)
     if path is not None:
         if create and url == DEFAULT_STORAGE:
@@ -106,7 +127,7 @@ def open_storage(url: str, *, create: bool = False) -> RDBStorage:
             raise NasError(
                 "--storage",
                 f"got '{redacted(url)}'",
-                "an SQLAlchemy URL such as sqlite:///studies/nas.db",
+                "an SQLAlchemy URL such as sqlite:///studies/nas.db, or grpc://host:port",
             ) from error
         if url.startswith("sqlite"):
             sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
@@ -115,6 +136,32 @@ def open_storage(url: str, *, create: bool = False) -> RDBStorage:
             _watch(storage.engine, path)
     # The last connection that closes moves the write-ahead log into the database file.
     atexit.register(_close, storage)
+    return storage
+
+
+def _open_proxy(url: str) -> BaseStorage:
+    try:
+        address = urlsplit(url)
+        host, port = address.hostname, address.port
+    except ValueError:
+        host, port = None, None
+    if host is None or port is None or address.path or address.query or address.username:
+        raise NasError(
+            "--storage", f"got '{redacted(url)}'", "an address such as grpc://host:13000"
+        )
+    with storage_errors(url), quiet_optuna():
+        storage = optuna.storages.GrpcStorageProxy(host=host, port=port)
+        try:
+            storage.wait_server_ready(timeout=ANSWER_TIMEOUT)
+        except ConnectionError as error:
+            raise NasError(
+                url,
+                f"nothing answers there within {ANSWER_TIMEOUT:g} seconds",
+                "Optuna's gRPC proxy",
+                "Start it with optuna.storages.run_grpc_proxy_server, or give another --storage.",
+            ) from error
+        storage.get_all_studies()  # an error now rather than later, if it is another server
+    atexit.register(storage.close)
     return storage
 
 
@@ -191,10 +238,10 @@ def sqlite_path(url: str) -> Path | None:
 def with_storage(command: str, url: str) -> str:
     """A command with its study database, which it would otherwise look for in the default place.
 
-    Of several with `&&` between them each gets it, but for those of `nas space`. That of a server
-    is left out: its URL may hold a password.
+    Of several with `&&` between them each gets it, but for those of `nas space`. That of a database
+    server is left out: its URL may hold a password.
     """
-    if url == DEFAULT_STORAGE or sqlite_path(url) is None:
+    if url == DEFAULT_STORAGE or (sqlite_path(url) is None and not url.startswith(PROXY)):
         return command
     parts: list[list[str]] = [[]]
     for word in split(command):
@@ -215,11 +262,11 @@ def redacted(url: str) -> str:
         return str(path)
     try:
         return sqlalchemy.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return url
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # a port that is no number
+        return re.sub("://.*@", "://***@", url)
 
 
-def study_names(storage: RDBStorage) -> list[str]:
+def study_names(storage: BaseStorage) -> list[str]:
     """Names of all studies that nas made, the one searched last at the end."""
     searched_at = {}
     for name in optuna.get_all_study_names(storage):
@@ -229,7 +276,7 @@ def study_names(storage: RDBStorage) -> list[str]:
     return sorted(searched_at, key=lambda name: searched_at[name])
 
 
-def open_optuna_study(storage: RDBStorage, name: str | None, url: str) -> optuna.Study:
+def open_optuna_study(storage: BaseStorage, name: str | None, url: str) -> optuna.Study:
     """The Optuna study of that name, or the one searched last for None.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Connection
 
@@ -333,17 +333,28 @@ def check_not_searched(name: str, url: str) -> None:
     storage = open_storage(url)
     with storage_errors(url):
         study_id = open_optuna_study(storage, name, url)._study_id
-        with transaction(storage.engine) as connection:
-            _check_none_in_training(name, connection, storage, study_id)
+        if isinstance(storage, RDBStorage):
+            with transaction(storage.engine) as connection:
+                _check_none_in_training(name, storage, study_id, connection)
+        else:
+            _check_none_in_training(name, storage, study_id)
 
 
 def _check_none_in_training(
-    name: str, connection: Connection, storage: RDBStorage, study_id: int
+    name: str, storage: BaseStorage, study_id: int, connection: Connection | None = None
 ) -> None:
-    leases = Watch().living(system_attributes(connection, study_id, LEASE))
-    ids = connection.execute(trials_in_training(study_id)).scalars().all()
-    living = [trial for trial in map(storage.get_trial, ids) if is_alive(trial, leases)]
-    if living:
+    """Reads with the connection, or where there is none with the calls that every storage has."""
+    if connection is not None:
+        leases = system_attributes(connection, study_id, LEASE)
+        ids = connection.execute(trials_in_training(study_id)).scalars().all()
+        trials = [storage.get_trial(trial_id) for trial_id in ids]
+    else:
+        running = (TrialState.RUNNING,)
+        trials = storage.get_all_trials(study_id, deepcopy=False, states=running)
+        attributes = storage.get_study_system_attrs(study_id).items()
+        leases = {k.removeprefix(LEASE): v for k, v in attributes if k.startswith(LEASE)}
+    known = Watch().living(leases)
+    if living := [trial for trial in trials if is_alive(trial, known)]:
         owners = (trial.user_attrs.get("owner", {}) for trial in living)
         who = {f"process {o['pid']} on {o['host']}" if o else "a process" for o in owners}
         raise NasError(
@@ -367,8 +378,14 @@ def delete_study(name: str, url: str, *, force: bool = False) -> None:
     storage = open_storage(url)
     study = open_optuna_study(storage, name, url)
     study_id = study._study_id
-    with storage_errors(url), transaction(storage.engine) as connection:
-        hold(connection, study_id)  # no trial is begun from here on
-        if not force:
-            _check_none_in_training(name, connection, storage, study_id)
-        delete_study_rows(connection, study_id)
+    with storage_errors(url):
+        if not isinstance(storage, RDBStorage):
+            if not force:
+                _check_none_in_training(name, storage, study_id)
+            storage.delete_study(study_id)
+            return
+        with transaction(storage.engine) as connection:
+            hold(connection, study_id)  # no trial is begun from here on
+            if not force:
+                _check_none_in_training(name, storage, study_id, connection)
+            delete_study_rows(connection, study_id)

@@ -1,8 +1,11 @@
 """All studies of a database, in a line each."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import TrialState
 
 from nas.attributes import UNCOUNTED
 from nas.direction import Direction
@@ -41,10 +44,9 @@ def summarize_studies(url: str) -> tuple[StudySummary, ...]:
         return tuple(_summary(storage, name) for name in study_names(storage))
 
 
-def _summary(storage: RDBStorage, name: str) -> StudySummary:
+def _summary(storage: BaseStorage, name: str) -> StudySummary:
     study_id = storage.get_study_id_from_name(name)
-    with transaction(storage.engine) as connection:
-        ends = ends_of_trials(connection, study_id)
+    ends = _ends(storage, study_id)
     outcomes = [outcome_of(state, stored) for state, stored, _ in ends]
     values = [value for _, _, value in ends]
     complete = [v or 0.0 for v, o in zip(values, outcomes, strict=True) if o == "complete"]
@@ -56,3 +58,17 @@ def _summary(storage: RDBStorage, name: str) -> StudySummary:
         n_complete=len(complete),
         best=max(complete, key=key, default=None),
     )
+
+
+def _ends(storage: BaseStorage, study_id: int) -> list[tuple[TrialState, Any, float | None]]:
+    """State, attribute `outcome` and finite value of each trial, by number."""
+    if isinstance(storage, RDBStorage):
+        with transaction(storage.engine) as connection:
+            return ends_of_trials(connection, study_id)
+    trials = storage.get_all_trials(study_id, deepcopy=False)
+    values = [trial.value for trial in trials]
+    finite = [value if value is not None and math.isfinite(value) else None for value in values]
+    return [
+        (trial.state, trial.user_attrs.get("outcome"), value)
+        for trial, value in zip(trials, finite, strict=True)
+    ]

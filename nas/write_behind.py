@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, Self
+from typing import Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -23,13 +23,14 @@ from optuna.distributions import (
     distribution_to_json,
 )
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Table, select
 
+from nas.live_storage import LiveStorage
 from nas.optuna_tables import (
     PARAMS,
     REPORTS,
@@ -83,7 +84,7 @@ class _Study:
         self.changes[trial_id] = self.version
 
 
-class WriteBehind(BaseStorage):
+class WriteBehind(LiveStorage):
     """An Optuna storage around an `RDBStorage`, for the process that runs a search.
 
     Trials are created in, and taken over from, the database at once, since processes share them
@@ -129,12 +130,6 @@ class WriteBehind(BaseStorage):
         self._write()  # the lease, before there is a trial
         self._thread = threading.Thread(target=self._run, name="write-behind", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def flush(self) -> None:
         """Writes everything to the database now.

@@ -163,15 +163,16 @@ def open_fake_study(
     metric: Metric = METRICS["accuracy"],
     data: str = "iris",
     split: SplitOptions | None = None,
+    url: str | None = None,
     **reading: object,
 ) -> optuna.Study:
-    """A study on real iris settings, in a database in `folder`."""
+    """A study on real iris settings, in a database in `folder` or at `url`."""
     split_options = split or SplitOptions(folds=3)
     data_options = DataOptions(data, **reading)
     dataset = load_dataset(data_options)
     the_split = split_dataset(dataset, split_options)
     settings = study_settings(space, data_options, dataset, split_options, the_split, metric)
-    url = url_of(folder)
+    url = url or url_of(folder)
     return open_study(open_storage(url, create=True), url, name, settings, metric)
 
 

@@ -20,7 +20,7 @@ from nas import optuna_tables
 ROOT = Path(__file__).parents[1]
 ADVICE = (
     f"Optuna {optuna.__version__} keeps studies otherwise than nas/optuna_tables.py, "
-    "nas/claims.py and nas/write_batch.py write them: adapt these, or bound the version"
+    "nas/claims_by_sql.py and nas/write_batch.py write them: adapt these, or bound the version"
 )
 
 # Every column: one that is new may need a value.

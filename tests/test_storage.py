@@ -1,11 +1,23 @@
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fakes import FakeEngine, open_fake_study, search_fake, smooth, url_of
+import servers
+from fakes import (
+    PROBLEM,
+    SPACE,
+    FakeEngine,
+    SlotsPool,
+    open_fake_study,
+    search_fake,
+    smooth,
+    url_of,
+)
 
 from nas.errors import NasError
-from nas.storage import open_storage
+from nas.searching import SearchOptions, live_study, run_search
+from nas.storage import open_storage, redacted, with_storage
 from nas.study import load_study
 
 
@@ -66,3 +78,56 @@ def test_a_database_is_used_through_any_number_of_connections(tmp_path: Path) ->
     for _ in range(3):
         assert len(storage.get_all_studies()) == 1
         storage.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url", ["grpc://", "grpc://host", "grpc://host:x", "grpc://host:1/nas", "grpc://me@host:1"]
+)
+def test_an_address_of_a_proxy_is_a_host_and_a_port(url: str) -> None:
+    with pytest.raises(NasError) as caught:
+        open_storage(url)
+    assert str(caught.value).startswith("storage: got 'grpc://")
+    assert "expected an address such as grpc://host:13000" in str(caught.value)
+
+
+def test_a_proxy_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.storage.ANSWER_TIMEOUT", 0.2)
+    url = f"grpc://127.0.0.1:{servers.free_port()}"
+    with pytest.raises(NasError) as caught:
+        open_storage(url)
+    assert str(caught.value).startswith(f"{url}: nothing answers there within 0.2 seconds")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_search_ends_when_its_proxy_does(tmp_path: Path) -> None:
+    open_storage(url_of(tmp_path), create=True)
+    with ExitStack() as proxy:
+        url = proxy.enter_context(servers.proxy_of(url_of(tmp_path)))
+        open_fake_study(Path(), url=url)
+        engine, options = FakeEngine(), SearchOptions(60)
+        with (
+            pytest.raises(NasError) as caught,
+            live_study(open_storage(url), url, "fake") as live,
+        ):
+            for state in run_search(live, url, SPACE, PROBLEM, SlotsPool(engine, 1), options):
+                if state.complete == 1:
+                    proxy.close()
+    assert str(caught.value).startswith(f"{url}: cannot be used (")
+    assert "See whether it still runs" in str(caught.value) and "\n" not in str(caught.value)
+    assert len(engine.started) < 5
+    # Its trial is taken up where the database is, once it is known to be dead.
+    assert load_study("fake", url_of(tmp_path)).trials[0].outcome == "complete"
+
+
+@pytest.mark.parametrize("port", ["5432", "no-number"])
+def test_a_password_is_never_shown(port: str) -> None:
+    url = f"postgresql+psycopg://me:s3/cr@t@127.0.0.1:{port}/nas"
+    assert "***" in redacted(url) and "s3" not in redacted(url) and "cr@t" not in redacted(url)
+    assert "s3" not in with_storage("nas best", url)
+    with pytest.raises(NasError) as caught:
+        open_storage(url)
+    assert "s3" not in str(caught.value) and "cr@t" not in str(caught.value)
+
+
+def test_a_command_names_the_proxy_that_it_is_for() -> None:
+    assert with_storage("nas best", "grpc://h:1") == "nas best --storage grpc://h:1"

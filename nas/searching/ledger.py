@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial
 
 from nas.attributes import Outcome
 from nas.direction import Direction
+from nas.live_storage import LiveStorage
 from nas.study import outcome_of
-from nas.write_behind import WriteBehind
 
 
 class Ledger:
@@ -31,7 +31,7 @@ class Ledger:
         best: The complete trial with the best value, the first of several; None without any.
     """
 
-    def __init__(self, study: optuna.Study, storage: WriteBehind) -> None:
+    def __init__(self, study: optuna.Study, storage: LiveStorage) -> None:
         self._study_id, self._storage = study._study_id, storage
         self._direction = Direction[study.direction.name]
         self._version = 0  # of the storage's changes, as far as they are taken in

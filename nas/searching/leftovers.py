@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, update
 
-from nas.attributes import Outcome
 from nas.errors import first_line
 from nas.optuna_tables import (
     TRIALS,
@@ -27,13 +26,15 @@ from nas.optuna_tables import (
     utc,
 )
 from nas.owner import LEASE, Watch, is_alive
+from nas.retries import end_of_killed, is_to_be_retried, retry_of
+from nas.searching import leftovers_by_calls
 
 
-def sweep(study: optuna.Study, storage: RDBStorage, watch: Watch | None = None) -> bool:
+def sweep(study: optuna.Study, storage: BaseStorage, watch: Watch | None = None) -> bool:
     """Ends the trials of searches that are dead, and queues what was interrupted once more.
 
-    In one transaction that holds the study, so that several searches may do it at once. It reads
-    the trials that are in training or were interrupted, and no others.
+    Several searches may do it at once: in an SQL database it is one transaction that holds the
+    study. It reads the trials that are in training or were interrupted, and no others.
 
     Args:
         study: The study.
@@ -45,12 +46,14 @@ def sweep(study: optuna.Study, storage: RDBStorage, watch: Watch | None = None) 
         Whether a trial is in training in a search that may be dead, since it was not watched for
         long enough.
     """
-    study_id = study._study_id
+    study_id, watch = study._study_id, watch or Watch()
+    if not isinstance(storage, RDBStorage):
+        return leftovers_by_calls.sweep(study_id, storage, watch)
     with transaction(storage.engine) as connection:
         if not hold(connection, study_id):
             return False
         leases = system_attributes(connection, study_id, LEASE)
-        living = (watch or Watch()).living(leases)
+        living = watch.living(leases)
         for lease in leases.keys() - living.keys():
             delete_system_attribute(connection, study_id, LEASE + lease)
         in_doubt, ended = False, {}
@@ -60,17 +63,15 @@ def sweep(study: optuna.Study, storage: RDBStorage, watch: Watch | None = None) 
                 owner = trial.user_attrs.get("owner") or {}
                 in_doubt |= not living.get(owner.get("lease", ""), True)
             else:
-                ended[trial_id] = _end_killed(connection, trial)
-        retried = {retry_of["trial"] for retry_of in retries(connection, study_id)}
+                ended[trial_id] = _end(connection, trial, end_of_killed(trial))
+        retried = {retry["trial"] for retry in retries(connection, study_id)}
         number = n_trials_of(connection, study_id)
         for place, trial_id in interrupted_trials(connection, study_id).items():
             if place in retried:
                 continue
             trial = ended.get(trial_id) or storage.get_trial(trial_id)
-            if _is_to_be_retried(trial):
-                user_attrs = {"retry_of": _retry_of(trial)}
-                fixed = {"fixed_params": trial.params}  # as `Study.enqueue_trial` does
-                insert_trial(connection, study_id, number, TrialState.WAITING, user_attrs, fixed)
+            if is_to_be_retried(trial):
+                insert_trial(connection, study_id, number, TrialState.WAITING, *retry_of(trial))
                 number += 1
     return in_doubt
 
@@ -82,7 +83,7 @@ def why_interrupted(error: BaseException) -> str:
     return f"the search ended: {first_line(error)}"
 
 
-def end_trials_of(lease: str, study: optuna.Study, storage: RDBStorage, reason: str) -> None:
+def end_trials_of(lease: str, study: optuna.Study, storage: BaseStorage, reason: str) -> None:
     """Ends what a search of this process left in training, as interrupted.
 
     A search ends its own trials. This is for what an exception left, wherever it came from.
@@ -93,20 +94,17 @@ def end_trials_of(lease: str, study: optuna.Study, storage: RDBStorage, reason: 
         storage: Its database.
         reason: Why, for the study.
     """
+    interrupted = {"outcome": "interrupted", "reason": reason}
+    if not isinstance(storage, RDBStorage):
+        leftovers_by_calls.end_trials_of(lease, study._study_id, storage, interrupted)
+        return
     with transaction(storage.engine) as connection:
         if not hold(connection, study._study_id):
             return
         ids = connection.execute(trials_in_training(study._study_id)).scalars().all()
         for trial in map(storage.get_trial, ids):
             if (trial.user_attrs.get("owner") or {}).get("lease") == lease:
-                _end(connection, trial, {"outcome": "interrupted", "reason": reason})
-
-
-def _end_killed(connection: Connection, trial: FrozenTrial) -> FrozenTrial:
-    twice = "killed" in trial.user_attrs.get("retry_of", {})
-    outcome: Outcome = "failed" if twice else "interrupted"
-    reason = "the process ended while it trained" + (", for the second time" * twice)
-    return _end(connection, trial, {"outcome": outcome, "reason": reason, "killed": True})
+                _end(connection, trial, interrupted)
 
 
 def _end(connection: Connection, trial: FrozenTrial, attributes: dict[str, Any]) -> FrozenTrial:
@@ -116,13 +114,3 @@ def _end(connection: Connection, trial: FrozenTrial, attributes: dict[str, Any])
     trial = copy(trial)
     trial.user_attrs = {**trial.user_attrs, **attributes}
     return trial
-
-
-def _is_to_be_retried(trial: FrozenTrial) -> bool:
-    # Who gave a network may give it again; the search goes its own way.
-    return bool(trial.params) and "given" not in trial.user_attrs
-
-
-def _retry_of(trial: FrozenTrial) -> dict[str, Any]:
-    retry_of = {"trial": trial.number, "index": trial.user_attrs.get("index", trial.number)}
-    return {**retry_of, "killed": True} if trial.user_attrs.get("killed") else retry_of

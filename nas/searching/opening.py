@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import Select
 
 from nas.about import __version__
 from nas.attributes import VERSION, OneAnswer, PositiveClass, StudySettings
 from nas.claims import Claims
+from nas.claims_by_calls import CallClaims
+from nas.claims_by_sql import SqlClaims
 from nas.data import DataOptions, Dataset, Split, SplitOptions
 from nas.data.findings import find
 from nas.errors import NasError
+from nas.live_storage import LiveStorage
 from nas.metrics import SCORES_OF_CLASSES, Metric, constant_score
 from nas.optuna_tables import (
     IDENTITY,
@@ -38,6 +41,7 @@ from nas.storage import quiet_optuna, storage_errors, with_storage
 from nas.study import settings_of
 from nas.study_name import check_study_name
 from nas.write_behind import WriteBehind
+from nas.write_through import WriteThrough
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,17 @@ class LiveStudy:
 
     Attributes:
         study: Optuna's study, on `storage`.
-        storage: Where its writes wait until they reach the database in batches.
+        storage: What its writes go through.
         claims: What its trials take from those of other searches.
         watch: What it saw of other searches.
         database: The database itself.
     """
 
     study: optuna.Study
-    storage: WriteBehind
+    storage: LiveStorage
     claims: Claims
     watch: Watch
-    database: RDBStorage
+    database: BaseStorage
 
 
 def study_settings(
@@ -90,7 +94,7 @@ def study_settings(
 
 @quiet_optuna()
 def open_study(
-    storage: RDBStorage, url: str, name: str, settings: StudySettings, metric: Metric
+    storage: BaseStorage, url: str, name: str, settings: StudySettings, metric: Metric
 ) -> optuna.Study:
     """Opens or creates the study of a search, and clears away what a killed search left.
 
@@ -101,7 +105,8 @@ def open_study(
     with storage_errors(url):
         if name not in optuna.get_all_study_names(storage):
             check_study_name(name)
-        _drop(storage, orphans())
+        if isinstance(storage, RDBStorage):
+            _drop(storage, orphans())
         # Loaded if it exists, so that two searches may begin at the same moment.
         study = optuna.create_study(
             study_name=name, storage=storage, direction=metric.direction.value, load_if_exists=True
@@ -112,7 +117,8 @@ def open_study(
             trials = study.get_trials(deepcopy=False)
             described = "nas_version" in study.user_attrs
             if trials and not described:
-                if not all("owner" in trial.user_attrs for trial in trials):
+                of_nas = all("owner" in trial.user_attrs for trial in trials)
+                if not of_nas or not isinstance(storage, RDBStorage):
                     raise NasError("--study", f"'{name}' was not made by nas", "another name")
                 # Those of a deleted study whose id this one was given.
                 _drop(storage, trials_of(study._study_id))
@@ -131,7 +137,7 @@ def open_study(
 
 
 @contextmanager
-def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[LiveStudy]:
+def live_study(storage: BaseStorage, url: str, name: str) -> Iterator[LiveStudy]:
     """An opened study for the search itself.
 
     What is in training when it is left, by an exception wherever it came from, is interrupted.
@@ -141,18 +147,31 @@ def live_study(storage: RDBStorage, url: str, name: str) -> Iterator[LiveStudy]:
     """
     with storage_errors(url), quiet_optuna():
         opened = optuna.load_study(study_name=name, storage=storage)
-        key = StudyKey(opened._study_id, name, _identity(opened._study_id, storage))
         lease = Lease()
         try:
-            with WriteBehind(storage, key, lease) as live:
-                study = optuna.load_study(study_name=name, storage=live)
-                claims = Claims(study, live, storage, key, lease.owner)
+            with _live(storage, opened._study_id, name, lease) as (study, live, claims):
                 yield LiveStudy(study, live, claims, Watch(), storage)
         except BaseException as error:
             with suppress(Exception):  # the error itself is what is to be told
                 end_trials_of(lease.id, opened, storage, why_interrupted(error))
             raise
         end_trials_of(lease.id, opened, storage, "the search ended")
+
+
+@contextmanager
+def _live(
+    storage: BaseStorage, study_id: int, name: str, lease: Lease
+) -> Iterator[tuple[optuna.Study, LiveStorage, Claims]]:
+    """What a search runs on: SQL where there is a database, and else Optuna's calls."""
+    if isinstance(storage, RDBStorage):
+        key = StudyKey(study_id, name, _identity(study_id, storage))
+        with WriteBehind(storage, key, lease) as behind:
+            study = optuna.load_study(study_name=name, storage=behind)
+            yield study, behind, SqlClaims(study, behind, storage, key, lease.owner)
+    else:
+        with WriteThrough(storage, study_id, name, lease) as through:
+            study = optuna.load_study(study_name=name, storage=through)
+            yield study, through, CallClaims(study, through, lease.owner)
 
 
 def _identity(study_id: int, storage: RDBStorage) -> str:

@@ -118,7 +118,7 @@ def test_an_interrupt_in_the_middle_of_training(tmp_path: Path) -> None:
         "nas.searching.proposals.make_sampler",
         "nas.space.SearchSpace.sample",
         "nas.searching.proposals.Proposer._is_accepted",
-        "nas.claims.Claims.take_network",
+        "nas.claims_by_sql.SqlClaims.take_network",
         "nas.claims.Claims.trial",
         "nas.searching.loop.derive_seed",
         "nas.searching.loop._Search._judge",
