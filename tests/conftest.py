@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 from means import missing
 
+# The files that take longest, slow tests included: first, so that both processes end together.
+FIRST = """
+    test_studies test_docs cli/test_processes test_examples engines/test_workers test_notebook
+    cli/test_spellings cli/test_runs test_api families/test_custom_search cli/test_explain
+    cli/test_reading
+""".split()
 OWN_CACHE = pytest.StashKey[str]()
 
 
@@ -23,6 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if OWN_CACHE in config.stash:
         shutil.rmtree(config.stash[OWN_CACHE], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        name = str(item.path.relative_to(folder).with_suffix(""))
+        return FIRST.index(name) if name in FIRST else len(FIRST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

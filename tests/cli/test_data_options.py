@@ -64,7 +64,7 @@ def test_a_search_reads_the_rows_that_the_options_leave(nas, folder: Path) -> No
 
 def test_a_screening_reads_the_same_and_passes_them_on(nas, cnn: Path) -> None:
     options = "--classes 4,9 --max-rows 100 --label-noise 0.1 --scaling symmetric"
-    small = "--n 8 --sample 8 --folds 2 --workers 1"
+    small = "--n 8 --sample 8 --folds 1 --workers 1"
     out = nas.right(*f"screen --space cnn.yaml {small} {options}".split()).out
     assert "digits: 100 rows, 8 x 8 pixel features, binary (2 classes)" in out
     (following,) = [line for line in out.splitlines() if line.startswith("Next")]

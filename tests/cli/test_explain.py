@@ -252,7 +252,7 @@ def test_it_answers_without_tensorflow(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    search_fake(tmp_path, n_trials=12, pruner="none")
+    search_fake(tmp_path, n_trials=6, pruner="none")
     script = (
         "import sys\nfrom nas.cli import main\n"
         f"try:\n    main(['explain', '--json', '--storage', {url_of(tmp_path)!r}])\n"
