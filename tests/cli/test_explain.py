@@ -248,6 +248,7 @@ def test_long_networks_leave_the_numbers_whole(
         assert "  winner  " in front[-1] and front[-1].endswith("…") == (width == 80)
 
 
+@pytest.mark.slow
 def test_it_answers_without_tensorflow(tmp_path: Path) -> None:
     import subprocess
     import sys
