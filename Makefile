@@ -12,11 +12,15 @@ search: .venv/installed
 studies: .venv/developing
 	$(BIN)/python studies/reproduce.py
 
+# Two processes, which take a file each, in the order of tests/conftest.py.
+PYTEST := $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+# Every behaviour, as briefly as it can be shown; test-all has whole examples and searches besides.
 test: .venv/developing
-	$(BIN)/pytest -n 2 -m "not slow" --dist loadscope
+	$(PYTEST) -m "not slow"
 
 test-all: .venv/developing
-	$(BIN)/pytest -n 2 --dist loadscope
+	$(PYTEST)
 
 lint: .venv/developing
 	$(BIN)/ruff format --check .

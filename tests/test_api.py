@@ -122,15 +122,17 @@ def test_a_frame_and_a_file_are_the_same_data(folder: Path) -> None:
 
 
 def test_folds_and_metric_of_ones_own(folder: Path) -> None:
-    splitter = ShuffleSplit(2, test_size=0.5, random_state=0)
+    # As many rows and folds as the study has, so that its compiled program serves here too.
+    splitter = ShuffleSplit(3, test_size=40, random_state=0)
     options = {"trials": 1, "workers": 1, "quiet": True}
     of_splitter = search(
         SPACE, X, Y, folds=splitter, metric=make_scorer(accuracy_score), name="own", **options
     )
-    assert len(of_splitter.best.fold_values) == 2
+    assert len(of_splitter.best.fold_values) == 3
     assert of_splitter.record.metric == "accuracy_score"
     rows = np.random.default_rng(0).permutation(150)[:120]
-    pairs = [(rows[:60], rows[60:]), (rows[60:], rows[:60])]
+    parts = np.split(rows, 3)
+    pairs = [(np.concatenate([parts[k - 1], parts[k - 2]]), parts[k]) for k in range(3)]
     of_pairs = search(
         SPACE,
         X,
@@ -142,7 +144,7 @@ def test_folds_and_metric_of_ones_own(folder: Path) -> None:
     )
     assert of_pairs.record.direction == "minimize"
     trial = of_pairs.record.trials[0]
-    assert len(trial.fold_values) == 2 and of_pairs.best.test_value is not None
+    assert len(trial.fold_values) == 3 and of_pairs.best.test_value is not None
     # Another search has them, too.
     same = nas.SearchAgain({**SPACE, "name": "same"}, trials=1)
     again = nas.run(same, of_pairs, workers=1, quiet=True)

@@ -1,5 +1,6 @@
 """optuna-dashboard in a real browser, on a real study, while a search writes to it."""
 
+import json
 import re
 import shutil
 import socket
@@ -8,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from fakes import FakeEngine, search_fake, smooth, url_of
@@ -46,8 +49,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}/dashboard", folder
     finally:
-        server.terminate()
-        server.wait(10)
+        # A signal that comes in the middle of an answer ends that answer alone.
+        for _ in range(5):
+            server.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(4)
+                break
+        else:
+            server.kill()
+            raise AssertionError("the server does not end")
         server.stdout.close()
 
 
@@ -92,6 +102,16 @@ def text_with(browser, wanted: str, seconds: float = 30) -> str:
     raise AssertionError(f"no {wanted!r} on the page: {text}")
 
 
+def test_the_server_has_the_page_and_the_study(address: tuple[str, Path]) -> None:
+    url, _ = address
+    with urlopen(url, timeout=30) as page:
+        assert b"<html" in page.read().lower()
+    with urlopen(url.replace("/dashboard", "/api/studies"), timeout=30) as answer:
+        (study,) = json.load(answer)["study_summaries"]
+    assert study["study_name"] == "fake" and study["directions"] == ["maximize"]
+
+
+@pytest.mark.slow
 def test_the_study_shows_in_the_browser(browser, address: tuple[str, Path]) -> None:
     url, _ = address
     browser.get(url)
@@ -110,6 +130,7 @@ def test_the_study_shows_in_the_browser(browser, address: tuple[str, Path]) -> N
     assert re.search(r"n_weights|fold_values", text)
 
 
+@pytest.mark.slow
 def test_the_dashboard_and_a_search_do_not_disturb_each_other(
     browser, address: tuple[str, Path]
 ) -> None:
@@ -194,6 +215,7 @@ def test_a_study_without_a_complete_trial_gets_a_note(tmp_path: Path) -> None:
     assert "so there is no winner" in get_note(study)
 
 
+@pytest.mark.slow
 def test_the_figures_show_in_the_browser(browser, address: tuple[str, Path]) -> None:
     url, folder = address
     study, _ = search_fake(folder, n_trials=8, pruner="none")

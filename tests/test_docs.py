@@ -1,5 +1,7 @@
 """What the documentation says works."""
 
+import ast
+import inspect
 import os
 import re
 import subprocess
@@ -7,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import commands_in, parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WITH_COMMANDS = [page for page in [*PAGES, *sorted((ROOT / "studies").rglob("README.md"))]
+                 if commands_in(page.read_text(encoding="utf-8"))]  # fmt: skip
 
 TUTORIALS = ("README.md", "python.md", "own_models.md")
 
@@ -28,6 +33,25 @@ def test_the_readme_begins_with_the_two_commands() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_shown_is_understood(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options exist and take such values, whatever it would do."""
+    text = page.read_text(encoding="utf-8")
+    (tmp_path / "studies").symlink_to(ROOT / "studies")
+    if page.name == "recipes.md":  # shows the file that its commands name
+        (recipe, *_) = blocks(page, "yaml")
+        place = tmp_path / recipe.splitlines()[0].removeprefix("# ")
+        (tmp_path / "studies").unlink()
+        place.parent.mkdir()
+        place.write_text(recipe, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for words in commands_in(text):
+        parse(words)
+
+
+@pytest.mark.slow
 def test_the_readmes_commands_work_in_their_order(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "adult.csv").write_text("".join(lines[:1501]), encoding="utf-8")
@@ -79,6 +103,30 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name in TUTORIALS], ids=lambda page: page.name
+)
+def test_what_the_tutorials_name_exists(page: Path) -> None:
+    """Every name of `nas` in them, and every option of its functions."""
+    import nas
+    from nas.space.vocabulary import WORDS
+
+    calls = []
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "nas":
+                assert hasattr(nas, node.attr), node.attr
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("nas."):
+                function = getattr(nas, ast.unparse(node.func).removeprefix("nas."))
+                known = inspect.signature(function).parameters
+                is_open = any(option.kind == option.VAR_KEYWORD for option in known.values())
+                words = {*known, *(WORDS if is_open else ())}
+                assert {word.arg for word in node.keywords} <= words, ast.unparse(node)
+                calls.append(ast.unparse(node))
+    assert any(call.startswith("nas.search(") for call in calls)
+
+
+@pytest.mark.slow
 def test_the_python_tutorial_runs_as_written(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "adult.csv").write_text("".join(lines[:801]), encoding="utf-8")
@@ -100,6 +148,7 @@ def test_the_python_tutorial_runs_as_written(tmp_path: Path, data_dir: Path) -> 
     assert {path.name for path in tmp_path.glob("best.*")} == {"best.keras", "best.json"}
 
 
+@pytest.mark.slow
 def test_the_readmes_python_and_own_models_run(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "adult.csv").write_text("".join(lines[:601]), encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from commands import parse
 from saved import save_untrained
 
 from nas.data import DataOptions, load_dataset
@@ -45,6 +46,36 @@ def test_every_example_is_run_here() -> None:
     assert all(f'"{name}"' in text for name in names)
 
 
+@pytest.mark.parametrize(
+    "script, arguments, commands",
+    [
+        ("default_search.sh", [], ["search", "best", "importance"]),
+        ("csv_search.sh", ["sample.csv", "income"], ["search", "export", "predict"]),
+    ],
+)
+def test_the_commands_of_a_script_are_understood(
+    script: str, arguments: list[str], commands: list[str], tmp_path: Path
+) -> None:
+    """With a `nas` in its place that only writes down what it is told."""
+    (tmp_path / "nas").write_text('#!/bin/sh\nprintf "%s\\n" "$*"\n', encoding="utf-8")
+    (tmp_path / "nas").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", EXAMPLES / script, *arguments],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = [line.split() for line in done.stdout.splitlines()]
+    assert [words[0] for words in told] == commands
+    parsed = [parse(words) for words in told]
+    if arguments:
+        assert (parsed[0]["data"], parsed[0]["target"]) == ("sample.csv", "income")
+        assert parsed[1]["output"] == parsed[2]["model"] == Path("winner.keras")
+
+
+@pytest.mark.slow
 def test_default_search(tmp_path: Path) -> None:
     out = run(tmp_path, "sh", EXAMPLES / "default_search.sh", TRIALS="12")
     assert "Winner" in out and "fANOVA" in out
@@ -52,6 +83,7 @@ def test_default_search(tmp_path: Path) -> None:
     assert (tmp_path / "studies" / "mlp_depth.keras").exists()
 
 
+@pytest.mark.slow
 def test_csv_search_and_load_model(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "sample.csv").write_text("".join(lines[:3001]), encoding="utf-8")

@@ -1,6 +1,9 @@
 """nas in a notebook: its progress, its results, its workers, and an interrupted kernel."""
 
+import ast
 import asyncio
+import inspect
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +15,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
+
+import nas
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "digits.ipynb"
 
@@ -37,6 +42,18 @@ def shown(cell: Any, kind: str) -> list[str]:
     return [output["data"][kind] for output in cell.outputs if kind in output.get("data", {})]
 
 
+def test_the_example_is_python_that_names_what_nas_has() -> None:
+    notebook = nbformat.read(EXAMPLE, as_version=4)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    (call,) = [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)
+               and ast.unparse(n.func) == "nas.search"]  # fmt: skip
+    options = inspect.signature(nas.search).parameters
+    assert {word.arg for word in call.keywords} <= {*options}
+    for name in re.findall(r"\bstudy\.(\w+)", code):
+        assert hasattr(nas.Study, name), name
+
+
+@pytest.mark.slow
 def test_the_example_runs_and_shows_what_it_found(folder: Path) -> None:
     notebook = nbformat.read(EXAMPLE, as_version=4)
     client_of(notebook, folder).execute()
@@ -53,6 +70,7 @@ def test_the_example_runs_and_shows_what_it_found(folder: Path) -> None:
     assert "trials examined" in shown(summary, "text/plain")[0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_kernel_leaves_a_clean_study(folder: Path) -> None:
     begin = (
         "import nas\n"

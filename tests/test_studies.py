@@ -4,13 +4,16 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from commands import parse
+
+from nas.space import load_space
 
 STUDIES = Path(__file__).parents[1] / "studies"
 NAMES = sorted(path.stem for path in STUDIES.glob("*.yaml"))
-QUICK = ("depth_1_to_10",)  # the others go to `make test-all`
 
 
 def test_there_are_five():
@@ -23,10 +26,8 @@ def test_there_are_five():
     ]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_a_quick_run_writes_its_page(name, data_dir, tmp_path):
     finished = subprocess.run(
         [sys.executable, STUDIES / "reproduce.py", "--quick", "--output", tmp_path, name],
@@ -55,6 +56,16 @@ def test_a_quick_run_writes_its_page(name, data_dir, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_networks_and_its_recipe_are_understood(name, monkeypatch):
+    monkeypatch.syspath_prepend(STUDIES)
+    study = import_module(name).STUDY
+    assert study.networks(True) and study.networks(False)
+    given = parse(["search", "--config", str(STUDIES / f"{name}.yaml")])
+    assert given["data"] and given["study"] in (None, name)
+    assert given["config"].space or load_space(given["space"])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_committed_page_is_a_full_run(name):
     page = (STUDIES / name / "README.md").read_text()
     assert "quick" not in page
@@ -62,10 +73,9 @@ def test_the_committed_page_is_a_full_run(name):
     assert (STUDIES / name / "figure.png").stat().st_size > 5000
 
 
-def test_an_unknown_study_is_refused():
-    finished = subprocess.run(
-        [sys.executable, STUDIES / "reproduce.py", "depth"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert finished.returncode == 2
-    assert "got 'depth'; expected some of depth_1_to_10" in finished.stderr
+def test_an_unknown_study_is_refused(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(STUDIES)
+    with pytest.raises(SystemExit) as ended:
+        import_module("reproduce").main(["depth"])
+    assert ended.value.code == 2
+    assert "got 'depth'; expected some of depth_1_to_10" in capsys.readouterr().err

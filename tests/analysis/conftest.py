@@ -18,14 +18,14 @@ WIDE = SearchSpace(
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def record(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     """All 75 networks of the small space, of which two layers are best by construction."""
     study, _ = search_fake(tmp_path_factory.mktemp("effects"), n_trials=75, pruner="none")
     return study_record(study)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     study, _ = search_fake(
         tmp_path_factory.mktemp("wide"),

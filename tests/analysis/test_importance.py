@@ -65,6 +65,7 @@ def test_it_says_what_it_rests_on_and_what_it_leaves_out(study) -> None:
         assert named == {"depth", "learning_rate", "optimizer", "momentum"}
 
 
+@pytest.mark.slow
 def test_a_thousand_trials_of_the_largest_space_take_seconds() -> None:
     def score(spec: TrialSpec) -> float:
         rate = abs(math.log10(spec.training.learning_rate / 0.003))

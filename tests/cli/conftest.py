@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished study `tiny` on iris, made once for the tests of a file."""
-    folder = tmp_path_factory.mktemp("searched")
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished study `tiny` on iris; see `searched` for one that may change."""
+    folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -33,4 +34,12 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with pytest.raises(SystemExit) as ended:
             main("search --space tiny.yaml --trials 8 --folds 3 --pruner none --workers 1".split())
         assert ended.value.code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def searched(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished study's folder for the tests of a file."""
+    folder = tmp_path_factory.mktemp("searched") / "copy"
+    shutil.copytree(finished, folder)  # the database with what is still in its log
     return folder

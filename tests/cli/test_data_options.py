@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from cli import TINY
 
 from nas.cli import data_options
 from nas.cli.commands import COMMANDS, load_command
@@ -53,20 +54,28 @@ def test_search_and_screen_have_the_same(name: str) -> None:
 
 
 def test_a_search_reads_the_rows_that_the_options_leave(nas, folder: Path) -> None:
-    command = "search --space tiny.yaml --data digits --folds 2 --study pair --workers 1".split()
-    reading = "--max-rows 120 --label-noise 0.1 --scaling unit".split()
-    out = nas.right(*command, "--trials", 1, *reading, "--classes", "4,9").out
-    assert "digits: 120 rows, 64 numeric features, binary (2 classes)" in out
+    command = "search --space tiny.yaml --folds 3 --study pair --workers 1".split()
+    reading = "--max-rows 80 --label-noise 0.1 --scaling unit".split()
+    out = nas.right(*command, "--trials", 1, *reading, "--classes", "1,2").out
+    assert "iris: 80 rows, 4 numeric features, binary (2 classes)" in out
     nas.right("export", "--study", "pair", "--output", "pair.keras")  # reads them again
-    line = nas.wrong(*command, "--trials", 2, *reading, "--classes", "4,8")
-    assert "classes 4,9, now 4,8" in line
+    line = nas.wrong(*command, "--trials", 2, *reading, "--classes", "0,2")
+    assert "classes 1,2, now 0,2" in line
 
 
-def test_a_screening_reads_the_same_and_passes_them_on(nas, cnn: Path) -> None:
-    options = "--classes 4,9 --max-rows 100 --label-noise 0.1 --scaling symmetric"
-    small = "--n 8 --sample 8 --folds 2 --workers 1"
-    out = nas.right(*f"screen --space cnn.yaml {small} {options}".split()).out
+@pytest.mark.slow
+def test_a_screening_of_convolutions_gets_images(nas, cnn: Path) -> None:
+    options = "--classes 4,9 --max-rows 100 --n 8 --sample 8 --folds 1 --workers 1"
+    out = nas.right(*f"screen --space cnn.yaml {options}".split()).out
     assert "digits: 100 rows, 8 x 8 pixel features, binary (2 classes)" in out
+
+
+def test_a_screening_reads_the_same_and_passes_them_on(nas, folder: Path) -> None:
+    (folder / "one.yaml").write_text(TINY.replace("{low: 1, high: 2}", "1"), encoding="utf-8")
+    options = "--classes 1,2 --max-rows 80 --label-noise 0.1 --scaling symmetric"
+    small = "--n 8 --sample 8 --folds 3 --workers 1"
+    out = nas.right(*f"screen --space one.yaml {small} {options}".split()).out
+    assert "iris: 80 rows, 4 numeric features, binary (2 classes)" in out
     (following,) = [line for line in out.splitlines() if line.startswith("Next")]
     for option in options.replace(" --", "  --").split("  "):
         assert option in following

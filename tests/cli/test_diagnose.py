@@ -85,9 +85,9 @@ def test_a_single_split_is_one_fold(nas, folder: Path) -> None:
 
 def test_trains_without_a_study(nas, folder: Path) -> None:
     out = nas.right(
-        *"train --space tiny.yaml --folds 2 --study fresh".split(), *given("depth=1", "width=8")
+        *"train --space tiny.yaml --folds 3 --study fresh".split(), *given("depth=1", "width=8")
     ).out
-    assert "over 2 folds" in out and "Result" in out
+    assert "over 3 folds" in out and "Result" in out
     assert nas.right("study", "show", "fresh", "--json").json()["outcomes"]
 
 

@@ -248,11 +248,12 @@ def test_long_networks_leave_the_numbers_whole(
         assert "  winner  " in front[-1] and front[-1].endswith("…") == (width == 80)
 
 
+@pytest.mark.slow
 def test_it_answers_without_tensorflow(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    search_fake(tmp_path, n_trials=12, pruner="none")
+    search_fake(tmp_path, n_trials=6, pruner="none")
     script = (
         "import sys\nfrom nas.cli import main\n"
         f"try:\n    main(['explain', '--json', '--storage', {url_of(tmp_path)!r}])\n"

@@ -31,12 +31,12 @@ def models(folder: Path) -> Path:
     return folder
 
 
-def test_a_function_in_a_file_is_searched_and_exported(nas, models: Path) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_function_in_a_file_is_searched_and_exported(nas, models: Path, workers: int) -> None:
     options = "--space words.yaml --data iris --trials 2 --folds 2 --pruner none"
-    # Two processes: they get the function itself, with what it uses of its module.
-    out = nas.right(
-        *"search --model models.py:build_model --workers 2".split(), *options.split()
-    ).out
+    # Worker processes get the function itself, with what it uses of its module.
+    search = f"search --model models.py:build_model --workers {workers}"
+    out = nas.right(*search.split(), *options.split()).out
     assert "build_model 1 x " in out and (models / "studies" / "words.keras").exists()
     assert "2 trials examined" in nas.right("diagnose").out
     assert "is not at hand" in nas.wrong(*"export --output best.keras".split())

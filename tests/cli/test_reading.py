@@ -124,7 +124,7 @@ def test_the_search_and_the_export_score_the_same_test(nas) -> None:
 
 
 def test_delete_asks_and_deletes(nas, monkeypatch: pytest.MonkeyPatch) -> None:
-    nas.right(*"search --space tiny.yaml --trials 1 --study gone --folds 2".split())
+    nas.right(*"search --space tiny.yaml --trials 1 --study gone --folds 3".split())
     assert "gone" in nas.right("study", "list").out
     nas.right("study", "delete", "gone", "--yes")
     assert "gone" not in nas.right("study", "list").out
@@ -160,29 +160,33 @@ def test_space_new_writes_what_search_reads(nas, searched: Path) -> None:
 
 
 def test_another_databases_model_is_not_taken_for_the_winner(nas, searched: Path) -> None:
-    for data, url in (("wine", "sqlite:///b.db"), ("iris", "sqlite:///c.db")):
-        nas.right(
-            *f"search --space tiny.yaml --data {data} --trials 1 --folds 2 --storage {url}".split()
-        )
-    nas.right(
-        *"search --space tiny.yaml --data wine --trials 1 --folds 2".split(),
-        "--storage",
-        "sqlite:///b.db",
-    )
+    from sklearn.datasets import load_iris
+
+    load_iris(as_frame=True).frame.to_csv("flowers.csv", index=False)
+    flowers = "--data flowers.csv --target target --storage sqlite:///b.db"
+    search = "search --space tiny.yaml --trials 1 --folds 3"
+    for more in (flowers, "--data iris --storage sqlite:///c.db", flowers):
+        nas.right(*search.split(), *more.split())
     card = (searched / "tiny.json").read_text(encoding="utf-8")
-    assert '"source": "wine"' in card
+    assert '"source": "flowers.csv"' in card
 
 
-def test_classes_keep_their_names(nas, searched: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("text.csv", ["p_NA", "p_none"]),
+        pytest.param("bool.parquet", ["p_False", "p_True"], marks=pytest.mark.slow),
+    ],
+)
+def test_classes_keep_their_names(nas, searched: Path, file: str, names: list[str]) -> None:
     import pandas as pd
 
     table = pd.DataFrame({"a": np.arange(60.0), "t": np.arange(60) % 2 == 0})
     table.to_parquet(searched / "bool.parquet")
     text = table.assign(t=np.where(table.t, "none", "NA"))
     text.to_csv(searched / "text.csv", index=False)
-    for file, names in (("bool.parquet", ["p_False", "p_True"]), ("text.csv", ["p_NA", "p_none"])):
-        study = Path(file).stem
-        more = f"--target t --trials 1 --folds 2 --study {study}".split()
-        nas.right("search", "--space", "tiny.yaml", "--data", file, *more)
-        nas.right("predict", f"studies/{study}.keras", "--data", file, "--output", "c.csv")
-        assert (searched / "c.csv").read_text().splitlines()[0].split(",")[1:] == names
+    study = Path(file).stem
+    more = f"--target t --trials 1 --folds 2 --study {study}".split()
+    nas.right("search", "--space", "tiny.yaml", "--data", file, *more)
+    nas.right("predict", f"studies/{study}.keras", "--data", file, "--output", "c.csv")
+    assert (searched / "c.csv").read_text().splitlines()[0].split(",")[1:] == names

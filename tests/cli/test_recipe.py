@@ -11,8 +11,8 @@ from nas.cli.commands import load_command
 from nas.cli.recipe import read_recipe
 from nas.space import load_space
 
-OPTIONS = "--data iris --trials 2 --folds 2 --pruner none --seed 3 --workers 1".split()
-RECIPE = "data: iris\ntrials: 2\nfolds: 2\npruner: none\nseed: 3\nworkers: 1\nspace:\n"
+OPTIONS = "--data iris --trials 2 --folds 3 --pruner none --seed 3 --workers 1".split()
+RECIPE = "data: iris\ntrials: 2\nfolds: 3\npruner: none\nseed: 3\nworkers: 1\nspace:\n"
 RECIPE += textwrap.indent(TINY, "  ")
 
 # For every option a text, and what the command gets.
@@ -207,6 +207,7 @@ def test_files_that_are_no_recipe(nas: Nas, folder: Path) -> None:
     assert "latin.yaml: cannot be read" in nas.wrong("search", "--config", "latin.yaml")
 
 
+@pytest.mark.slow
 def test_the_documented_recipe_works(nas: Nas, folder: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "recipes.md"
     text = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0]

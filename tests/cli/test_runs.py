@@ -9,14 +9,32 @@ import numpy as np
 import pytest
 from cli import TINY, Nas
 
+from nas.cli import main
+
 SEARCH = "search --space tiny.yaml --trials 8 --folds 3 --pruner median --workers 2".split()
 
 
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a study that two workers searched, and its runs in `runs`."""
+@pytest.fixture(
+    scope="module",
+    params=[1, pytest.param(2, marks=pytest.mark.slow)],
+    ids=["this process", "two workers"],
+)
+def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study that was searched with so many workers, and its runs in `runs`."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "tiny.yaml").write_text(TINY.replace("epochs: 4", "epochs: 9"), encoding="utf-8")
+    if request.param == 2:
+        search_with_workers(folder)
+        return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with pytest.raises(SystemExit) as ended:
+            main([*SEARCH[:-1], "1", "--tensorboard", "runs"])
+    assert ended.value.code == 0
+    return folder
+
+
+def search_with_workers(folder: Path) -> None:
     script = (
         "import sys\nfrom nas.cli import main\n"
         f"try:\n    main({[*SEARCH, '--tensorboard', 'runs']!r})\n"
@@ -29,7 +47,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "False"  # the search's own process never imports it
     assert "Runs    tensorboard --logdir runs" in done.stdout
-    return folder
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli import TINY
 
 SEARCH = "search --space tiny.yaml --data pay.csv --target y --folds 3 --workers 1 --trials 1"
-SCREEN = "screen --space tiny.yaml --data pay.csv --target y --folds 2 --workers 1 --n 8 --sample 8"
+SCREEN = "screen --space tiny.yaml --data pay.csv --target y --folds 3 --workers 1 --n 8 --sample 8"
 
 
 @pytest.fixture
@@ -18,6 +19,9 @@ def payments(folder: Path) -> Path:
     rows = [f"{k},{generator.normal():.3f},{y}" for k, y in enumerate(label)]
     text = "\n".join(["row id,amount,y", *rows]) + "\n"
     (folder / "pay.csv").write_text(text, encoding="utf-8")
+    # One depth, so that one compiled program trains them all.
+    one_depth = TINY.replace("depth: {low: 1, high: 2}", "depth: 1")
+    (folder / "tiny.yaml").write_text(one_depth, encoding="utf-8")
     return folder
 
 
@@ -60,7 +64,7 @@ def test_a_screening_and_a_given_network_tell_too(nas, payments: Path) -> None:
     screened = nas.right(*SCREEN.split(), "--metric", "f1", "--json").json()
     assert screened["positive"] == "fraud"
     assert [found["code"] for found in screened["findings"]] == ["running_number"]
-    train = "train --space tiny.yaml --data pay.csv --target y --folds 2 --set depth=1"
+    train = "train --space tiny.yaml --data pay.csv --target y --folds 3 --set depth=1"
     out = nas.right(*train.split(), "--set", "width=4").out
     assert "95.0 % of the rows are 'ok'" in out and "--drop 'row id'" in out
 

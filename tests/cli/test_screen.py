@@ -10,7 +10,7 @@ import pytest
 
 from nas.analysis.screening import TITLES
 
-SMALL = "screen --space tiny.yaml --n 20 --folds 2".split()
+SMALL = "screen --space tiny.yaml --n 20 --folds 3".split()
 
 
 def test_as_json(nas, folder: Path) -> None:
@@ -31,7 +31,7 @@ def test_as_a_table(nas, folder: Path) -> None:
         assert f"\n{name.replace('_', ' ')} " in text
     assert "9 networks are few: --sample 40 tells more." in text
     (following,) = [line for line in text.splitlines() if line.startswith("Next")]
-    assert "--space tiny.yaml" in following and "--folds 2" in following
+    assert "--space tiny.yaml" in following and "--folds 3" in following
     assert max(map(len, text.split("\n\n")[1].splitlines()[:7])) <= 80
 
 
@@ -40,7 +40,7 @@ def test_a_larger_sample_is_of_as_many_networks(
 ) -> None:
     monkeypatch.setattr("nas.analysis.screening.Score.is_worth_something", False)
     text = nas.right(*SMALL, "--sample", 8, "--workers", 1).out
-    assert "Next    nas screen --space tiny.yaml --n 20 --folds 2 --sample 40" in text
+    assert "Next    nas screen --space tiny.yaml --n 20 --folds 3 --sample 40" in text
 
 
 @pytest.mark.slow

@@ -139,13 +139,23 @@ def test_diagnosis_and_report_name_the_function(searched: Searched) -> None:
     assert "| function | build_model |" in run.texts["hyperparameters"]
 
 
-def test_the_winner_is_exported_and_predicts_without_nas(
-    searched: Searched, tmp_path: Path
-) -> None:
-    path, rows = tmp_path / "best.keras", searched.split.test
+@dataclass
+class Exported:
+    path: Path
+    card: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def exported(searched: Searched, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    path = tmp_path_factory.mktemp("exported") / "best.keras"
     card = export_winner(
         searched.record, searched.dataset, searched.split, KerasEngine, path, 1, build_model
     )
+    return Exported(path, card)
+
+
+def test_the_winner_is_exported_and_predicts(searched: Searched, exported: Exported) -> None:
+    path, card, rows = exported.path, exported.card, searched.split.test
     x = searched.dataset.features[rows]
     model, again = load_model(path)
     prediction = predict(model, x, "multiclass")
@@ -153,16 +163,22 @@ def test_the_winner_is_exported_and_predicts_without_nas(
     accuracy = float(np.mean(prediction.argmax(axis=1) == searched.dataset.y[rows]))
     assert accuracy == pytest.approx(card["test_value"])
     np.testing.assert_allclose(prediction.sum(axis=1), 1.0, rtol=1e-5)
-    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(NasError, match="build_model: builds this network, and is not at hand"):
+        export_winner(searched.record, searched.dataset, searched.split, KerasEngine, path, 1, None)
+
+
+@pytest.mark.slow
+def test_the_winner_predicts_without_nas(searched: Searched, exported: Exported) -> None:
+    folder, x = exported.path.parent, searched.dataset.features[searched.split.test]
+    prediction = predict(load_model(exported.path)[0], x, "multiclass")
+    np.save(folder / "x.npy", x)
     code = (
         "import sys, keras, numpy as np; model = keras.models.load_model('best.keras');"
         "np.save('p.npy', model.predict(np.load('x.npy'), verbose=0));"
         "assert 'nas' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), prediction, rtol=1e-5)
-    with pytest.raises(NasError, match="build_model: builds this network, and is not at hand"):
-        export_winner(searched.record, searched.dataset, searched.split, KerasEngine, path, 1, None)
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    np.testing.assert_allclose(np.load(folder / "p.npy"), prediction, rtol=1e-5)
 
 
 def test_a_function_that_fails_sometimes_costs_those_trials_alone(tmp_path: Path) -> None:
