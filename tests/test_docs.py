@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_api_page_is_made_from_the_docstrings() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "api_page.py"))["page"]()
+    written = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert written == made, "run `make docs`"
 
 
 def test_the_python_tutorial_runs_as_written(tmp_path: Path, data_dir: Path) -> None:
