@@ -58,18 +58,18 @@ def explain(
     rope: Annotated[
         float,
         typer.Option(
-            min=0.0, help="Differences up to this are practically none; see docs/explain.md."
+            min=0.0, help="Differences up to this are practically equal; see docs/explain.md."
         ),
     ] = 0.01,
     baselines: Annotated[
         bool,
         typer.Option(
             "--baselines/--no-baselines",
-            help="Whether to train plain models on the same folds; done once, then kept.",
+            help="Whether to train plain models on the same folds; the study keeps the results.",
         ),
     ] = True,
 ) -> None:
-    """Say what depth, or another parameter, does to the score, and how sure that is."""
+    """Show the effect of depth, or of another parameter, on the score, and how certain it is."""
     with working("Assessing the parameters"):
         from nas.analysis.explanation import explain as explain_study
         from nas.api import load
