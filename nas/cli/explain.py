@@ -201,7 +201,7 @@ def _show_effect(effect: "Effect", record: "StudyRecord", storage: str) -> None:
     if effect.doubt:
         say(f"Too few or too clumped to tell. {effect.doubt}")
         if effect.command:
-            say("This would settle it, and the last command shows it:")
+            say("These commands would answer it; the last one shows the result:")
             show_command(effect.command, storage)
             show_command(f"nas explain --parameter {effect.parameter}", storage)
 
@@ -257,7 +257,7 @@ def _show_comparisons(
     _heading("Is the difference real?")
     n_scores = len(record.best().fold_values)
     if n_scores < 2:
-        say("One split only: nothing says how much a score varies. Search with --folds 5.")
+        say("A single split does not show how much a score varies. Search with --folds 5.")
         return
     if not comparisons:
         say("Only one value has a complete trial: there is nothing to compare.")
@@ -419,8 +419,8 @@ def _show_baselines(kept: "tuple[Baseline, ...]", reason: str, record: "StudyRec
         if baseline.note:
             say(f"{baseline.name}: {baseline.note}.")
     say(
-        "They have scikit-learn's default settings. The winner is the best of many, which flatters "
-        "its mean over folds; the test is fair to all."
+        "They have scikit-learn's default settings. The winner is the best of many, so "
+        "its mean over folds is too good; the test is fair to all."
     )
     if reason:
         say(reason)

@@ -265,7 +265,7 @@ def test_one_complete_trial(record) -> None:
     ("outcome", "reason", "step"),
     [
         ("pruned", "halving after epoch 2", "--pruner none"),
-        ("failed", "OOM: out of <memory>", "Mend what the reason says"),
+        ("failed", "OOM: out of <memory>", "Correct what the reason says"),
         ("diverged", "diverged in epoch 1 on fold 1", "smaller highest learning rate"),
     ],
 )
