@@ -1,8 +1,11 @@
 PYTHON ?= python3
 TRIALS ?= 200
 BIN := .venv/bin
+# The examples are checked as a user would: strictly, and without this project's settings. Keras and
+# others have no types.
+AS_USERS := --strict --config-file= --disable-error-code=import-untyped
 
-.PHONY: search studies test test-all lint format clean
+.PHONY: search studies test test-all lint format docs clean
 
 # The main job: find a network for the digits, from a fresh clone.
 search: .venv/installed
@@ -27,10 +30,15 @@ lint: .venv/developing
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd examples && ../$(BIN)/mypy $(AS_USERS) . && ../$(BIN)/basedpyright --project ..
 
 format: .venv/developing
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# docs/api.md, from the docstrings of what `import nas` offers.
+docs: .venv/developing
+	$(BIN)/python docs/api_page.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

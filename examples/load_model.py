@@ -1,20 +1,26 @@
-"""The exported winner in plain Keras; nas is not needed. Usage: load_model.py MODEL TABLE"""
+"""Predictions by an exported model with Keras alone; nas is not needed.
+
+Usage: load_model.py MODEL TABLE
+"""
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-MINUS = {0x2212: "-", 0x2013: "-", 0xA0: " ", 0x202F: " ", 0x2009: " ", 0x2019: "'"}  # of print
+MINUS = {0x2212: "-", 0x2013: "-", 0xA0: " ", 0x202F: " ", 0x2009: " ", 0x2019: "'"}  # as printed
 MISSING = ["", "?", "na", "n/a", "nan", "-nan", "null", "none", "<na>", "#n/a", "#n/a n/a", "#na"]
 
 model_file, table_file = map(Path, sys.argv[1:])
-model = keras.models.load_model(model_file)
-# The card beside the model says which columns it takes, and how they were written. All others are
-# left out.
+model: Any = keras.models.load_model(model_file)
+# The card beside the model says which columns the model takes, and how their numbers were written.
+# Other columns of the table are left out.
 card = json.loads(model_file.with_suffix(".json").read_text(encoding="utf-8"))
 schema = card["schema"]
 decimal, *thousands = schema["marks"]
@@ -37,13 +43,13 @@ else:
 table = table.rename(columns=str.strip)
 
 
-def without(words, cells):
-    """The cells, of which those that hold one of the words are missing."""
+def without(words: Iterable[str], cells: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The cells; those that hold one of the words become missing."""
     return cells.mask(cells.astype(str).str.strip().str.casefold().isin(words))
 
 
-def numbers(cells, column):
-    """Numbers, where NaN is a missing one: those of the file's spelling, and plain ones."""
+def numbers(cells: "pd.Series[Any]", column: dict[str, Any]) -> npt.NDArray[Any]:
+    """Numbers, written as in the training file or plainly; NaN stands for a missing one."""
     cells = without([*MISSING, *map(str.casefold, schema["missing"])], cells)
     if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
         return cells.to_numpy(float, na_value=np.nan)
@@ -52,14 +58,14 @@ def numbers(cells, column):
     for mark in thousands:
         text = text.str.replace(mark, "", regex=False)
     text = text.str.replace(decimal, ".", regex=False)
-    text = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)  # of bookkeepers
+    text = text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)  # (5) is -5
     # What is left beside the number is a currency or a percent sign.
     number = text.str.extract(r"([-+]?)[^-+.\d]*([-+]?[\d.][\d.' ]*(?:[eE][-+]?\d+)?)")
     digits = number[1].str.replace("[' ]", "", regex=True)
     return pd.to_numeric(number[0] + digits) / np.where(in_percent, 100, 1)
 
 
-def texts(cells, column):
+def texts(cells: "pd.Series[Any]", column: dict[str, Any]) -> npt.NDArray[Any]:
     """Python strings; an empty cell is a category like any other."""
     cells = without([word.casefold() for word in schema["missing"]], cells.astype(object))
     text = cells.where(cells.notna(), "").map(str).str.strip()
@@ -74,7 +80,7 @@ columns = {
     )
     for column in schema["columns"]
 }
-# With text columns the model takes a dictionary of columns, without them one array of numbers.
+# A model with text columns takes a dictionary of columns; one without them takes an array.
 features = columns if isinstance(model.input, dict) else np.column_stack(list(columns.values()))
 predictions = model.predict(features, verbose=0)
 print(predictions[:5])

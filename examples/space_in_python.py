@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from nas.space import RandomSuggester, Range, SearchSpace, dump_space, parameter
+import nas
+from nas.space import RandomSuggester, dump_space
 from nas.spec import Problem
 
-space = SearchSpace(
+space = nas.SearchSpace(
     {
-        "depth": Range(1, 4),
-        "width": Range(16, 128, log=True),
+        "depth": nas.Range(1, 4),
+        "width": nas.Range(16, 128, log=True),
         "activation": ["relu", "gelu"],
         "optimizer": ["adam", "sgd"],
-        "momentum": parameter(Range(0.0, 0.99), optimizer="sgd"),
-        "learning_rate": Range(1e-4, 1e-1, log=True),
+        "momentum": nas.parameter(nas.Range(0.0, 0.99), optimizer="sgd"),
+        "learning_rate": nas.Range(1e-4, 1e-1, log=True),
         "epochs": 10,
     },
     name="mine",

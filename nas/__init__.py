@@ -3,8 +3,8 @@
     study = nas.search("mlp_depth", data="adult.csv", target="income", trials=50)
     study.best.params, study.best.test_value
 
-Importing this package is cheap, and changes nothing outside it: TensorFlow, Optuna and pandas load
-only where they are used.
+Importing this package is cheap and changes nothing outside it: TensorFlow, Optuna and pandas are
+loaded only when they are used.
 """
 
 from importlib import import_module
@@ -55,11 +55,30 @@ _FACE = {
     "train": "nas.one_network",
 }
 
-__all__ = ["DEFAULT_STORAGE", "__version__", *_FACE]
+# In full, because type checkers and the API page read this list without running it.
+__all__ = [
+    "DEFAULT_STORAGE",
+    "Best",
+    "Choice",
+    "Interrupted",
+    "NasError",
+    "Range",
+    "Screened",
+    "SearchSpace",
+    "Study",
+    "Trained",
+    "__version__",
+    "load",
+    "parameter",
+    "screen",
+    "search",
+    "studies",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """What is offered, imported when it is first asked for (PEP 562)."""
+    """Imports a public name when it is first used (PEP 562)."""
     if name not in _FACE:
         raise AttributeError(f"module 'nas' has no attribute '{name}'")
     value = getattr(import_module(_FACE[name]), name)

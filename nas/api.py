@@ -1,7 +1,7 @@
 """What `import nas` offers: one call for each thing that nas does.
 
-Everything heavy is imported within the calls: TensorFlow takes seconds, and what reads a database
-needs none of it. The command line calls the same functions.
+Heavy packages are imported inside the functions: TensorFlow takes seconds to import, and a function
+that reads a database does not need it. The command line calls the same functions.
 """
 
 import warnings
@@ -40,7 +40,7 @@ TaskName = Literal["binary", "multiclass", "regression"]
 
 
 class Interrupted(KeyboardInterrupt):
-    """A search that the user ended; its study is clean, and the same call goes on."""
+    """Raised when the user stops a search. The study is clean, and the same call continues it."""
 
 
 def search(
@@ -83,51 +83,55 @@ def search(
 ) -> "Study":
     """Searches a space for the best network, tests it once, and saves it.
 
-    The same call goes on where an earlier one stopped, was stopped by Ctrl-C, or had fewer
-    `trials`.
+    The same call continues an earlier search that was stopped, by Ctrl-C or otherwise, or that had
+    fewer `trials`.
 
     Args:
-        space: The name of a shipped space, a YAML file, a mapping from words of the space
-            language to a value, a list of values or a `nas.Range`, or a function that builds a
-            Keras model from an `optuna.Trial`; see docs/own_models.md.
-        data: A known data set's name; a `.csv`, `.parquet` or `.npz` file; a folder with a folder
-            of images for each class; a pandas, polars or pyarrow table; or an array of shape
-            (n_rows, n_features), (n_rows, height, width) or (n_rows, height, width, channels).
-            None is what the space names.
-        target: The name of the target column, or the target itself, shape (n_rows,).
-        trials: Trials that the study has in the end.
-        timeout: Time after which to stop, in seconds or as `"10m"` or `"2h"`.
-        folds: A number, a splitter of scikit-learn, or pairs of row numbers (train, validation);
-            1 is a single split.
-        repeats: Times that the folds are drawn anew.
+        space: The name of a shipped space; a YAML file; a mapping from parameters of the space
+            language (docs/spaces.md) to a value, a list of values or a `nas.Range`; or a function
+            that builds a Keras model from an `optuna.Trial` (docs/own_models.md).
+        data: The name of a known data set; a `.csv`, `.parquet` or `.npz` file; a folder that has
+            a folder of images for each class; a pandas, polars or pyarrow table; or an array of
+            shape (n_rows, n_features), (n_rows, height, width) or
+            (n_rows, height, width, channels). None takes the data that the space names.
+        target: The name of the target column, or the target itself as an array of shape (n_rows,).
+        trials: Number of trials that the study has at the end, including those of earlier calls.
+        timeout: Time after which the search stops, in seconds or as `"10m"` or `"2h"`.
+        folds: The number of folds, a splitter of scikit-learn, or pairs of arrays of row numbers
+            (training, validation); 1 is a single split.
+        repeats: How often the cross-validation is repeated with new folds.
         groups: Column whose equal values stay in one fold, or an array of shape (n_rows,).
-        val_size: Share of the rows that validates, with one fold.
-        test_size: Share of the rows that is set aside for the winner; 0 is none.
+        val_size: Share of the rows that are used for validation when `folds` is 1.
+        test_size: Share of the rows that are set aside to test the winner; 0 for no test.
         metric: `accuracy`, `balanced_accuracy`, `f1`, `auc`, `log_loss`, `r2`, `rmse`, `mae`, or a
-            scorer as of `sklearn.metrics.make_scorer`; None is accuracy or r2.
-        positive: The class that f1 is about, of two; None is the rarer one.
-        task: What is predicted; None infers it from the target.
+            scorer made by `sklearn.metrics.make_scorer`; None is accuracy for classes and r2 for
+            regression.
+        positive: For `f1` of two classes, the positive class; None is the rarer one.
+        task: The kind of task; None infers it from the target.
         drop: Columns to leave out.
-        categorical: Columns of numbers that are categories.
-        header: Whether the first line of a CSV file names the columns; None looks at it.
+        categorical: Columns of numbers to treat as categories.
+        header: Whether the first line of a CSV file names the columns; None detects it.
         missing: More words that stand for a missing value.
-        scaling: How numbers are scaled.
-        image_size: Width and height that the images of a folder are given.
-        classes: Classes to keep.
-        max_rows: Rows to keep, drawn at random.
+        scaling: How numbers are scaled; see docs/data.md.
+        image_size: Width and height in pixels to which the images of a folder are resized.
+        classes: Classes to keep; all others are left out.
+        max_rows: Largest number of rows to keep, drawn at random.
         label_noise: Share of the rows that get a wrong label.
-        sampler: Who proposes the trials.
-        startup_trials: Random trials first; None is a tenth, at least 10.
-        pruner: Who ends hopeless trials.
-        max_params: Largest number of weights of a network.
-        allow_duplicates: Whether to train the same network again.
-        engine: What trains; `auto` is compiled wherever it can.
-        workers: Processes that train; 1 trains in this one. None is the number of cores.
-        name: Name of the study; None is the space's name.
+        sampler: The sampler that proposes the trials.
+        startup_trials: Number of random trials at the start; None is a tenth of `trials`, at least
+            10.
+        pruner: The pruner that ends hopeless trials.
+        max_params: Largest number of weights that a network may have.
+        allow_duplicates: Whether a network may be trained a second time.
+        engine: The engine that trains; `auto` takes the compiled one for every network that it can
+            train.
+        workers: Number of processes that train; 1 trains in the calling process. None is the
+            number of cores.
+        name: Name of the study; None is the name of the space.
         storage: Study database, as an SQLAlchemy URL.
-        tensorboard: Folder to write learning curves to.
-        seed: Seeds everything random.
-        training: Words of training for a function, such as `{"epochs": 30}`.
+        tensorboard: Folder for learning curves in the format of TensorBoard.
+        seed: Seed of everything random.
+        training: Training parameters for a function as `space`, such as `{"epochs": 30}`.
         quiet: Whether to print nothing.
 
     Returns:
@@ -135,7 +139,7 @@ def search(
 
     Raises:
         NasError: When an argument, the data or the study cannot be used; it names the parameter.
-        Interrupted: On Ctrl-C (a `KeyboardInterrupt`), once the study is clean.
+        Interrupted: On Ctrl-C, once the study is clean. It is a `KeyboardInterrupt`.
     """
     check_bounds(
         trials=(trials, 1, None),
@@ -243,7 +247,7 @@ def search_prepared(
 
     database = open_storage(storage, create=True)
     optuna_study = open_study(database, storage, name, settings, prepared.metric)
-    with storage_errors(storage):  # for whoever wants to repeat the search
+    with storage_errors(storage):  # so that the search can be repeated
         optuna_study.set_user_attr("search", asdict(options))
     runs = None
     if tensorboard is not None:
@@ -284,7 +288,7 @@ def _publish(
     display: Display, record: "StudyRecord", prepared: "Prepared", storage: str, pool: Any,
     runs: Any,
 ) -> None:  # fmt: skip
-    """Trains, tests and saves the winner, unless that was done, and tells other programs of it."""
+    """Trains, tests and saves the winner unless that was done; updates the other programs."""
     from nas.dashboard import publish
     from nas.model_card import default_model_path, is_winner
     from nas.refit import refit
@@ -297,7 +301,7 @@ def _publish(
     if runs:
         with display.working("Writing the runs for TensorBoard"):
             runs.write(pool, graph_of=best)
-    # Whatever keeps the dashboard from its figures, the search has ended well.
+    # A failure here is no failure of the search.
     with (
         suppress(NasError),
         display.working("Putting the figures on the study for the dashboard"),
@@ -359,14 +363,17 @@ def guessing(settings: "StudySettings") -> str:
 
 
 def load(name: str | None = None, storage: str = DEFAULT_STORAGE) -> "Study":
-    """A study from its database.
+    """Loads a study from its database.
 
     Args:
-        name: Its name; None is the one that was searched last.
-        storage: The database, as an SQLAlchemy URL.
+        name: Name of the study; None is the one that was searched last.
+        storage: The study database, as an SQLAlchemy URL.
+
+    Returns:
+        The study.
 
     Raises:
-        NasError: When there is none.
+        NasError: When there is no such study.
     """
     import_optuna()
     from nas.results import Study
@@ -377,7 +384,10 @@ def load(name: str | None = None, storage: str = DEFAULT_STORAGE) -> "Study":
 
 
 def studies(storage: str = DEFAULT_STORAGE) -> "pd.DataFrame":
-    """The studies of a database, one a row, the one that was searched last at the end.
+    """Lists the studies of a database, one per row; the one that was searched last comes last.
+
+    Args:
+        storage: The study database, as an SQLAlchemy URL.
 
     Raises:
         NasError: When there is no such database.

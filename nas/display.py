@@ -295,7 +295,7 @@ def _status(progress: "Progress", done_now: int, elapsed: float, stopping: bool)
     if progress.running is not None:
         now = f"trial {progress.number}: {progress.running.describe()}"
         if progress.in_training > 1:
-            now = f"{progress.in_training} under way; {now}"
+            now = f"{progress.in_training} in training; {now}"
         if progress.score is not None:
             training = progress.running.training
             # How many epochs a budget of steps has, depends on the rows.

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises, and the help to word it."""
+"""The one exception that a user's mistake raises, and functions that word it."""
 
 import difflib
 import re
@@ -35,18 +35,17 @@ IN_PYTHON = {"study": "name", "set": "params", "output": "path", "model": "build
 
 
 class NasError(Exception):
-    """A mistake that the user can mend, told in one line.
+    """A mistake that the user can correct, in one line.
 
-    In Python it is raised, and its text names parameters as Python does (`val_size`). The command
-    line prints it on stderr with the names of its options (`--val-size`), and ends with exit
-    code 1.
+    In Python, its text names parameters as Python does (`val_size`). The command line prints it on
+    stderr with the names of its options (`--val-size`), and exits with code 1.
 
     Args:
-        where: The file, parameter, column or study that is at fault. Here and in `fix`, a
-            parameter is written as the option that the command line has for it.
+        where: The file, parameter, column or study that is wrong. Here and in `fix`, a parameter
+            is written as the option of the command line.
         received: What was found there.
-        expected: What would have been right; left out where `received` says it.
-        fix: The next step, a sentence.
+        expected: What would have been right; empty where `received` says so.
+        fix: The next step, as a sentence.
     """
 
     def __init__(self, where: str, received: str, expected: str = "", fix: str = "") -> None:

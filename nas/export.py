@@ -124,7 +124,7 @@ def export_winner(
         raise NasError(
             study.name,
             f"the winner (trial {best.number}) diverged when trained on all folds together",
-            fix="Search on, with a smaller highest learning rate.",
+            fix="Continue the search with a smaller highest learning rate.",
         )
     model = _whole_model(dataset, split, spec, lanes.weights(0), build)
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
-from nas.api import import_optuna
+from nas.api import Scaling, TaskName, import_optuna
 from nas.arguments import check_bounds
 from nas.display import Display
 from nas.errors import NasError
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that was trained, and what is wrong with it.
+    """A network that was trained, and its diagnosis.
 
     Attributes:
-        study: The study that it was recorded in.
+        study: The study in which it was recorded.
         trial: Its trial.
         diagnosis: What is wrong with it.
-        without_effect: By parameter, why a value that was given changes nothing.
+        without_effect: For each parameter whose given value changes nothing, the reason.
     """
 
     study: "Study"
@@ -60,45 +61,46 @@ def train(
     test_size: float | None = None,
     metric: Any = None,
     positive: str | None = None,
-    task: str | None = None,
+    task: TaskName | None = None,
     drop: Any = None,
     categorical: Any = None,
     header: bool | None = None,
     missing: Any = None,
-    scaling: str | None = None,
+    scaling: Scaling | None = None,
     image_size: int | None = None,
     classes: Any = None,
     max_rows: int | None = None,
     label_noise: float | None = None,
     name: str | None = None,
     storage: str = DEFAULT_STORAGE,
-    tensorboard: Any = None,
+    tensorboard: str | Path | None = None,
     seed: int | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> Trained:
-    """Trains one given network on a study's folds, records it there, and diagnoses it.
+    """Trains one given network on a study's folds, records it in the study, and diagnoses it.
 
-    A network that the study's space holds counts as one of its trials; any other is recorded
-    beside them. Where there is no such study, it is made; the arguments about data and folds are
-    for it, and those of an existing study may be left out.
+    A network that belongs to the study's space counts as one of its trials; any other network is
+    recorded as an additional trial. If the study does not exist, it is created with the arguments
+    about data and folds. For an existing study these may be left out.
 
     Args:
-        space: As for `nas.search`; gives what is not set.
+        space: As for `nas.search`; gives the parameters that are not set here.
         data: As for `nas.search`.
         target: As for `nas.search`.
-        params: Values of the network by word, such as `{"depth": 6}`; the rest is what the space
-            fixes, or the word's default.
-        like: Number of a trial of the study, whose values are the rest instead.
-        folds: As for `nas.search`, with its defaults for a new study; so are all that follow.
-        name: Name of the study; None is the space's name.
+        params: Parameters of the network, such as `{"depth": 6}`. All others have the value that
+            the space fixes, or else their default.
+        like: Number of a trial of the study; all other parameters have its values instead.
+        folds: As for `nas.search`, and with its default for a new study, like all arguments that
+            are not described here.
+        name: Name of the study; None is the name of the space.
         storage: Study database, as an SQLAlchemy URL.
-        tensorboard: Folder to write learning curves to.
+        tensorboard: Folder for learning curves in the format of TensorBoard.
         quiet: Whether to print nothing.
-        settings: Values like those of `params`, such as `depth=6, activation="sigmoid"`.
+        settings: Parameters of the network, too, such as `depth=6, activation="sigmoid"`.
 
     Returns:
-        The trial, and what is wrong with the network.
+        The trial and its diagnosis.
 
     Raises:
         NasError: When an argument cannot be used, or the network cannot be trained.
@@ -223,8 +225,6 @@ def _train(
                 trial = state.finished
         assert trial is not None
         if tensorboard is not None:
-            from pathlib import Path
-
             from nas.tensorboard import open_runs
 
             runs = open_runs(Path(tensorboard), load_study(name, storage))

@@ -80,7 +80,7 @@ class StudyKey:
         return NasError(
             f"study '{self.name}'",
             "was deleted while it was in use",
-            fix="The same command makes it anew.",
+            fix="The same command creates a new one.",
         )
 
 

@@ -1,9 +1,9 @@
 """Who trains a trial, and whether that search still lives.
 
 A search holds a lease: an attribute of the study with a counter, which its writing thread raises
-every few seconds. Whoever sees the counter stand still for `LIFETIME`, by a clock of their own,
-takes the search for dead; the clocks of two machines are never compared. A lease that is gone is
-that of a search that ended.
+every few seconds. If another process sees no change for `LIFETIME`, by its own clock, it considers
+the search dead; the clocks of two machines are never compared. A search that has ended has no
+lease.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A study in Python: what was found, as data and figures."""
+"""A study in Python: its results as data and figures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -40,16 +40,17 @@ class Best:
     Attributes:
         number: Number of the trial.
         params: The parameters that were searched.
-        value: Mean score over the folds. Selected among many, it is a little too good.
+        value: Mean score over the folds. It is a little too good, because it is the best of many.
         stderr: Standard error of `value`; None with one fold.
         fold_values: Score of each fold.
-        test_value: Score on the test part, which nothing was trained or selected on; None before
-            the winner was trained on all folds together, and without a test part.
+        test_value: Score on the test part, which was used neither for training nor for selection.
+            None without a test part, and before the winner is trained on all folds together.
         test_interval: 95 % interval of `test_value`.
         n_weights: Weights of the network.
-        network: The network in a few words.
-        simplest: Number of the trial with the fewest weights within one standard error.
-        doubts: Why the winner may be worth nothing, a sentence each.
+        network: The network in short, such as `3 x 64 relu, adam 0.001`.
+        simplest: Number of the trial with the fewest weights among those within one standard error
+            of the winner.
+        doubts: Reasons to doubt the winner, one sentence each.
     """
 
     number: int
@@ -66,15 +67,22 @@ class Best:
 
 
 class Study:
-    """A study of nas.
+    """A study: its trials, its winner, and what can be learned from them.
 
-    It reads the database when something is first asked for; `nas.load` reads it anew.
+    `nas.search` and `nas.load` return one. It reads the database when it is first asked for
+    something; `nas.load` reads the database again.
 
     Args:
-        name: Its name; None is the one that was searched last.
-        storage: Its database, as an SQLAlchemy URL.
-        known: Its data and what else a study does not keep, where it is at hand; else the data is
+        name: Name of the study; None is the one that was searched last.
+        storage: The study database, as an SQLAlchemy URL.
+        known: The data, and the other things that a study does not keep. Without it, the data is
             read again when it is needed.
+
+    Attributes:
+        name: Name of the study.
+        storage: The study database, as an SQLAlchemy URL.
+        optuna: Optuna's own study.
+        not_kept: Why the baselines could not be kept in the study; usually empty.
     """
 
     def __init__(
@@ -91,7 +99,7 @@ class Study:
 
     @cached_property
     def record(self) -> StudyRecord:
-        """All that the database holds, as frozen dataclasses."""
+        """Everything that the database holds about the study, as frozen dataclasses."""
         with storage_errors(self.storage):
             return study_record(self.optuna)
 
@@ -99,8 +107,9 @@ class Study:
     def best(self) -> Best:
         """The winner.
 
-        `study.optuna.best_trial` is the same trial, but for one thing: Optuna takes the first of
-        several equal ones that it finds in its cache, and knows neither error nor test score.
+        `study.optuna.best_trial` is the same trial, unless several trials have the best score:
+        then Optuna takes the first one in its cache. Optuna knows neither the standard error nor
+        the test score.
 
         Raises:
             NasError: When no trial is complete.
@@ -124,14 +133,14 @@ class Study:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """All trials, one a row: outcome, score, size, time, folds and parameters."""
+        """All trials, one per row: outcome, score, size, time, folds and parameters."""
         return trials_frame(self.record.trials)
 
     def importance(self) -> pd.DataFrame:
-        """The share of each parameter in the score, by evaluator (columns); see docs/explain.md.
+        """The importance of each parameter (rows) by each evaluator (columns); see docs/explain.md.
 
         Raises:
-            NasError: With too few complete trials.
+            NasError: When too few trials are complete.
         """
         from nas.analysis.importance import importance
 
@@ -145,9 +154,9 @@ class Study:
         Where the trials cannot tell, each effect has the experiment that would; `nas.run` does it.
 
         Args:
-            parameter: A searched one; None is depth where it was searched, else the most
-                important one.
-            rope: Differences up to this are practically none.
+            parameter: A searched parameter. None is depth if it was searched, otherwise the most
+                important parameter.
+            rope: Differences of the score up to this size count as practically equal.
 
         Raises:
             NasError: When there is no such parameter, or too few trials are complete.
@@ -162,7 +171,7 @@ class Study:
         `nas.run` does such an experiment.
 
         Args:
-            trial: Number of a trial; None is the whole study.
+            trial: Number of a trial; None diagnoses the whole study.
         """
         from nas.analysis.diagnosis import diagnose_study, diagnose_trial
 
@@ -171,7 +180,10 @@ class Study:
         return diagnose_trial(self.record, trial)
 
     def baselines(self) -> "tuple[Baseline, ...]":
-        """Plain models on the same folds; trained the first time, then kept in the study."""
+        """Plain models of scikit-learn on the same folds.
+
+        They are trained the first time, and then kept in the study.
+        """
         from nas.experiments.baselines import load_baselines, run_baselines
 
         kept = load_baselines(self.record)
@@ -190,8 +202,9 @@ class Study:
         """A Plotly figure.
 
         Args:
-            name: Which one.
-            parameter: Of `slice` and `effect`; None is that of `explain`.
+            name: Which figure.
+            parameter: The parameter that `slice` and `effect` are about; None is the one that
+                `explain` takes.
         """
         figures = _figures(self, parameter)
         if name not in figures:
@@ -202,12 +215,12 @@ class Study:
         return figures[name]()
 
     def report(self, path: str | Path, *, baselines: bool = True) -> Path:
-        """Tells the whole study in one file.
+        """Writes a report on the whole study to one file.
 
         Args:
-            path: An `.html` file, which opens without a network, or an `.md` file, beside which
-                a folder of pictures is made.
-            baselines: Whether to train plain models on the same folds, where that was not done.
+            path: An `.html` file, which needs no internet connection, or an `.md` file, which gets
+                a folder of pictures beside it.
+            baselines: Whether to train plain models on the same folds, if there are none yet.
         """
         from nas.report.whole import write_report
 
@@ -234,12 +247,12 @@ class Study:
         """Trains the winner on everything but the test part, tests it, and saves it.
 
         Args:
-            path: A `.keras` file. It loads with Keras alone and takes raw data; its card lies
-                beside it as JSON.
-            data: The study's data, where it was moved or was in memory.
-            target: Its target, where the data was in memory.
-            build_model: Its function, where networks of the user's own were searched by a call
-                that has ended.
+            path: A `.keras` file. It loads with Keras alone and takes raw data. Its card, a JSON
+                file, is written beside it.
+            data: The study's data, if the file was moved or the data was in memory.
+            target: The target, if the data was in memory.
+            build_model: The function that builds the models, if the study is about a function and
+                was loaded from the database.
 
         Returns:
             The path.
@@ -258,25 +271,28 @@ class Study:
         return path
 
     def model(self) -> "keras.Model":
-        """The winner as a Keras model that takes raw data; trained and saved if it is not yet."""
+        """The winner as a Keras model that takes raw data.
+
+        It is trained and saved first, unless that was done.
+        """
         return self._loaded()[1]
 
     def predict(self, data: Any) -> NDArray[Any]:
-        """What the winner answers for new rows: classes or values, shape (n_rows,).
+        """Predicts the class or value of each row with the winner; shape (n_rows,).
 
         Args:
-            data: Rows like those of the search: a file, a frame or an array. Columns that the
-                search did not see are left out.
+            data: Rows like those of the search: a file, a table or an array. Columns that the
+                search did not use are ignored.
         """
         from nas.export import predict_rows
 
         return predict_rows(*self._loaded(), data).answers
 
     def predict_proba(self, data: Any) -> pd.DataFrame:
-        """The probability of each class, a column each, by the winner.
+        """Predicts the probability of each class (columns) for each row with the winner.
 
         Raises:
-            NasError: For regression.
+            NasError: When the task is regression.
         """
         from nas.export import predict_rows
 

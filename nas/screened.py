@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.api import describe_folds, import_optuna
+from nas.api import Scaling, TaskName, describe_folds, import_optuna
 from nas.arguments import check_bounds, seconds_of
 from nas.display import Display
 from nas.engines.processes import default_workers, prepare_processes
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from nas.experiments.screen_sample import Sampling
     from nas.preparation import Prepared
 
-ENDING = 3.0  # seconds of the time that judging and ending take
+ENDING = 3.0  # seconds that judging and ending take
 
 
 @dataclass(frozen=True)
 class Screened:
-    """What cheap scores are worth on some data.
+    """How much cheap scores of networks are worth on some data.
 
     Attributes:
         screening: How well each score ranks the networks.
         sampling: The networks that were scored and trained.
-        prepared: What they were trained on.
+        prepared: The data and folds on which they were trained.
     """
 
     screening: "Screening"
@@ -47,12 +47,12 @@ def screen(
     test_size: float = 0.2,
     metric: Any = None,
     positive: str | None = None,
-    task: str | None = None,
+    task: TaskName | None = None,
     drop: Any = (),
     categorical: Any = (),
     header: bool | None = None,
     missing: Any = (),
-    scaling: str = "standard",
+    scaling: Scaling = "standard",
     image_size: int | None = None,
     classes: Any = (),
     max_rows: int | None = None,
@@ -61,19 +61,19 @@ def screen(
     seed: int = 0,
     quiet: bool = False,
 ) -> Screened:
-    """Tells which cheap scores are worth anything on some data.
+    """Measures which cheap scores of networks are worth anything on some data.
 
     Scores networks before training and after one epoch, trains a sample of them on all folds, and
-    tells how well each score ranks them. Writes nothing.
+    measures how well each cheap score ranks the sample. Writes no files.
 
     Args:
-        space: As for `nas.search`, like all that is not named here.
-        n: Networks to score before training.
-        sample: Networks to train, for the true score; None is as many as `timeout` allows.
-        timeout: Time to end in; at least 8 networks are trained all the same.
+        space: As for `nas.search`, like all arguments that are not described here.
+        n: Number of networks to score before training.
+        sample: Number of networks to train; None trains as many as `timeout` allows.
+        timeout: Time within which to finish; at least 8 networks are trained in any case.
 
     Returns:
-        The scores and what they rest on.
+        The scores and the networks behind them.
 
     Raises:
         NasError: When an argument or the data cannot be used, or too few networks could be trained.

@@ -261,7 +261,7 @@ def _text(tag: str, text: str, plugin: str, content: bytes = b"") -> Any:
 
 
 def _write(path: Path, events: Iterator[dict[str, Any]]) -> None:
-    """Writes an event file; whoever reads the folder meanwhile sees a whole file or none."""
+    """Writes an event file; a reader of the folder sees the whole file or none."""
     import tensorflow as tf
     from tensorflow.compat.v1 import Event
 

@@ -4,6 +4,7 @@ import ast
 import inspect
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_api_page_is_made_from_the_docstrings() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "api_page.py"))["page"]()
+    written = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert written == made, "run `make docs`"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def run(folder: Path, *command: object, **environment: str) -> str:
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     names = [path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")]
-    assert len(names) == 4
+    assert len(names) == 5
     assert all(f'"{name}"' in text for name in names)
 
 
@@ -98,6 +98,13 @@ def test_csv_search_and_load_model(tmp_path: Path, data_dir: Path) -> None:
     out = run(tmp_path, sys.executable, EXAMPLES / "load_model.py", "winner.keras", "sample.csv")
     first = float(out.replace("[", " ").replace("]", " ").split()[0])
     assert first == pytest.approx(float(rows[0]["p_>50K"]), abs=1e-4)
+
+
+def test_search_in_python(tmp_path: Path, data_dir: Path) -> None:
+    lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "sample.csv").write_text("".join(lines[:601]), encoding="utf-8")
+    out = run(tmp_path, sys.executable, EXAMPLES / "search_in_python.py", "sample.csv", "income")
+    assert "on rows that the search never used" in out and "depth 1: " in out
 
 
 def test_space_in_python(tmp_path: Path) -> None:

@@ -122,11 +122,11 @@ def _rests_on(record: StudyRecord, groups: Sequence[Group]) -> str:
     n_complete = sum(len(group.complete) for group in groups)
     n_pruned = sum(len(group.pruned) for group in groups)
     trials = counted(n_complete, "complete trial")
-    text = f"Rests on {trials}."
+    text = f"Based on {trials}."
     without = len(record.complete) - n_complete
     if without:
         have, have_not = ("has" if n == 1 else "have" for n in (n_complete, without))
-        text = f"Rests on the {trials} that {have} it; {without} {have_not} not."
+        text = f"Based on the {trials} that {have} it; {without} {have_not} not."
     if n_pruned:
         ones = (
             "one has no final score and is" if n_pruned == 1 else "ones have no final score and are"

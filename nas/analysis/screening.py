@@ -273,7 +273,7 @@ def verdict(screening: Screening) -> tuple[str, ...]:
         ranked = sorted(worth, key=lambda score: -abs(score.correlation or 0.0))
         lines.append(f"Worth something on this data: {', '.join(map(_with_sign, ranked))}.")
         if chance:
-            lines.append(f"Not told from chance by {n} networks: {', '.join(chance)}.")
+            lines.append(f"Not distinguishable from chance with {n} networks: {', '.join(chance)}.")
     else:
         lines.append(f"No score is told from chance by {n} networks.")
     lines.append(_per_second(screening))

@@ -58,7 +58,7 @@ def doubts(study: StudyRecord) -> tuple[str, ...]:
     if len(answered) == 1:
         part = "the test part" if tested["predicted_on"] == "test" else "the training rows"
         found.append(
-            f"the winner answers '{answered[0]}' for all {sum(counts.values()):,} rows of {part}."
+            f"the winner predicts '{answered[0]}' for all {sum(counts.values()):,} rows of {part}."
         )
     constant = study.settings.constant
     if constant is not None and best.value is not None:
@@ -68,7 +68,7 @@ def doubts(study: StudyRecord) -> tuple[str, ...]:
             if constant.answer is not None:
                 same = f"'{constant.answer}' for every row"
             found.append(
-                f"over the folds the winner is not clearly better than answering {same} "
+                f"over the folds the winner is not clearly better than predicting {same} "
                 f"({study.metric_title} {constant.value:.4g})."
             )
     if found and study.metric == "accuracy":

@@ -28,39 +28,40 @@ COMMANDS = {
     ),
     "screen": Entry(
         "screen.screen",
-        "Is there a way to know before training? Which cheap scores are worth anything on your "
-        "data.",
+        "Measure which cheap scores of networks are worth anything on your data.",
     ),
     "best": Entry(
         "study.best",
-        "Show the winner, how sure its score is, and the simplest network that is as good.",
+        "Show the winner, how certain its score is, and the simplest network that is as good.",
     ),
-    "trials": Entry("study.trials", "List every trial with its score, or why it has none."),
+    "trials": Entry(
+        "study.trials", "List every trial with its score, or the reason why it has none."
+    ),
     "train": Entry(
         "diagnose.train",
-        "Train one given network on the study's folds, record it there, and diagnose it.",
+        "Train one given network on the study's folds, record it in the study, and diagnose it.",
     ),
     "diagnose": Entry(
         "diagnose.diagnose",
-        "Say why a network is bad: causes, their evidence, and the next experiment for each.",
+        "Say why networks are bad: causes, their evidence, and the next experiment for each.",
     ),
     "importance": Entry(
-        "importance.importance", "Which parameters mattered: fANOVA and PED-ANOVA side by side."
+        "importance.importance", "Show which parameters mattered, by fANOVA and by PED-ANOVA."
     ),
     "explain": Entry(
         "explain.explain",
-        "Say what depth, or another parameter, does to the score, and how sure that is.",
+        "Show the effect of depth, or of another parameter, on the score, and how certain it is.",
     ),
     "report": Entry(
         "report.report",
-        "Tell a whole study in one file: an interactive page that opens offline, or Markdown.",
+        "Write a report on a study: an interactive page that opens offline, or Markdown.",
     ),
     "dashboard": Entry(
         "dashboard.dashboard",
-        "Browse the studies with optuna-dashboard, also while a search runs. Ctrl-C ends it.",
+        "Browse the studies with optuna-dashboard, even while a search runs. Ctrl-C ends it.",
     ),
     "export": Entry(
-        "model.export", "Train the winner on everything but the test part, test it, and save it."
+        "model.export", "Train the winner on all rows but the test part, test it, and save it."
     ),
     "predict": Entry("model.predict", "Predict for new rows with a saved model."),
     "space": Entry("space.app", "Write, check and show search spaces."),

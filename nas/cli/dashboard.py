@@ -12,7 +12,7 @@ def dashboard(
     storage: StorageOption = DEFAULT_STORAGE,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
 ) -> None:
-    """Browse the studies with optuna-dashboard, also while a search runs. Ctrl-C ends it."""
+    """Browse the studies with optuna-dashboard, even while a search runs. Ctrl-C ends it."""
     from nas.dashboard import run_dashboard
 
     run_dashboard(

@@ -1,4 +1,4 @@
-"""The options that say which data to read, and how; the same for all commands that have them."""
+"""The options about the data and how it is read; the same for all commands that have them."""
 
 from typing import Annotated, Literal
 
@@ -12,8 +12,8 @@ SourceOption = Annotated[
     typer.Option(
         "--data",
         help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
-        "a .csv, .parquet or .npz file, or a folder with a folder of images for each class. "
-        "\\[default: what the space names]",
+        "a .csv, .parquet or .npz file, or a folder that has a folder of images for each class. "
+        "\\[default: the data that the space names]",
     ),
 ]
 TargetOption = Annotated[
@@ -24,8 +24,8 @@ HeaderOption = Annotated[
     bool | None,
     typer.Option(
         "--header/--no-header",
-        help="Whether the first line of a CSV file names the columns; without, they are called "
-        "1, 2, 3 ... \\[default: looks at the file]",
+        help="Whether the first line of a CSV file names the columns; if not, they are called "
+        "1, 2, 3 ... \\[default: detected]",
     ),
 ]
 MissingOption = Annotated[
@@ -39,28 +39,31 @@ PositiveOption = Annotated[
     str | None,
     typer.Option(
         "--positive",
-        help="The class that f1 is about, of two. \\[default: the rarer one]",
+        help="The positive class of f1, for two classes. \\[default: the rarer one]",
     ),
 ]
 TaskOption = Annotated[
     Task | None,
-    typer.Option("--task", help="What is predicted. \\[default: inferred from the target]"),
+    typer.Option("--task", help="Kind of task. \\[default: inferred from the target]"),
 ]
 DropOption = Annotated[
     str | None, typer.Option("--drop", help="Columns to leave out, separated by commas.")
 ]
 CategoricalOption = Annotated[
     str | None,
-    typer.Option("--categorical", help="Columns of numbers that are categories, with commas."),
+    typer.Option(
+        "--categorical", help="Columns of numbers to treat as categories, separated by commas."
+    ),
 ]
 GroupsOption = Annotated[
-    str | None, typer.Option("--groups", help="Column whose equal values stay in one fold.")
+    str | None,
+    typer.Option("--groups", help="Column of groups; rows with equal values stay in one fold."),
 ]
 # As `nas.options.Scaling`, which takes long to import.
 ScalingName = Literal["standard", "unit", "symmetric", "none"]
 SCALING = typer.Option(
     "--scaling",
-    help="How numbers are scaled: to mean 0 and deviation 1, to [0, 1], to [-1, 1], or not at all.",
+    help="Scaling of numbers: mean 0 and standard deviation 1, [0, 1], [-1, 1], or none.",
 )
 ScalingOption = Annotated[ScalingName, SCALING]
 ImageSizeOption = Annotated[
@@ -68,7 +71,7 @@ ImageSizeOption = Annotated[
     typer.Option(
         "--image-size",
         min=1,
-        help="Width and height that the images of a folder are given. \\[default: their own]",
+        help="Width and height to which images of a folder are resized. \\[default: no resizing]",
     ),
 ]
 ClassesOption = Annotated[
@@ -83,19 +86,19 @@ MaxRowsOption = Annotated[
     typer.Option(
         "--max-rows",
         min=1,
-        help="Rows to keep, drawn at random, beside a test part that the data brings. "
-        "\\[default: all]",
+        help="Largest number of rows to keep, drawn at random; a test part that belongs to the "
+        "data stays whole. \\[default: all]",
     ),
 ]
 LABEL_NOISE = typer.Option(
     "--label-noise",
     min=0.0,
     max=1.0,
-    help="Share of the rows that get a wrong label, to see what that does.",
+    help="Share of the rows that get a wrong label, to see its effect.",
 )
 LabelNoiseOption = Annotated[float, LABEL_NOISE]
 
 
 def names_of(text: str | None) -> tuple[str, ...] | None:
-    """The names in an option that takes several; None where it was not given."""
+    """The names in an option that takes several; None if it was not given."""
     return None if text is None else split_names(text)

@@ -50,29 +50,31 @@ def train(
         list[str] | None,
         typer.Option(
             "--set",
-            help="A parameter and its value, such as depth=4; once for each parameter.",
+            help="A parameter and its value, such as depth=4; repeat it for each parameter.",
         ),
     ] = None,
     space: Annotated[
         str,
         typer.Option(
-            help="What --set leaves out has the value that this space fixes, or the default of "
-            "the space language."
+            help="Gives the parameters that --set does not: the values that this space fixes, else "
+            "the defaults."
         ),
     ] = "mlp_depth",
     like: Annotated[
         int | None,
-        typer.Option(help="Trial of the study that --set changes, instead of the space's values."),
+        typer.Option(
+            help="Trial of the study that gives all other parameters, instead of the space."
+        ),
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(help="Study that it is recorded in. \\[default: the space's name]"),
+        typer.Option(help="Study in which it is recorded. \\[default: the space's name]"),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data of a new study, as for nas search, or where a study's data lies now. "
-            "\\[default: the study's, or what the space names]"
+            help="Data of a new study, as for nas search, or the new place of a study's data. "
+            "\\[default: the study's, or the data that the space names]"
         ),
     ] = None,
     target: TargetOption = None,
@@ -87,7 +89,7 @@ def train(
     max_rows: MaxRowsOption = None,
     label_noise: Annotated[float | None, LABEL_NOISE] = None,
     metric: Annotated[
-        str | None, typer.Option(help="What a new study is scored by. \\[default: by the task]")
+        str | None, typer.Option(help="Metric of a new study. \\[default: by the task]")
     ] = None,
     positive: PositiveOption = None,
     folds: Annotated[
@@ -95,28 +97,33 @@ def train(
     ] = None,
     repeats: Annotated[
         int | None,
-        typer.Option(min=1, help="Times that its folds are drawn anew. \\[default: 1]"),
+        typer.Option(min=1, help="How often the cross-validation is repeated. \\[default: 1]"),
     ] = None,
     groups: GroupsOption = None,
     val_size: Annotated[
         float | None,
         typer.Option(
-            min=0.01, max=0.9, help="Share that validates, with --folds 1. \\[default: 0.2]"
+            min=0.01,
+            max=0.9,
+            help="Share of the rows for validation, with --folds 1. \\[default: 0.2]",
         ),
     ] = None,
     test_size: Annotated[
         float | None,
-        typer.Option(min=0.0, max=0.9, help="Share set aside; 0 is none. \\[default: 0.2]"),
+        typer.Option(
+            min=0.0, max=0.9, help="Share of the rows for the test; 0 is none. \\[default: 0.2]"
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a new study. \\[default: 0]")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
     tensorboard: TensorboardOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one given network on the study's folds, record it there, and diagnose it.
+    """Train one given network on the study's folds, record it in the study, and diagnose it.
 
-    A network that the study's space holds counts as one of its trials; any other is recorded
-    beside them. Where there is no such study, it is made; the options of data and folds are for it.
+    A network that belongs to the study's space counts as one of its trials; any other network is
+    recorded as an additional trial. If the study does not exist, it is created with the options
+    about data and folds.
     """
     from nas.one_network import train as run
     from nas.space import load_space, parse_settings
@@ -173,7 +180,7 @@ def diagnose(
     storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a network is bad: causes, their evidence, and the next experiment for each."""
+    """Say why networks are bad: causes, their evidence, and the next experiment for each."""
     from nas.analysis.diagnosis import diagnose_study, diagnose_trial
     from nas.study import load_study
 

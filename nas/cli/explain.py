@@ -59,18 +59,18 @@ def explain(
     rope: Annotated[
         float,
         typer.Option(
-            min=0.0, help="Differences up to this are practically none; see docs/explain.md."
+            min=0.0, help="Differences up to this are practically equal; see docs/explain.md."
         ),
     ] = 0.01,
     baselines: Annotated[
         bool,
         typer.Option(
             "--baselines/--no-baselines",
-            help="Whether to train plain models on the same folds; done once, then kept.",
+            help="Whether to train plain models on the same folds; the study keeps the results.",
         ),
     ] = True,
 ) -> None:
-    """Say what depth, or another parameter, does to the score, and how sure that is."""
+    """Show the effect of depth, or of another parameter, on the score, and how certain it is."""
     with working("Assessing the parameters"):
         from nas.analysis.explanation import explain as explain_study
         from nas.api import load
@@ -210,7 +210,7 @@ def _show_effect(effect: "Effect", record: "StudyRecord", storage: str) -> None:
     if effect.doubt:
         say(f"Too few or too clumped to tell. {effect.doubt}")
         if effect.experiment:
-            say("This would settle it, and the last command shows it:")
+            say("These commands would answer it; the last one shows the result:")
             show_experiment(effect.experiment, record, storage)
             show_command(f"nas explain --parameter {effect.parameter}", storage)
 
@@ -266,7 +266,7 @@ def _show_comparisons(
     _heading("Is the difference real?")
     n_scores = len(record.best().fold_values)
     if n_scores < 2:
-        say("One split only: nothing says how much a score varies. Search with --folds 5.")
+        say("A single split does not show how much a score varies. Search with --folds 5.")
         return
     if not comparisons:
         say("Only one value has a complete trial: there is nothing to compare.")
@@ -428,8 +428,8 @@ def _show_baselines(kept: "tuple[Baseline, ...]", reason: str, record: "StudyRec
         if baseline.note:
             say(f"{baseline.name}: {baseline.note}.")
     say(
-        "They have scikit-learn's default settings. The winner is the best of many, which flatters "
-        "its mean over folds; the test is fair to all."
+        "They have scikit-learn's default settings. The winner is the best of many, so "
+        "its mean over folds is too good; the test is fair to all."
     )
     if reason:
         say(reason)

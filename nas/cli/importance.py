@@ -26,10 +26,10 @@ def importance(
     storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
     output: Annotated[
-        Path | None, typer.Option(help="Draw it too: an .html, .png, .svg or .pdf file.")
+        Path | None, typer.Option(help="Draw it to this .html, .png, .svg or .pdf file, too.")
     ] = None,
 ) -> None:
-    """Which parameters mattered: fANOVA and PED-ANOVA side by side."""
+    """Show which parameters mattered, by fANOVA and by PED-ANOVA."""
     with working("Assessing the parameters"):
         from nas.analysis.importance import importance as assess
         from nas.storage import open_optuna_study, open_storage

@@ -17,13 +17,13 @@ def export(
     study: StudyOption = None,
     storage: StorageOption = DEFAULT_STORAGE,
     data: Annotated[
-        str | None, typer.Option(help="Where the data lies now, if it was moved.")
+        str | None, typer.Option(help="New place of the data, if it was moved.")
     ] = None,
     model: ModelOption = None,
 ) -> None:
-    """Train the winner on everything but the test part, test it, and save it.
+    """Train the winner on all rows but the test part, test it, and save it.
 
-    The file loads with Keras alone and takes raw data; its card lies beside it as JSON.
+    The file loads with Keras alone and takes raw data; its card, a JSON file, is written beside it.
     """
     from nas.api import load
     from nas.model_card import card_path, check_output, read_card

@@ -20,7 +20,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="FILE.py:FUNCTION",
-        help="A function of yours that builds a Keras model from an Optuna trial, such as "
+        help="Your own function that builds a Keras model from an Optuna trial, such as "
         "models.py:build_model or package.module:build_model.",
     ),
 ]

@@ -205,6 +205,6 @@ ConfigOption = Annotated[
         is_eager=True,
         metavar="FILE",
         help="A recipe: a YAML file with options of this command and their values, such as "
-        "'trials: 50'. Options given here win over it.",
+        "'trials: 50'. An option on the command line overrides it.",
     ),
 ]

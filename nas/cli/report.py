@@ -25,18 +25,18 @@ def report(
         Format | None,
         typer.Option(
             "--format",
-            help="One HTML file, or Markdown with a folder of pictures. \\[default: by the ending]",
+            help="HTML, or Markdown with pictures. \\[default: by the file's extension]",
         ),
     ] = None,
     baselines: Annotated[
         bool,
         typer.Option(
             "--baselines/--no-baselines",
-            help="Whether to train plain models on the same folds; done once, then kept.",
+            help="Whether to train plain models on the same folds; the study keeps the results.",
         ),
     ] = True,
 ) -> None:
-    """Tell a whole study in one file: an interactive page that opens offline, or Markdown."""
+    """Write a report on a study: an interactive page that opens offline, or Markdown."""
     with working("Reading the trials"):
         from nas.api import load
         from nas.report.whole import format_of, write_report

@@ -36,12 +36,14 @@ def screen(
     space: Annotated[
         str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
     ] = "mlp_depth",
-    n: Annotated[int, typer.Option("--n", min=8, help="Networks to score before training.")] = 500,
+    n: Annotated[
+        int, typer.Option("--n", min=8, help="Number of networks to score before training.")
+    ] = 500,
     sample: Annotated[
         int | None,
         typer.Option(
             min=8,
-            help="Networks to train, for the true score. \\[default: as many as --timeout allows]",
+            help="Number of them to train. \\[default: as many as --timeout allows]",
         ),
     ] = None,
     data: SourceOption = None,
@@ -64,31 +66,35 @@ def screen(
         ),
     ] = None,
     positive: PositiveOption = None,
-    folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
+    folds: Annotated[int, typer.Option(min=1, help="Number of folds; 1 is a single split.")] = 5,
     groups: GroupsOption = None,
     test_size: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share set aside and not looked at; 0 is none.")
+        float,
+        typer.Option(
+            min=0.0, max=0.9, help="Share of the rows that are set aside and not used; 0 is none."
+        ),
     ] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Seeds everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     timeout: Annotated[
         str,
         typer.Option(
             callback=time_option,
-            help="Time to end in, such as 60 or 5m; at least 8 networks are trained all the same.",
+            help="Time within which to finish, such as 60 or 5m; at least 8 networks are trained.",
         ),
     ] = "55",
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes that train; 1 trains in this one. \\[default: the cores]"
+            min=1,
+            help="Number of processes that train; 1 trains in this one. \\[default: the cores]",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Is there a way to know before training? Which cheap scores are worth anything on your data.
+    """Measure which cheap scores of networks are worth anything on your data.
 
     Scores networks before training and after one epoch, trains a sample of them on all folds, and
-    tells how well each score ranks them. Writes nothing.
+    reports how well each score ranks them. Writes no files.
     """
     from nas.screened import screen as run
 

@@ -46,7 +46,9 @@ def search(
         str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
     ] = "mlp_depth",
     model: ModelOption = None,
-    trials: Annotated[int, typer.Option(min=1, help="Trials that the study has in the end.")] = 100,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Number of trials that the study has at the end.")
+    ] = 100,
     data: SourceOption = None,
     target: TargetOption = None,
     task: TaskOption = None,
@@ -67,45 +69,54 @@ def search(
         ),
     ] = None,
     positive: PositiveOption = None,
-    folds: Annotated[int, typer.Option(min=1, help="Folds; 1 is a single split.")] = 5,
-    repeats: Annotated[int, typer.Option(min=1, help="Times the folds are drawn anew.")] = 1,
+    folds: Annotated[int, typer.Option(min=1, help="Number of folds; 1 is a single split.")] = 5,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="How often the cross-validation is repeated.")
+    ] = 1,
     groups: GroupsOption = None,
     val_size: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="Share that validates, with --folds 1.")
+        float,
+        typer.Option(min=0.01, max=0.9, help="Share of the rows for validation, with --folds 1."),
     ] = 0.2,
     test_size: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share set aside for the winner; 0 is none.")
+        float,
+        typer.Option(min=0.0, max=0.9, help="Share of the rows to test the winner; 0 is none."),
     ] = 0.2,
     sampler: Annotated[
         Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"],
-        typer.Option(help="Who proposes the trials."),
+        typer.Option(help="The sampler that proposes trials."),
     ] = "tpe",
     startup_trials: Annotated[
         int | None,
-        typer.Option(min=0, help="Random trials first. \\[default: a tenth, at least 10]"),
+        typer.Option(min=0, help="Random trials at the start. \\[default: a tenth, at least 10]"),
     ] = None,
     pruner: Annotated[
-        Literal["halving", "median", "none"], typer.Option(help="Who ends hopeless trials.")
+        Literal["halving", "median", "none"],
+        typer.Option(help="The pruner that ends hopeless trials."),
     ] = "halving",
-    seed: Annotated[int, typer.Option(min=0, help="Seeds everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     timeout: Annotated[
         str | None,
-        typer.Option(callback=time_option, help="Time after which to stop, such as 90, 10m or 2h."),
+        typer.Option(
+            callback=time_option, help="Time after which the search stops: 90, 10m or 2h."
+        ),
     ] = None,
     max_params: Annotated[
-        int | None, typer.Option(min=1, help="Largest number of weights of a network.")
+        int | None, typer.Option(min=1, help="Largest number of weights that a network may have.")
     ] = None,
     allow_duplicates: Annotated[
-        bool, typer.Option("--allow-duplicates", help="Train the same network again.")
+        bool,
+        typer.Option("--allow-duplicates", help="Allow a network to be trained a second time."),
     ] = False,
     engine: Annotated[
         Literal["auto", "compiled", "keras"],
-        typer.Option(help="What trains the networks; auto is compiled wherever it can."),
+        typer.Option(help="The engine that trains; auto is compiled if it can train the network."),
     ] = "auto",
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes that train; 1 trains in this one. \\[default: the cores]"
+            min=1,
+            help="Number of processes that train; 1 trains in this one. \\[default: the cores]",
         ),
     ] = None,
     study: Annotated[
@@ -116,8 +127,8 @@ def search(
 ) -> None:
     """Search a space for the best network, test it once, and save it.
 
-    The same command goes on where an earlier one stopped. Ctrl-C ends it at once, or after the
-    running epoch with --workers 1.
+    The same command continues an earlier search. Ctrl-C ends it at once, or with --workers 1 after
+    the current epoch.
     """
     from nas import api
     from nas.model_card import default_model_path

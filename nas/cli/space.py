@@ -79,14 +79,14 @@ def show(
     rows: Annotated[
         str | None,
         typer.Option(
-            help="Shape of a row, such as 28x28x1 or 64, for what a notation means. "
+            help="Shape of a row, such as 28x28x1 or 64, for the layers of a network. "
             "\\[default: that of the data, or 28x28x1]"
         ),
     ] = None,
-    outputs: Annotated[int, typer.Option(min=1, help="Units of the output layer.")] = 10,
+    outputs: Annotated[int, typer.Option(min=1, help="Number of units of the output layer.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what each parameter of a space can be, and its networks layer by layer."""
+    """Show the possible values of each parameter of a space, and its networks layer by layer."""
     is_network = _is_notation(space)
     if is_network:
         the_space = SearchSpace({"layers": space}, name=space, network="cnn")
@@ -217,7 +217,7 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 @app.command()
 def check(space: SpaceArgument) -> None:
-    """Check a space; say what is wrong with file, line and key."""
+    """Check a space; report errors with file, line and key."""
     the_space = load_space(space)
     searched = sum(not isinstance(e.domain, Constant) for e in the_space.parameters.values())
     constant = len(the_space.parameters) - searched
@@ -350,7 +350,7 @@ def _with_vocabulary_options() -> Any:
 
     new.__doc__ = (
         "Write a space. Values: 3, or relu,gelu (choices), or 1:8 (range), "
-        "with :log, :step=2 or :per_layer behind it."
+        "with :log, :step=2 or :per_layer after it."
     )
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [

@@ -32,7 +32,7 @@ app = typer.Typer(
 def best(
     study: StudyOption = None, storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False
 ) -> None:
-    """Show the winner, how sure its score is, and the simplest network that is as good."""
+    """Show the winner, how certain its score is, and the simplest network that is as good."""
     from nas.analysis.winner import summarize
     from nas.proposal import who_tests
     from nas.study import load_study
@@ -84,7 +84,7 @@ def trials(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
 ) -> None:
-    """List every trial with its score, or why it has none."""
+    """List every trial with its score, or the reason why it has none."""
     from nas.study import load_study
 
     record = load_study(study, storage)
@@ -136,7 +136,7 @@ def _print_csv(records: "tuple[TrialRecord, ...]") -> None:
 
 @app.command("list")
 def list_studies(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:
-    """List the studies of the database, the latest last."""
+    """List the studies of the database; the latest comes last."""
     from nas.study_list import summarize_studies
 
     rows = [
@@ -161,10 +161,10 @@ def show(
     storage: StorageOption = DEFAULT_STORAGE,
     as_json: JsonOption = False,
     space: Annotated[
-        bool, typer.Option("--space", help="Print the search space alone, as a YAML file.")
+        bool, typer.Option("--space", help="Print only the search space, as YAML.")
     ] = False,
 ) -> None:
-    """Show what a study rests on: data, folds, space, versions, and how its trials ended."""
+    """Show the data, folds, space and versions of a study, and how its trials ended."""
     from nas.study import load_study
 
     record = load_study(study, storage)
@@ -210,10 +210,13 @@ def delete(
     storage: StorageOption = DEFAULT_STORAGE,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Even while it is searched; that search then ends.")
+        bool,
+        typer.Option(
+            "--force", help="Delete it even while a search runs on it; that search then ends."
+        ),
     ] = False,
 ) -> None:
-    """Delete a study and its trials. A saved model stays."""
+    """Delete a study and its trials. A saved model is kept."""
     from nas.study import check_not_searched, delete_study, load_study
     from nas.wording import counted
 

@@ -82,7 +82,7 @@ def _imbalanced(dataset: Dataset, split: Split, metric: str) -> Finding | None:
     label = dataset.classes[int(counts.argmax())]
     return Finding(
         "imbalanced",
-        f"{100 * share:.1f} % of the rows are '{label}': always answering that has accuracy "
+        f"{100 * share:.1f} % of the rows are '{label}': always predicting it has accuracy "
         f"{share:.4f}, and a search by accuracy may find no more. Search by --metric "
         "balanced_accuracy, or by f1 or auc.",
     )

@@ -323,5 +323,5 @@ def _refuse_mixture(where: str, name: str, one: str, two: str, what: str) -> Non
         where,
         f"got '{one}' and '{two}'",
         f"one {what} in a column",
-        f"Mend the cells, or use {names_option('categorical', name)}.",
+        f"Correct the cells, or use {names_option('categorical', name)}.",
     )

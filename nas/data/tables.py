@@ -273,7 +273,7 @@ def _column_kind(
             f"{where}, row {row + 1}",
             f"got {example_words(series, numbers)}",
             "a number, as in the other rows",
-            f"Mend the cell, or add {word_fixes(series, numbers, words)} if it means a missing "
+            f"Correct the cell, or add {word_fixes(series, numbers, words)} if it means a missing "
             f"value, or {as_categories}.",
         )
     given = as_text(series[~missing], numbers=False)

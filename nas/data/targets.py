@@ -105,7 +105,7 @@ def _is_numeric(
         f"{where}, row {row + 1}",
         f"got '{series.iloc[row]}'",
         f"a number, as in {n_numbers:,} other rows",
-        f"Mend the cell, or add {fixes}, which leaves out such rows of '{name}'{as_classes}.",
+        f"Correct the cell, or add {fixes}, which leaves out such rows of '{name}'{as_classes}.",
     )
 
 

@@ -99,7 +99,7 @@ def run_sampling(
     already, and stays open.
 
     Yields:
-        The same object, again and again; whoever iterates may stop there.
+        The same object, again and again; the caller may stop iterating at any time.
 
     Raises:
         NasError: When too few networks could be trained.

@@ -72,7 +72,7 @@ def _body(report: Report) -> str:
             "<noscript><p>The figures are drawn by JavaScript, which is off.</p></noscript>",
             '<p id="trouble" role="status"></p>',
             *map(_section, report.sections),
-            f"<footer>Made by nas {_escape(__version__)}; 'nas report' makes it anew.</footer>",
+            f"<footer>Made by nas {_escape(__version__)}; 'nas report' writes a new one.</footer>",
         ]
     )
 

@@ -132,7 +132,7 @@ def _section(name: str, title: str, blocks: Callable[[], Sequence[Block]]) -> Se
     try:
         return Section(name, title, tuple(blocks()))
     except NasError as error:
-        return Section(name, title, (Text(f"Not told: {_sentence(error)}"),))
+        return Section(name, title, (Text(f"Not available: {_sentence(error)}"),))
 
 
 def _sentence(error: NasError) -> str:
@@ -211,7 +211,7 @@ def _winner(record: StudyRecord) -> Section:
     heads = ("", "winner") if same else ("", "winner", "simplest as good")
     blocks.append(Table(heads, tuple(rows)))
     if best.stderr is None:
-        note = "A single split has no standard error: nothing says how sure the score is."
+        note = "A single split has no standard error: so the uncertainty of the score is unknown."
     elif same:
         note = "No network with fewer weights is within one standard error of the winner."
     else:
@@ -231,12 +231,12 @@ def _winner(record: StudyRecord) -> Section:
     constant = record.settings.constant
     if constant is not None and constant.answer is not None:
         note += (
-            f" To answer '{constant.answer}' for every row has {score_name(record)} "
+            f" Predicting '{constant.answer}' for every row has {score_name(record)} "
             f"{constant.value:.4g}."
         )
     blocks.append(Text(note))
-    blocks += [Text(f"In doubt: {doubt}") for doubt in doubts(record)]
-    blocks += [Text(f"Of the data: {finding.text}") for finding in record.settings.findings]
+    blocks += [Text(f"Doubt: {doubt}") for doubt in doubts(record)]
+    blocks += [Text(f"About the data: {finding.text}") for finding in record.settings.findings]
     return Section("winner", "The winner", tuple(blocks))
 
 
@@ -252,7 +252,7 @@ def _value(parameter: str, value: Any) -> str:
 def _history(record: StudyRecord) -> Section:
     counts = Counter(trial.outcome for trial in record.counted)
     ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-    caption = f"Rests on {counted(len(record.counted), 'trial')} ({ended})"
+    caption = f"Based on {counted(len(record.counted), 'trial')} ({ended})"
     caption += ", in the order in which they began. " if len(record.counted) > 1 else ". "
     if record.complete:
         caption += (
@@ -277,7 +277,7 @@ def _outcomes(record: StudyRecord) -> Section:
 def _depth(record: StudyRecord, storage: str) -> list[Block]:
     parameter = depth_word(record)
     if not any(parameter in trial.params for trial in record.complete):
-        return [Text(f"Not told: this study did not search {parameter}.")]
+        return [Text(f"Not available: this study did not search {parameter}.")]
     effect = parameter_effect(record, parameter)
     caption = effect.rests_on
     if parameter == "layers" and all(isinstance(level.value, str) for level in effect.levels):
@@ -293,9 +293,9 @@ def _depth(record: StudyRecord, storage: str) -> list[Block]:
         )
     ]
     if effect.doubt:
-        blocks.append(Text(f"In doubt: {effect.doubt}"))
+        blocks.append(Text(f"Doubt: {effect.doubt}"))
     if effect.experiment:
-        blocks.append(Text("What would settle it:"))
+        blocks.append(Text("This would answer it:"))
         blocks += _experiment(effect.experiment, record, storage)
     return blocks
 
@@ -311,7 +311,7 @@ def _by_depth(levels: Sequence[Level]) -> tuple[Level, ...]:
 
 def _importance(importance: Importance | str, names: Sequence[str]) -> list[Block]:
     if isinstance(importance, str):
-        return [Text(f"Not told: {importance}")]
+        return [Text(f"Not available: {importance}")]
     caption = (
         f"{rests_on(importance)} fANOVA says what moves the score over the whole space, PED-ANOVA "
         "what sets the best tenth of the trials apart."
@@ -329,7 +329,7 @@ def _parallel(record: StudyRecord, names: Sequence[str]) -> list[Block]:
     _need_several(record, names)
     shown = list(names[:MAX_AXES])
     caption = (
-        f"Rests on {len(record.complete)} complete trials; each is a line through its parameters "
+        f"Based on {len(record.complete)} complete trials; each is a line through its parameters "
         "to its score. Where the lines of the best run together, the value matters; a click in "
         "the legend hides a group."
     )
@@ -344,7 +344,7 @@ def _parallel(record: StudyRecord, names: Sequence[str]) -> list[Block]:
 def _slices(record: StudyRecord, names: Sequence[str]) -> list[Block]:
     _need_several(record, names)
     text = (
-        f"Rests on {len(record.complete)} complete trials, each a dot; the diamond is the winner, "
+        f"Based on {len(record.complete)} complete trials, each a dot; the diamond is the winner, "
         "and triangles stand for far outliers beyond the edge. "
         "The other parameters vary too, so that a slope may be theirs."
     )
@@ -453,7 +453,7 @@ def _command(command: str, storage: str = DEFAULT_STORAGE) -> Code:
 def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
     best = record.best()
     if len(best.fold_values) < 2:
-        return [Text("Not told: a single split says nothing of the spread between folds.")]
+        return [Text("Not available: a single split says nothing of the spread between folds.")]
     depth = depth_word(record)
     chosen = [depth] if depth in names else []
     chosen += [name for name in names if name != depth][:1]
@@ -484,20 +484,22 @@ def _significance(record: StudyRecord, names: Sequence[str]) -> list[Block]:
         blocks.append(
             Picture(f"significance-{'depth' if name == depth else name}", figure, caption)
         )
-    return blocks or [Text("Not told: there are no two values with complete trials to compare.")]
+    return blocks or [
+        Text("Not available: there are no two values with complete trials to compare.")
+    ]
 
 
 def _baselines(record: StudyRecord, baselines: Sequence[Baseline] | str) -> list[Block]:
     if isinstance(baselines, str):
-        return [Text(f"Not told: {baselines}")]
+        return [Text(f"Not available: {baselines}")]
     caption = (
         "Models of scikit-learn with their defaults, on the same folds and the same test part. "
-        "The winner is the best of many, which flatters its score over the folds; the test part "
+        "The winner is the best of many, so its score over the folds is too good; the test part "
         "is fair to all."
     )
     notes = [Text(f"{b.name.capitalize()}: {b.note}.") for b in baselines if b.note]
     if not any(baseline.value is not None for baseline in baselines):
-        return [Text("Not told: the data are too large for the plain models."), *notes]
+        return [Text("Not available: the data are too large for the plain models."), *notes]
     return [Picture("baselines", baselines_figure(record, baselines), caption), *notes]
 
 
@@ -508,7 +510,7 @@ def _budget(record: StudyRecord, trials: Budget) -> list[Block]:
             Picture(
                 "budget",
                 budget_figure(trials),
-                "The best score to be expected of as many trials, drawn from those of this study. "
+                "The expected best score of this number of trials, drawn from those of this study. "
                 "Where the line is flat, more of the same will not help.",
             )
         )
@@ -562,7 +564,7 @@ def _reproduce(record: StudyRecord) -> Section:
         (
             *again,
             Text(
-                f"It rests on nas {settings.nas_version}, {versions}; data with the hash "
+                f"It used nas {settings.nas_version}, {versions}; data with the hash "
                 f"{settings.data_hash[:12]}, folds with {settings.split_hash[:12]}. With one "
                 "worker the same seed gives the same trials and scores."
             ),

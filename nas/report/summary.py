@@ -146,7 +146,7 @@ def _best(record: StudyRecord, baselines: Sequence[Baseline]) -> str:
             sure = f" (95{SPACE}% interval: {low} to {high})"
     else:
         phrase = _phrase(record, best.value or 0.0, "the rows that validate")
-        sure = " (how it does on rows set aside is not tested yet)"
+        sure = " (not yet tested on the rows set aside)"
     text = f"The best network has {describe_network(best)} and {phrase}{sure}"
     doubt = "".join(f" But {sentence}" for sentence in doubts(record)[:1])
     if not any(baseline.value is not None for baseline in baselines):
@@ -167,7 +167,7 @@ def _best(record: StudyRecord, baselines: Sequence[Baseline]) -> str:
 
 def _phrase(record: StudyRecord, value: float, rows: str) -> str:
     if record.metric == "r2" and value < 0:
-        return f"does worse than always answering the mean (R² {value:.3g}) on {rows}"
+        return f"does worse than always predicting the mean (R² {value:.3g}) on {rows}"
     phrase = PHRASES.get(record.metric, f"reaches {record.metric} {{}} on {{}}")
     return phrase.format(show_score(record.metric, value), rows)
 
@@ -186,7 +186,7 @@ def _lesson(record: StudyRecord, importance: Importance | None, budget: Budget |
     if budget is not None and budget.gap is not None and budget.gap_interval is not None:
         low, _ = budget.gap_interval
         if low > 0:
-            warning = "the search flattered its winner, so trust the score on rows set aside."
+            warning = "the search overestimates its winner, so trust the score on the test rows."
             return f"{text}; {warning}" if text else warning.capitalize()
     advice = ""
     if budget is not None and "hardly help" in budget.advice:
@@ -196,7 +196,7 @@ def _lesson(record: StudyRecord, importance: Importance | None, budget: Budget |
     elif len(record.complete) < 10:
         advice = "so few trials were completed that more should be tried"
     parts = "; ".join(part for part in (text, advice) if part)
-    return (parts[:1].upper() + parts[1:] or "What mattered cannot be told from these trials") + "."
+    return (parts[:1].upper() + parts[1:] or "These trials do not show what mattered") + "."
 
 
 def _words(parameter: str) -> str:
@@ -211,11 +211,11 @@ def _nothing_found(record: StudyRecord) -> tuple[str, str]:
         f" The most frequent reason is: {max(set(reasons), key=reasons.count)}." if reasons else ""
     )
     steps = {
-        "pruned": "Search on with more trials, or with --pruner none, so that some reach their end",
-        "diverged": "Search on with a smaller highest learning rate",
-        "failed": "Mend what the reason says, and search again",
+        "pruned": "Continue the search with more trials, or use --pruner none",
+        "diverged": "Continue the search with a smaller highest learning rate",
+        "failed": "Correct what the reason says, and search again",
     }
     return (
         f"No network has reached the end of its training, so there is no winner.{why}",
-        steps.get(common, "Search on with more trials") + ".",
+        steps.get(common, "Continue the search with more trials") + ".",
     )

@@ -1,9 +1,9 @@
 """The loop: ask Optuna, have trials trained on all folds, prune by the mean, tell.
 
-The generator `run_search` drives everything, and hands out a `Progress` after each epoch; whoever
-iterates may stop there, and the study is left clean. A pool trains several trials at once. Each
-proposal is seeded from the search's seed and the trial's index, the lowest number that no other
-trial has, so a search of one trial at a time that was stopped and resumed proposes what an
+The generator `run_search` drives everything, and yields a `Progress` after each epoch. The caller
+may stop iterating at any time, and the study is left clean. A pool trains several trials at once.
+Each proposal is seeded from the search's seed and the trial's index, the lowest number that no
+other trial has, so a search of one trial at a time that was stopped and resumed proposes what an
 uninterrupted one would have.
 """
 
@@ -33,7 +33,7 @@ from nas.spec import Problem, TrialResult, TrialSpec
 from nas.storage import storage_errors
 from nas.study import TrialRecord, set_attributes, settings_of, trial_record
 
-HEARTBEAT = 0.2  # seconds after which whoever iterates gets a word, even if nothing happened
+HEARTBEAT = 0.2  # seconds after which the caller gets a `Progress`, even if nothing happened
 
 
 @dataclass

@@ -17,7 +17,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class Choice:
-    """A parameter that has one of several values, without an order."""
+    """A parameter that has one of several values, without an order.
+
+    A list of values means the same.
+    """
 
     values: tuple[Value, ...]
 
@@ -27,7 +30,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A parameter between two numbers, both included, in Optuna's words."""
+    """A parameter between two numbers, both included.
+
+    Attributes:
+        low: The lowest value.
+        high: The highest value.
+        log: Whether values are drawn on a log scale.
+        step: Distance between values; None is 1 for a whole number and no step for any other.
+    """
 
     low: float
     high: float
@@ -62,10 +72,12 @@ class SpaceError(NasError):
 
 
 def parameter(value: Any, *, per_layer: bool = False, **when: Any) -> Parameter:
-    """A `Parameter` from a scalar, a sequence of choices, a domain, or a `Parameter` itself.
+    """Makes a parameter of a space, with conditions if there are any.
 
-    Other keyword arguments are conditions: `parameter(Range(0, 0.99), optimizer="sgd")`. With
-    `per_layer` each hidden layer draws its own value.
+    Args:
+        value: A single value, a sequence of choices, a `Range` or `Choice`, or a `Parameter`.
+        per_layer: Whether each hidden layer draws its own value.
+        when: Conditions. `parameter(Range(0, 0.99), optimizer="sgd")` is searched only with SGD.
     """
     if isinstance(value, Parameter):
         return value

@@ -137,7 +137,7 @@ WORDS: dict[str, Word] = {
     "layers": Word(
         "layers",
         "",
-        "whole networks in the compact notation, instead of the words for depth and width",
+        "whole networks in the compact notation, instead of the parameters about layers",
         networks=NETWORKS,
     ),
     "depth": Word(
@@ -146,7 +146,7 @@ WORDS: dict[str, Word] = {
     "width": Word(
         "int",
         64,
-        "units of a hidden layer, of the widest one under a shape",
+        "units of a hidden layer; with a shape, of the widest one",
         low=1,
         at_least={"depth": 1},
         networks=_MLP,
@@ -194,7 +194,7 @@ WORDS: dict[str, Word] = {
         networks=_CNN,
     ),
     "head_depth": Word(
-        "int", 1, "hidden dense layers behind the convolutions", high=100, networks=_CNN
+        "int", 1, "hidden dense layers after the convolutions", high=100, networks=_CNN
     ),
     "head_width": Word(
         "int", 64, "units of each of them", low=1, at_least={"head_depth": 1}, networks=_CNN
@@ -228,8 +228,8 @@ WORDS: dict[str, Word] = {
     ),
     "normalization_momentum": _unit_interval(
         0.99,
-        "what a step leaves of batch normalization's moving averages; 0.9 follows in some 30 "
-        "steps, 0.99 in 300",
+        "momentum of batch normalization's moving averages; with 0.9 they follow within about 30 "
+        "steps, with 0.99 within 300",
         used_with={"normalization": ("batch",)},
         at_least={"depth": 1},
         networks=NETWORKS,
@@ -296,19 +296,21 @@ WORDS: dict[str, Word] = {
     "loss": Word(
         "str",
         "auto",
-        "auto: cross_entropy, or squared for regression; logistic: a sigmoid output with a "
-        "logistic loss of its own for each class; absolute and huber: for regression",
+        "auto: cross_entropy, or squared for regression; logistic: a sigmoid output and a "
+        "logistic loss for each class; absolute and huber: for regression",
         choices=("auto", "cross_entropy", "logistic", "squared", "absolute", "huber"),
     ),
     "optimizer": Word("str", "adam", "optimizer", choices=OPTIMIZERS),
-    "learning_rate": Word("float", 1e-3, "learning rate, at its peak", open_low=True),
+    "learning_rate": Word("float", 1e-3, "peak of the learning rate", open_low=True),
     "schedule": Word(
         "str",
         "constant",
         "how the learning rate changes over the epochs",
         choices=("constant", "cosine", "exponential"),
     ),
-    "warmup": _unit_interval(0.0, "share of the steps in which the learning rate rises from 0"),
+    "warmup": _unit_interval(
+        0.0, "share of the steps for the warm-up, in which the learning rate rises from 0"
+    ),
     "decay_to": Word(
         "float",
         0.01,
@@ -351,12 +353,16 @@ WORDS: dict[str, Word] = {
     "epochs": Word(
         "int",
         20,
-        "passes over the training rows, at the most (default without limit with steps)",
+        "largest number of passes over the training rows (default with steps: no limit)",
         low=1,
     ),
-    "steps": Word("int", 0, "training steps, at the most; 0 is no limit but the epochs"),
+    "steps": Word(
+        "int", 0, "largest number of training steps; 0 is no limit other than the epochs"
+    ),
     "early_stopping": Word(
-        "int", 0, "epochs without a lower training loss after which a fold ends; 0 is never"
+        "int",
+        0,
+        "a fold ends after this number of epochs without a lower training loss; 0 is never",
     ),
 }
 

@@ -34,7 +34,7 @@ def test_it_has_to_be_clearly_better_than_one_answer_for_all(record, below, doub
     found = doubts(with_constant(record, best.value - below))
     assert bool(found) == doubted
     if doubted:
-        assert "not clearly better than answering 'ok' for every row (accuracy" in found[0]
+        assert "not clearly better than predicting 'ok' for every row (accuracy" in found[0]
         assert "--metric balanced_accuracy" in found[1]
 
 
@@ -51,7 +51,7 @@ def test_less_is_better_for_a_loss(record) -> None:
                                             ("training", "the training rows")])  # fmt: skip
 def test_one_answer_is_said(record, rows, part) -> None:
     found = doubts(answering(record, {"fraud": 0, "ok": 1200}, rows))
-    assert found[0] == f"the winner answers 'ok' for all 1,200 rows of {part}."
+    assert found[0] == f"the winner predicts 'ok' for all 1,200 rows of {part}."
     assert summarize(answering(record, {"fraud": 0, "ok": 9}))["predicted_classes"]["ok"] == 9
 
 

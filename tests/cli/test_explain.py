@@ -157,7 +157,7 @@ def test_one_trial(nas, tmp_path: Path) -> None:
     assert "at least 5 to tell importance" in text
     asked = explain(nas, tmp_path, "--no-baselines", "--parameter", "depth").out
     assert "1 complete trial for all values together" in asked
-    assert "Rests on 1 complete trial." in asked and "nothing to compare" in asked
+    assert "Based on 1 complete trial." in asked and "nothing to compare" in asked
     found = explain(nas, tmp_path, "--no-baselines", "--json").json()
     assert found["effects"] == [] and found["importance"] is None
 
@@ -165,14 +165,17 @@ def test_one_trial(nas, tmp_path: Path) -> None:
 def test_one_fold(nas, tmp_path: Path) -> None:
     search_fake(tmp_path, FakeEngine(n_folds=1), n_trials=20, pruner="none")
     text = explain(nas, tmp_path, "--no-baselines").out
-    assert "One split only" in text and "With one fold there is no standard error" in text
+    assert (
+        "A single split does not show" in text
+        and "With one fold there is no standard error" in text
+    )
 
 
 def test_a_clear_study_has_no_doubt(nas, tmp_path: Path) -> None:
     search_fake(tmp_path, n_trials=75, pruner="none")
     text = explain(nas, tmp_path, "--no-baselines").out
     assert "depth 2 has the best estimate" in text
-    assert "Too few" not in text and "This would settle it" not in text
+    assert "Too few" not in text and "These commands would answer it" not in text
     found = explain(nas, tmp_path, "--no-baselines", "--json").json()
     estimates = {level["value"]: level["estimate"] for level in found["effects"][0]["levels"]}
     assert max(estimates, key=estimates.get) == 2

@@ -37,8 +37,8 @@ def test_a_search_tells_before_and_after(nas, payments: Path) -> None:
     assert "by accuracy (always 'ok': 0.9500)" in out
     assert "over folds (always 'ok': 0.9500)" in out
     for shown in (out, nas.right("best").out):
-        assert "the winner answers 'ok' for all 80 rows of the test part." in shown
-        assert "not clearly better than answering 'ok' for every row (accuracy 0.95)" in shown
+        assert "the winner predicts 'ok' for all 80 rows of the test part." in shown
+        assert "not clearly better than predicting 'ok' for every row (accuracy 0.95)" in shown
     best = nas.right("best", "--json").json()
     assert [found["code"] for found in best["findings"]] == ["imbalanced", "running_number"]
     assert best["predicted_classes"] == {"fraud": 0, "ok": 80} and len(best["doubts"]) == 3

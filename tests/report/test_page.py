@@ -169,6 +169,28 @@ def test_a_phone_need_not_scroll_sideways(browser, page: Path) -> None:
     assert widest <= 360
 
 
+# As if every name and sentence on the page held a word that is wider than the window.
+LENGTHEN = """
+const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+const texts = [];
+while (walker.nextNode()) texts.push(walker.currentNode);
+for (const text of texts)
+  if (text.textContent.trim() && !text.parentElement.closest("svg, [data-figure]"))
+    text.textContent += " " + "a_long_name_".repeat(8);
+"""
+
+
+@pytest.mark.parametrize("names", ["short", "long"])
+def test_a_narrow_window_has_no_horizontal_scrollbar(browser, page: Path, names: str) -> None:
+    show(browser, page, width=400)
+    if names == "long":
+        browser.execute_script(LENGTHEN)
+    width, inner = browser.execute_script(
+        "return [document.documentElement.scrollWidth, window.innerWidth]"
+    )
+    assert width <= inner == 400
+
+
 def test_it_prints_light_also_in_the_dark(browser, page: Path) -> None:
     show(browser, page, scheme="dark")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
@@ -244,7 +266,7 @@ def test_one_complete_trial(record) -> None:
     ("outcome", "reason", "step"),
     [
         ("pruned", "halving after epoch 2", "--pruner none"),
-        ("failed", "OOM: out of <memory>", "Mend what the reason says"),
+        ("failed", "OOM: out of <memory>", "Correct what the reason says"),
         ("diverged", "diverged in epoch 1 on fold 1", "smaller highest learning rate"),
     ],
 )

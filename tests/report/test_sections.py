@@ -42,7 +42,7 @@ def test_one_of_anything_is_singular(record: StudyRecord) -> None:
     assert ("1", "trial, 1 complete") in report.facts
     (picture,) = blocks(report, "history")
     assert isinstance(picture, Picture)
-    assert picture.caption.startswith("Rests on 1 trial (1 complete). A line")
+    assert picture.caption.startswith("Based on 1 trial (1 complete). A line")
     two = replace(record, trials=record.complete[:2])
     captions = [b.caption for b in blocks(make_report(two, "", BASELINES), "curves")
                 if isinstance(b, Picture)]  # fmt: skip
@@ -102,12 +102,12 @@ def test_doubts_and_findings_are_told(record: StudyRecord) -> None:
     findings = (Finding("order", "neighbouring rows are alike."),)
     doubted = with_settings(record, findings=findings, constant=OneAnswer("a", best.value))
     report = make_report(replace(doubted, winner=winner), "none.", BASELINES)
-    assert "But the winner answers 'a' for all 30 rows of the test part." in report.summary[1]
+    assert "But the winner predicts 'a' for all 30 rows of the test part." in report.summary[1]
     said = [block.text for block in blocks(report, "winner") if isinstance(block, Text)]
-    assert f"To answer 'a' for every row has accuracy {best.value:.4g}." in said[0]
-    assert "In doubt: the winner answers 'a' for all 30 rows of the test part." in said
-    assert any("not clearly better than answering 'a'" in text for text in said)
-    assert "Of the data: neighbouring rows are alike." in said
+    assert f"Predicting 'a' for every row has accuracy {best.value:.4g}." in said[0]
+    assert "Doubt: the winner predicts 'a' for all 30 rows of the test part." in said
+    assert any("not clearly better than predicting 'a'" in text for text in said)
+    assert "About the data: neighbouring rows are alike." in said
 
 
 def test_the_positive_class_is_named(record: StudyRecord) -> None:
