@@ -27,13 +27,13 @@ from work import SPACE, console
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.metrics import METRICS
-from nas.optuna_tables import PARAMS, REPORTS, VALUES, insert_trial, transaction
 from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.searching.loop import result_attributes
 from nas.spec import Curves, Problem, TrialResult
-from nas.storage import open_storage
-from nas.study import load_study
-from nas.study_list import summarize_studies
+from nas.study.optuna_tables import PARAMS, REPORTS, VALUES, insert_trial, transaction
+from nas.study.record import load_study
+from nas.study.storage import open_storage
+from nas.study.study_list import summarize_studies
 
 PROBLEM = Problem("multiclass", 64, 10)
 N_FOLDS, N_EPOCHS = 5, 20

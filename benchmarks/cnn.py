@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
-from nas.engines.pool import drive
-from nas.engines.workers import WorkerPool
+from nas.execution.pool import drive
+from nas.execution.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, Range, SearchSpace
 from nas.spec import TrialResult, TrialSpec

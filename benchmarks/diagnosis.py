@@ -33,8 +33,8 @@ from sklearn.svm import SVC, SVR
 from nas.analysis.causes import TITLES, find_causes
 from nas.data import DataOptions, Dataset, Fold, load_dataset
 from nas.encoding import FoldData
-from nas.engines.pool import drive
-from nas.engines.workers import WorkerPool
+from nas.execution.pool import drive
+from nas.execution.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, Range, SearchSpace
 from nas.spec import Architecture, Curves, Examination, Problem, TrialSpec

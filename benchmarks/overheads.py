@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 from work import SPACE, console
 
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
-from nas.engines.pool import Pool, Report
-from nas.engines.processes import default_workers
+from nas.execution.pool import Pool, Report
+from nas.execution.processes import default_workers
 from nas.metrics import METRICS
 from nas.searching import (
     SearchOptions,
@@ -29,7 +29,7 @@ from nas.searching import (
 )
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
-from nas.storage import open_storage
+from nas.study.storage import open_storage
 
 
 class NoTraining(Pool):

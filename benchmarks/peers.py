@@ -607,7 +607,7 @@ def with_nas_search(
     are kept in the directory `cache`, and those that are there need not be compiled.
     """
     from nas.space import dump_space
-    from nas.study import load_study
+    from nas.study.record import load_study
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

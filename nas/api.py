@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from nas.about import DEFAULT_STORAGE
 from nas.arguments import check_bounds, check_words, seconds_of
 from nas.display import Display
-from nas.engines.processes import default_workers, prepare_processes
 from nas.errors import NasError
+from nas.execution.processes import default_workers, prepare_processes
 from nas.stopping import forget
 from nas.study_name import check_study_name
 from nas.wording import counted, score
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from nas.attributes import StudySettings
-    from nas.engines.pool import Pool
+    from nas.execution.pool import Pool
     from nas.preparation import Prepared
     from nas.results import Study
     from nas.searching import Progress, SearchOptions
-    from nas.study import StudyRecord
+    from nas.study.attributes import StudySettings
+    from nas.study.record import StudyRecord
 
 Scaling = Literal["standard", "unit", "symmetric", "none"]
 Sampler = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
@@ -242,8 +242,8 @@ def search_prepared(
     from nas.preparation import opened_pool
     from nas.results import Study
     from nas.searching import live_study, open_study, run_search
-    from nas.storage import open_storage, storage_errors
-    from nas.study import study_record
+    from nas.study.record import study_record
+    from nas.study.storage import open_storage, storage_errors
 
     database = open_storage(storage, create=True)
     optuna_study = open_study(database, storage, name, settings, prepared.metric)
@@ -292,7 +292,7 @@ def _publish(
     from nas.dashboard import publish
     from nas.model_card import default_model_path, is_winner
     from nas.refit import refit
-    from nas.storage import open_optuna_study, open_storage
+    from nas.study.storage import open_optuna_study, open_storage
 
     best, path = record.best(), default_model_path(storage, record.name)
     if not is_winner(path, record):

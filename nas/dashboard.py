@@ -6,7 +6,7 @@ from collections.abc import Callable
 import optuna
 
 from nas.errors import NasError
-from nas.storage import open_storage, storage_errors
+from nas.study.storage import open_storage, storage_errors
 
 HOST = "127.0.0.1"  # the dashboard can delete studies and has no login
 # What the dashboard does not draw itself, by the names of `nas.report.sections`.
@@ -71,7 +71,7 @@ def publish(study: optuna.Study, url: str) -> None:
     from nas.report.blocks import Picture
     from nas.report.markdown import render_note
     from nas.report.sections import make_report
-    from nas.study import study_record
+    from nas.study.record import study_record
 
     with storage_errors(url):
         record = study_record(study)

@@ -22,11 +22,11 @@ from nas.stopping import on_stop, stop, was_stopped
 from nas.wording import score
 
 if TYPE_CHECKING:
-    from nas.attributes import Finding
     from nas.data import Dataset
     from nas.experiments.screen_sample import Sampling
     from nas.searching import Progress
-    from nas.study import TrialRecord
+    from nas.study.attributes import Finding
+    from nas.study.record import TrialRecord
 
 NOTEBOOK_WIDTH = 100  # characters of a line in a notebook
 NOTEBOOK_PAUSE = 0.5  # seconds between two pictures of the progress there

@@ -52,7 +52,7 @@ from nas.model_card import card_path, check_output, read_card
 from nas.options import is_source
 from nas.seeds import derive_seed
 from nas.spec import Task, TrialSpec
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 from nas.uncertainty import score_interval
 
 PREDICT_BATCH = 4096

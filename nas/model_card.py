@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import NasError
-from nas.storage import sqlite_path
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
+from nas.study.storage import sqlite_path
 
 
 def check_output(path: Path, suffix: str) -> None:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from nas.display import Display
-from nas.engines.processes import default_workers
 from nas.errors import NasError
+from nas.execution.processes import default_workers
 from nas.stopping import forget
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nas.preparation import Known, Prepared
     from nas.results import Study
     from nas.spec import Problem, TrialSpec
-    from nas.study import StudyRecord, TrialRecord
+    from nas.study.record import StudyRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def train(
         from nas.preparation import as_space
         from nas.searching import open_study
         from nas.space import changed_spec, checked_settings, given_spec, parse_space
-        from nas.storage import open_storage, sqlite_path, study_names
-        from nas.study import load_study
+        from nas.study.record import load_study
+        from nas.study.storage import open_storage, sqlite_path, study_names
 
         values = checked_settings({**(params or {}), **settings})
         the_space = as_space(space)
@@ -207,8 +207,8 @@ def _train(
     from nas.results import Study
     from nas.searching import live_study, train_given
     from nas.space import without_effect
-    from nas.storage import open_storage
-    from nas.study import load_study
+    from nas.study.record import load_study
+    from nas.study.storage import open_storage
 
     with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, 1, "auto")

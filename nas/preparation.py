@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from nas.attributes import Finding, StudySettings
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
 from nas.data.split import choose_folds, split_dataset
 from nas.encoding import FoldData, fit_statistics
-from nas.engines.pool import LocalPool, Pool
-from nas.engines.shared_rows import encode_data
+from nas.encoding.shared_rows import encode_data
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError
+from nas.execution.pool import LocalPool, Pool
 from nas.families.custom import CustomSpace, custom_space
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
@@ -28,7 +27,8 @@ from nas.options import IN_MEMORY, is_source
 from nas.searching import study_settings
 from nas.space import SearchSpace, load_space, parse_space, space_from_mapping
 from nas.space.vocabulary import NAME_LISTS
-from nas.study import StudyRecord
+from nas.study.attributes import Finding, StudySettings
+from nas.study.record import StudyRecord
 
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
 
@@ -278,7 +278,7 @@ def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tu
 
         encoded = encode_data(dataset, prepared.split)
         return LocalPool(Selection(encoded, metric, engine, prepared.build).choose), encoded
-    from nas.engines.workers import WorkerPool
+    from nas.execution.workers import WorkerPool
 
     needs_keras = engine == "keras" or prepared.space.network != "mlp"
     pool = WorkerPool(workers, "tensorflow" if needs_keras else "jax")

@@ -20,7 +20,7 @@ from nas.space import (
     shown_value,
     space_from_mapping,
 )
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 from nas.wording import join_names
 
 CALL_WIDTH = 84  # characters of a line of Python

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from nas.engines.pool import Pool
+from nas.execution.pool import Pool
 from nas.model_card import check_output, winner_entry
 from nas.preparation import Known
-from nas.storage import open_optuna_study, open_storage, storage_errors
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
+from nas.study.storage import open_optuna_study, open_storage, storage_errors
 
 
 def refit(

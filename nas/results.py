@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from nas.analysis.winner import simplest_equal, summarize
 from nas.errors import NasError, did_you_mean
-from nas.storage import open_optuna_study, open_storage, storage_errors
-from nas.study import StudyRecord, TrialRecord, study_record
+from nas.study.record import StudyRecord, TrialRecord, study_record
+from nas.study.storage import open_optuna_study, open_storage, storage_errors
 from nas.wording import score, with_interval
 
 if TYPE_CHECKING:
@@ -420,7 +420,7 @@ def _figures(study: Study, parameter: str | None) -> Mapping[str, "Callable[[], 
 
 def studies_frame(storage: str) -> pd.DataFrame:
     """The studies of a database, the one that was searched last at the end."""
-    from nas.study_list import summarize_studies
+    from nas.study.study_list import summarize_studies
 
     columns = {
         "name": "study",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from nas.api import Scaling, TaskName, describe_folds, import_optuna
 from nas.arguments import check_bounds, seconds_of
 from nas.display import Display
-from nas.engines.processes import default_workers, prepare_processes
 from nas.errors import NasError
+from nas.execution.processes import default_workers, prepare_processes
 from nas.stopping import forget
 
 if TYPE_CHECKING:

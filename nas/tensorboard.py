@@ -22,9 +22,9 @@ from nas.spec import TrialSpec
 from nas.wording import counted
 
 if TYPE_CHECKING:  # Optuna, which the processes that write do without
-    from nas.engines.pool import Pool
+    from nas.execution.pool import Pool
     from nas.searching import Progress
-    from nas.study import StudyRecord, TrialRecord
+    from nas.study.record import StudyRecord, TrialRecord
 
 EVERY = 30.0  # seconds between two writings; with workers, each takes half a second
 

@@ -9,7 +9,7 @@ from runs import Network, Trained
 from scipy import stats
 
 from nas.data import DataOptions
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 BEST_PUBLISHED = 0.9768
 PUBLISHED = {  # from the least to the largest of ten depths

@@ -8,7 +8,7 @@ from published import Study, Told
 from runs import Network, Trained
 
 from nas.data import DataOptions
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 DEEP = "deep, as published"
 NO_HIDDEN, ONE_HIDDEN = "no hidden layer", "one hidden layer of 500"

@@ -15,7 +15,7 @@ from scipy import stats
 
 from nas.cli.output import show_params
 from nas.report.figures.style import COLORWAY, GREY
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 COLUMNS = {
     "time": "time, s",

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from runs import Network, Trained
 
 from nas.data import DataOptions
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 
 @dataclass(frozen=True)

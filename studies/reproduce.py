@@ -22,9 +22,9 @@ from published import Results, Study
 from runs import open_parts, train_networks
 
 from nas.data import DataOptions
-from nas.engines.processes import default_workers
 from nas.errors import NasError
-from nas.study import load_study
+from nas.execution.processes import default_workers
+from nas.study.record import load_study
 
 HERE = Path(__file__).parent
 QUICK_SEARCH = ["--trials", "2", "--max-rows", "300"]

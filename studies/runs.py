@@ -14,9 +14,9 @@ from rich.console import Console
 
 from nas.analysis.causes import TITLES, find_causes
 from nas.data import DataOptions, Dataset, Fold, Split, SplitOptions, load_dataset, split_dataset
-from nas.engines.pool import drive
-from nas.engines.shared_rows import encode_data
-from nas.engines.workers import WorkerPool
+from nas.encoding.shared_rows import encode_data
+from nas.execution.pool import drive
+from nas.execution.workers import WorkerPool
 from nas.metrics import METRICS
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec

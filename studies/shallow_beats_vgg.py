@@ -9,7 +9,7 @@ from published import Study, Told
 from runs import Network, Trained
 
 from nas.data import DataOptions, load_dataset
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 DIGITS = ("3", "5")
 ROWS, N_TEST_ROWS = 600, 1_902

@@ -9,7 +9,7 @@ from published import Study, Told
 from runs import Network, Trained
 
 from nas.data import DataOptions
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 PUBLISHED = {
     "1 layer": 0.92,

@@ -8,7 +8,7 @@ from published import Study, Told
 from runs import Network, Trained
 
 from nas.data import DataOptions
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 PUBLISHED = {"as published": 0.11}
 MANY, MANY_GLOROT = "rate 0.1, batches of 10, 20 epochs", "the same, Glorot's initializer"

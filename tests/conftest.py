@@ -14,7 +14,7 @@ from means import missing
 
 # The files that take longest, slow tests included: first, so that both processes end together.
 FIRST = """
-    test_studies test_docs cli/test_processes test_examples engines/test_workers test_notebook
+    test_studies test_docs cli/test_processes test_examples execution/test_workers test_notebook
     engines/test_keras_engine engines/test_compiled_engine test_export cli/test_explain test_api
     cli/test_spellings cli/test_data_options cli/test_reading cli/test_report
     families/test_custom_search cli/test_said_before_training searching/test_exceptions

@@ -8,7 +8,7 @@ from fakes import url_of
 from optuna.distributions import json_to_distribution
 from optuna.trial import TrialState, create_trial
 
-from nas.storage import open_storage
+from nas.study.storage import open_storage
 
 # Its process was killed twice; the second time the trial had begun, and was trained again.
 EARLIER = Path(__file__).parent / "saved_earlier" / "study.json"

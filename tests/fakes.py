@@ -10,11 +10,10 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from nas.attributes import StudySettings, TrialAttributes
 from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
 from nas.encoding import FoldData
 from nas.engines.lanes import Engine, Lane, LaneResult, Lanes
-from nas.engines.pool import LocalPool, Pool, Report, Task
+from nas.execution.pool import LocalPool, Pool, Report, Task
 from nas.metrics import METRICS, Metric
 from nas.searching import (
     Progress,
@@ -26,8 +25,9 @@ from nas.searching import (
 )
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialSpec
-from nas.storage import open_storage
-from nas.study import StudyRecord, set_attributes
+from nas.study.attributes import StudySettings, TrialAttributes
+from nas.study.record import StudyRecord, set_attributes
+from nas.study.storage import open_storage
 
 # From a specification, a fold, its lane's seed and an epoch to the lane's score.
 Scores = Callable[[TrialSpec, int, int, int], float]

@@ -39,9 +39,9 @@ from nas.encoding import FoldData, encode_folds
 from nas.encoding.keras_form import model_inputs
 from nas.engines.keras_engine import KerasEngine
 from nas.engines.lanes import Engine, Lane, LaneResult
-from nas.engines.pool import LocalPool
 from nas.engines.selection import Selection
 from nas.errors import NasError
+from nas.execution.pool import LocalPool
 from nas.export import export_winner, load_model, predict, predict_file
 from nas.metrics import get_metric, predicted_classes
 from nas.model_card import card_path, winner_entry
@@ -50,8 +50,8 @@ from nas.searching import SearchOptions, live_study, open_study, run_search, stu
 from nas.space import SearchSpace
 from nas.space.vocabulary import STRUCTURE
 from nas.spec import Problem, TrialSpec
-from nas.storage import open_storage
-from nas.study import StudyRecord, study_record
+from nas.study.record import StudyRecord, study_record
+from nas.study.storage import open_storage
 
 # Keras itself raises this one while it saves a model.
 pytestmark = pytest.mark.filterwarnings(

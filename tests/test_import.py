@@ -30,10 +30,10 @@ import numpy, pandas, plotly.tools, scipy, sklearn
 before = state()
 import nas
 import nas.cli
-import nas.engines.workers
+import nas.execution.workers
 import nas.report.page
 import nas.searching
-import nas.storage
+import nas.study.storage
 print([old == new for old, new in zip(before, state())])
 """
 
@@ -57,7 +57,7 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
 
 
 def test_whoever_reads_a_study_does_not_wait_for_what_reads_data() -> None:
-    script = "import sys; import nas.study; print({'pandas', 'sklearn'} & set(sys.modules))"
+    script = "import sys; import nas.study.record; print({'pandas', 'sklearn'} & set(sys.modules))"
     assert output_of(script) == "set()"
 
 
@@ -67,7 +67,7 @@ import warnings
 warnings.simplefilter("error")
 import optuna
 from nas.searching import make_sampler
-from nas.storage import quiet_optuna
+from nas.study.storage import quiet_optuna
 
 before = list(warnings.filters), optuna.logging.get_verbosity()
 make_sampler("tpe", 0, 0, 10)

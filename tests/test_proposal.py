@@ -24,8 +24,8 @@ from nas.proposal import (
     wrap_command,
 )
 from nas.space import Choice, Constant, Parameter, Range, mapping_from_space, parse_settings
-from nas.storage import with_storage
-from nas.study import StudyRecord, study_record
+from nas.study.record import StudyRecord, study_record
+from nas.study.storage import with_storage
 
 LONG = (
     "nas space new 'my depth.yaml' --depth 1:8 --width 353 --learning-rate 0.0001:0.1:log && "

@@ -18,7 +18,7 @@ from nas.models.network import build_model
 from nas.searching import Progress
 from nas.space import SearchSpace
 from nas.spec import Curves, Problem, TrialSpec
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 from nas.tensorboard import RunWriter, open_runs, run_of, write_runs
 
 NAN = float("nan")

@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.analysis.levels import MIN_TRIALS
 from nas.direction import Direction
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 from nas.wording import counted
 
 

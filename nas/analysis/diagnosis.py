@@ -16,7 +16,7 @@ from nas.errors import NasError
 from nas.layers import Item, parse_layers
 from nas.space import mapping_from_space
 from nas.spec import TrialSpec
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 from nas.wording import counted
 
 FOLLOWING = 0.9  # momentum of batch normalization with few steps

@@ -19,7 +19,7 @@ from nas.analysis.levels import (
 from nas.analysis.settling import settling_search
 from nas.analysis.surrogate import Surrogate, fit_surrogate
 from nas.space import shown_value
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 from nas.wording import counted
 
 IMPORTANT = 0.1  # share of the surrogate's importance from which another parameter can mislead

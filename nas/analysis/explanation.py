@@ -13,7 +13,7 @@ from nas.analysis.significance import Comparison, compare_levels, rope_width
 from nas.analysis.surrogate import fit_surrogate
 from nas.analysis.winner import pareto_front, simplest_equal
 from nas.errors import NasError
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 
 @dataclass(frozen=True)

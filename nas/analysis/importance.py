@@ -8,7 +8,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from nas.analysis.levels import searched_parameters
 from nas.errors import NasError
 from nas.seeds import derive_seed
-from nas.study import study_record
+from nas.study.record import study_record
 from nas.wording import counted
 
 MIN_COMPLETE_TRIALS = 5

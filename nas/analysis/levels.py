@@ -21,7 +21,7 @@ from nas.space import (
     parse_space,
     shown_value,
 )
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 MAX_LEVELS = 12  # whole numbers with more values than this are put into bins, like all others
 BINS = 5  # as many as a grid has levels in a range, and each bin holds one of them

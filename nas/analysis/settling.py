@@ -14,7 +14,7 @@ from nas.direction import Direction
 from nas.space import Choice, Constant, Parameter, Range, SearchSpace, mapping_from_space
 from nas.space.checks import last_step
 from nas.space.vocabulary import WORDS
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 MAX_GRID = 60  # trials that a grid of many points is left with
 GRID_BOUND = 10_000

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 from nas.analysis.levels import group_trials
 from nas.direction import Direction
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio, standard_error
 
 DECIDED = 0.9  # probability from which a verdict is said without "perhaps"

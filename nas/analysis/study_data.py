@@ -7,7 +7,7 @@ from nas.data import Dataset, Split, load_dataset, split_dataset
 from nas.data.from_memory import dataset_from_memory
 from nas.errors import NasError
 from nas.options import IN_MEMORY, is_source
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 
 def study_data(study: StudyRecord, data: Any = None, target: Any = None) -> tuple[Dataset, Split]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
 from nas.analysis.levels import scaled, space_of, word_of
-from nas.engines.processes import default_workers
+from nas.execution.processes import default_workers
 from nas.seeds import derive_seed
 from nas.space import Choice, Constant, Range
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 N_TREES = 200
 

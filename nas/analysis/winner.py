@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nas.direction import Direction
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 
 def simplest_equal(study: StudyRecord) -> TrialRecord:

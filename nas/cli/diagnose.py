@@ -39,7 +39,7 @@ from nas.wording import score
 
 if TYPE_CHECKING:
     from nas.analysis.diagnosis import Diagnosis
-    from nas.study import StudyRecord, TrialRecord
+    from nas.study.record import StudyRecord, TrialRecord
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 40  # characters of a learning curve
@@ -182,7 +182,7 @@ def diagnose(
 ) -> None:
     """Say why networks are bad: causes, their evidence, and the next experiment for each."""
     from nas.analysis.diagnosis import diagnose_study, diagnose_trial
-    from nas.study import load_study
+    from nas.study.record import load_study
 
     record = load_study(study, storage)
     if trial is not None:

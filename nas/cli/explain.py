@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nas.analysis.significance import Comparison
     from nas.experiments.baselines import Baseline
     from nas.results import Study
-    from nas.study import StudyRecord
+    from nas.study.record import StudyRecord
 
 STRIP, MIN_STRIP = 21, 5  # characters of the picture beside each estimate
 WITHOUT_STRIP = 53  # characters of the other columns, but for the first

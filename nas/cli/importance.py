@@ -32,7 +32,7 @@ def importance(
     """Show which parameters mattered, by fANOVA and by PED-ANOVA."""
     with working("Assessing the parameters"):
         from nas.analysis.importance import importance as assess
-        from nas.storage import open_optuna_study, open_storage
+        from nas.study.storage import open_optuna_study, open_storage
 
         result = assess(open_optuna_study(open_storage(storage), study, storage))
     if output is not None:

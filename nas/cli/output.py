@@ -14,7 +14,7 @@ from nas.errors import NasError, visible
 
 if TYPE_CHECKING:
     from nas.analysis.experiment import Experiment
-    from nas.study import StudyRecord
+    from nas.study.record import StudyRecord
 
 
 class _PlainTable(Table):
@@ -59,7 +59,7 @@ def show_command(command: str, storage: str, label: str = "") -> None:
         label: As for `say`; without one it is indented.
     """
     from nas.proposal import wrap_command
-    from nas.storage import with_storage
+    from nas.study.storage import with_storage
 
     command = with_storage(command, storage)
     indent = 8 if label else 2

@@ -22,7 +22,7 @@ from nas.cli.output import (
 from nas.wording import score, with_interval
 
 if TYPE_CHECKING:
-    from nas.study import TrialRecord
+    from nas.study.record import TrialRecord
 
 app = typer.Typer(
     help="List, show and delete studies.", no_args_is_help=True, rich_markup_mode="rich"
@@ -35,7 +35,7 @@ def best(
     """Show the winner, how certain its score is, and the simplest network that is as good."""
     from nas.analysis.winner import summarize
     from nas.proposal import who_tests
-    from nas.study import load_study
+    from nas.study.record import load_study
 
     record = load_study(study, storage)
     summary = summarize(record)
@@ -85,7 +85,7 @@ def trials(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
 ) -> None:
     """List every trial with its score, or the reason why it has none."""
-    from nas.study import load_study
+    from nas.study.record import load_study
 
     record = load_study(study, storage)
     if as_json:
@@ -137,7 +137,7 @@ def _print_csv(records: "tuple[TrialRecord, ...]") -> None:
 @app.command("list")
 def list_studies(storage: StorageOption = DEFAULT_STORAGE, as_json: JsonOption = False) -> None:
     """List the studies of the database; the latest comes last."""
-    from nas.study_list import summarize_studies
+    from nas.study.study_list import summarize_studies
 
     rows = [
         (study.name, study.n_trials, study.n_complete, study.metric, study.best)
@@ -165,7 +165,7 @@ def show(
     ] = False,
 ) -> None:
     """Show the data, folds, space and versions of a study, and how its trials ended."""
-    from nas.study import load_study
+    from nas.study.record import load_study
 
     record = load_study(study, storage)
     if space:
@@ -217,7 +217,7 @@ def delete(
     ] = False,
 ) -> None:
     """Delete a study and its trials. A saved model is kept."""
-    from nas.study import check_not_searched, delete_study, load_study
+    from nas.study.record import check_not_searched, delete_study, load_study
     from nas.wording import counted
 
     record = load_study(study, storage)

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.attributes import Finding
 from nas.data.dataset import Dataset
 from nas.data.split import Split
 from nas.seeds import derive_seed
 from nas.shell import names_option
+from nas.study.attributes import Finding
 
 Array = NDArray[Any]
 

@@ -17,11 +17,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
+from nas.encoding.shared_rows import as_tensor
 from nas.engines.examination import Snapshots, examine
 from nas.engines.lane_log import LoggedLanes, score_outputs
 from nas.engines.lanes import Engine, Lane, batch_order
 from nas.engines.pooling import MaxPooling
-from nas.engines.shared_rows import as_tensor
 from nas.families.family import KerasNetwork, as_logits
 from nas.families.keras_networks import network_of
 from nas.families.suggestions import BuildModel

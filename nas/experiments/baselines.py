@@ -23,10 +23,10 @@ from threadpoolctl import threadpool_limits
 
 from nas.data import Dataset, Fold, Split
 from nas.encoding import Statistics, fit_encoder
-from nas.engines.processes import default_workers
+from nas.execution.processes import default_workers
 from nas.metrics import Metric
 from nas.seeds import derive_seed
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 from nas.uncertainty import score_interval, standard_error
 from nas.wording import counted
 

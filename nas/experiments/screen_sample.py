@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from nas.analysis.screening import MIN_SAMPLE, Trained, Untrained
 from nas.encoding import FoldData
 from nas.engines.lanes import lane_seed
-from nas.engines.pool import Pool, Report
 from nas.errors import NasError
+from nas.execution.pool import Pool, Report
 from nas.seeds import derive_seed
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialSpec

@@ -47,8 +47,8 @@ from nas.report.layers import describe_layers, draw_layers
 from nas.report.summary import show_score, summarize_in_words, tested_winner
 from nas.shell import join
 from nas.space import shown_value
-from nas.storage import with_storage
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
+from nas.study.storage import with_storage
 from nas.wording import counted
 
 MAX_AXES = 8  # of the parallel coordinates, besides the score

@@ -10,7 +10,7 @@ from nas.architectures import CustomArchitecture
 from nas.direction import Direction
 from nas.experiments.baselines import Baseline
 from nas.report.figures import score_name
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio
 
 SURE = 0.95  # probability from which one model is called better than another

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import optuna
 
     from nas.experiments.baselines import Baseline
-    from nas.study import StudyRecord
+    from nas.study.record import StudyRecord
 
 Format = Literal["html", "md"]
 FORMATS: dict[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from optuna.trial import TrialState
 
-from nas.attributes import Outcome, TrialAttributes
-from nas.engines.pool import Pool, Report, drive
 from nas.errors import NasError
+from nas.execution.pool import Pool, Report, drive
 from nas.searching.leftovers import why_interrupted
 from nas.searching.loop import result_attributes
 from nas.searching.opening import LiveStudy
 from nas.seeds import derive_seed
 from nas.space import SearchSpace, params_of
 from nas.spec import TrialSpec
-from nas.study import TrialRecord, set_attributes, settings_of, trial_record
+from nas.study.attributes import Outcome, TrialAttributes
+from nas.study.record import TrialRecord, set_attributes, settings_of, trial_record
 
 
 @dataclass(frozen=True)

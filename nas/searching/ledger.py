@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial
 
-from nas.attributes import Outcome
 from nas.direction import Direction
-from nas.live_storage import LiveStorage
-from nas.study import outcome_of
+from nas.study.attributes import Outcome
+from nas.study.live_storage import LiveStorage
+from nas.study.record import outcome_of
 
 
 class Ledger:

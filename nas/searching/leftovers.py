@@ -10,7 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, update
 
 from nas.errors import first_line
-from nas.optuna_tables import (
+from nas.searching import leftovers_by_calls
+from nas.study.optuna_tables import (
     TRIALS,
     USER_ATTRS,
     delete_system_attribute,
@@ -25,9 +26,8 @@ from nas.optuna_tables import (
     trials_in_training,
     utc,
 )
-from nas.owner import LEASE, Watch, is_alive
-from nas.retries import end_of_killed, is_to_be_retried, retry_of
-from nas.searching import leftovers_by_calls
+from nas.study.owner import LEASE, Watch, is_alive
+from nas.study.retries import end_of_killed, is_to_be_retried, retry_of
 
 
 def sweep(study: optuna.Study, storage: BaseStorage, watch: Watch | None = None) -> bool:

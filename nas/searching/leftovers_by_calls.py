@@ -11,8 +11,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.owner import LEASE, Watch, is_alive
-from nas.retries import end_of_killed
+from nas.study.owner import LEASE, Watch, is_alive
+from nas.study.retries import end_of_killed
 
 
 def sweep(study_id: int, storage: BaseStorage, watch: Watch) -> bool:

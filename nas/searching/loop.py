@@ -16,12 +16,9 @@ import numpy as np
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas import pruning
-from nas.attributes import Outcome, TrialAttributes
-from nas.claims import NoPlaceError
 from nas.direction import Direction
-from nas.engines.pool import Pool, Report
+from nas.execution.pool import Pool, Report
 from nas.options import SearchOptions
-from nas.owner import RENEWAL
 from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
@@ -30,8 +27,11 @@ from nas.searching.proposals import Proposer
 from nas.seeds import derive_seed
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
-from nas.storage import storage_errors
-from nas.study import TrialRecord, set_attributes, settings_of, trial_record
+from nas.study.attributes import Outcome, TrialAttributes
+from nas.study.claims import NoPlaceError
+from nas.study.owner import RENEWAL
+from nas.study.record import TrialRecord, set_attributes, settings_of, trial_record
+from nas.study.storage import storage_errors
 
 HEARTBEAT = 0.2  # seconds after which the caller gets a `Progress`, even if nothing happened
 

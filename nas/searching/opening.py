@@ -14,16 +14,19 @@ from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import Select
 
 from nas.about import __version__
-from nas.attributes import VERSION, OneAnswer, PositiveClass, StudySettings
-from nas.claims import Claims
-from nas.claims_by_calls import CallClaims
-from nas.claims_by_sql import SqlClaims
 from nas.data import DataOptions, Dataset, Split, SplitOptions
 from nas.data.findings import find
 from nas.errors import NasError
-from nas.live_storage import LiveStorage
 from nas.metrics import SCORES_OF_CLASSES, Metric, constant_score
-from nas.optuna_tables import (
+from nas.searching.leftovers import end_trials_of, sweep, why_interrupted
+from nas.shell import quoted
+from nas.space import SearchSpace, dump_space, parse_space
+from nas.study.attributes import VERSION, OneAnswer, PositiveClass, StudySettings
+from nas.study.claims import Claims
+from nas.study.claims_by_calls import CallClaims
+from nas.study.claims_by_sql import SqlClaims
+from nas.study.live_storage import LiveStorage
+from nas.study.optuna_tables import (
     IDENTITY,
     StudyKey,
     delete_trials,
@@ -33,15 +36,12 @@ from nas.optuna_tables import (
     transaction,
     trials_of,
 )
-from nas.owner import Lease, Watch
-from nas.searching.leftovers import end_trials_of, sweep, why_interrupted
-from nas.shell import quoted
-from nas.space import SearchSpace, dump_space, parse_space
-from nas.storage import quiet_optuna, storage_errors, with_storage
-from nas.study import settings_of
+from nas.study.owner import Lease, Watch
+from nas.study.record import settings_of
+from nas.study.storage import quiet_optuna, storage_errors, with_storage
+from nas.study.write_behind import WriteBehind
+from nas.study.write_through import WriteThrough
 from nas.study_name import check_study_name
-from nas.write_behind import WriteBehind
-from nas.write_through import WriteThrough
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nas.spec import TrialSpec
-from nas.study import TrialRecord
+from nas.study.record import TrialRecord
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,16 @@ from optuna.samplers import (
 )
 from optuna.trial import Trial, TrialState
 
-from nas.attributes import TrialAttributes
-from nas.claims import Claims
 from nas.errors import NasError
 from nas.options import SamplerName, SearchOptions
 from nas.searching.leftovers import why_interrupted
 from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
-from nas.storage import quiet_optuna
-from nas.study import set_attributes
+from nas.study.attributes import TrialAttributes
+from nas.study.claims import Claims
+from nas.study.record import set_attributes
+from nas.study.storage import quiet_optuna
 
 MIN_STARTUP_TRIALS = 10
 DRAWS_FOR_AN_UNSEEN_NETWORK = 1000

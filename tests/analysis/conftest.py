@@ -2,7 +2,7 @@ import pytest
 from fakes import search_fake
 
 from nas.space import Range, SearchSpace, parameter
-from nas.study import StudyRecord, study_record
+from nas.study.record import StudyRecord, study_record
 
 WIDE = SearchSpace(
     {

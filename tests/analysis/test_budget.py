@@ -11,7 +11,7 @@ from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.report.figures import budget_figure
 from nas.spec import TrialSpec
-from nas.study import StudyRecord, study_record
+from nas.study.record import StudyRecord, study_record
 
 SCORES = [0.2, 0.9, 0.5, 0.5, 0.7]
 

@@ -12,7 +12,7 @@ from nas.analysis.experiment import Experiment, LookAtData, SearchAgain, TrainAg
 from nas.errors import NasError
 from nas.space import Range
 from nas.spec import Curves, Examination, TrialSpec
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 
 def record(*examinations: Examination | None) -> StudyRecord:

@@ -11,7 +11,7 @@ from nas.analysis.surrogate import fit_surrogate
 from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.report.figures import effect_figure
-from nas.study import StudyRecord, study_record
+from nas.study.record import StudyRecord, study_record
 
 
 def test_two_layers_are_best_where_they_are_by_construction(record: StudyRecord) -> None:

@@ -1,7 +1,7 @@
 from fakes import with_settings
 
 from nas.analysis.levels import depth_word, group_trials
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 
 def test_whole_numbers_lie_in_the_bin_that_names_them(wide: StudyRecord) -> None:

@@ -13,7 +13,7 @@ from nas.options import DataOptions, SplitOptions
 from nas.proposal import command_of
 from nas.space import Range, SearchSpace, load_space
 from nas.spec import Problem
-from nas.study import StudyRecord, study_record
+from nas.study.record import StudyRecord, study_record
 
 
 def run(command: str, folder: Path, nas, engine: FakeEngine) -> StudyRecord:

@@ -20,7 +20,7 @@ from nas.data import SplitOptions
 from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.spec import TrialSpec
-from nas.study import study_record
+from nas.study.record import study_record
 from nas.uncertainty import rows_ratio
 
 A = [0.91, 0.93, 0.90, 0.95, 0.92]
@@ -124,9 +124,9 @@ def test_one_split_cannot_be_tested(tmp_path: Path) -> None:
 def test_repeats_of_a_single_split_can(tmp_path: Path) -> None:
     from fakes import PROBLEM, SPACE, open_fake_study, url_of
 
-    from nas.engines.pool import LocalPool
+    from nas.execution.pool import LocalPool
     from nas.searching import SearchOptions, live_study, run_search
-    from nas.storage import open_storage
+    from nas.study.storage import open_storage
 
     study = open_fake_study(tmp_path, split=SplitOptions(folds=1, repeats=4, val_size=0.5))
     engine = FakeEngine(by_depth, n_folds=4)

@@ -6,8 +6,8 @@ import pytest
 from fakes import SPACE, fill_study, with_settings
 
 from nas.analysis.winner import doubts, summarize
-from nas.attributes import OneAnswer
-from nas.study import StudyRecord, study_record
+from nas.study.attributes import OneAnswer
+from nas.study.record import StudyRecord, study_record
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ def test_a_read_only_database(nas, searched: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_locked_database(nas, searched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(searched)
-    monkeypatch.setattr("nas.storage.LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr("nas.study.storage.LOCK_TIMEOUT", 0.2)
     holder = sqlite3.connect(searched / "studies" / "nas.db")
     holder.execute("BEGIN EXCLUSIVE")
     try:

@@ -9,8 +9,8 @@ import pytest
 from nas.analysis.diagnosis import _experiment
 from nas.proposal import command_of
 from nas.space import load_space, parse_space
-from nas.storage import with_storage
-from nas.study import load_study
+from nas.study.record import load_study
+from nas.study.storage import with_storage
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeEngine, open_fake_study, search_fake, url_of
 
 from nas.spec import TrialSpec
-from nas.storage import open_storage
+from nas.study.storage import open_storage
 
 SECTIONS = (
     "The effect of depth",

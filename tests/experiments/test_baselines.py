@@ -19,7 +19,7 @@ from nas.encoding import encode_folds, fit_statistics
 from nas.experiments import baselines
 from nas.experiments.baselines import Baseline, load_baselines, run_baselines
 from nas.metrics import METRICS, get_metric
-from nas.study import study_record
+from nas.study.record import study_record
 from nas.uncertainty import rows_ratio, standard_error
 
 NAMES = {

@@ -6,8 +6,8 @@ from fakes import PROBLEM, SPACE, FakeEngine, smooth
 
 from nas.analysis.screening import MIN_SAMPLE
 from nas.encoding import FoldData
-from nas.engines.pool import LocalPool
 from nas.errors import NasError
+from nas.execution.pool import LocalPool
 from nas.experiments.screen_sample import SampleOptions, Sampling, draw_networks, run_sampling
 from nas.space import SearchSpace
 from nas.spec import TrialSpec

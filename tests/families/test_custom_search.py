@@ -19,9 +19,9 @@ from nas.architectures import CustomArchitecture
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset, split_dataset
 from nas.encoding import encode_folds
 from nas.engines.keras_engine import KerasEngine
-from nas.engines.pool import LocalPool
 from nas.engines.selection import Selection
 from nas.errors import NasError
+from nas.execution.pool import LocalPool
 from nas.export import export_winner, load_model, predict
 from nas.families.custom import custom_space
 from nas.metrics import get_metric
@@ -29,8 +29,8 @@ from nas.report.page import render_page
 from nas.report.sections import make_report
 from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import Choice, Range, SearchSpace
-from nas.storage import open_storage
-from nas.study import StudyRecord, study_record
+from nas.study.record import StudyRecord, study_record
+from nas.study.storage import open_storage
 from nas.tensorboard import run_of
 
 # Keras itself raises this one while it saves a model.

@@ -2,7 +2,7 @@ import optuna
 import pytest
 from reports import finished
 
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from nas.report.sections import make_report
 from nas.space import Range, SearchSpace, dump_space, load_space, parameter
 from nas.space.suggesters import RandomSuggester
 from nas.spec import Curves
-from nas.study import StudyRecord, TrialRecord, study_record
+from nas.study.record import StudyRecord, TrialRecord, study_record
 
 SPACE = SearchSpace(
     {

@@ -20,7 +20,7 @@ from nas.report.blocks import Picture
 from nas.report.page import render_page, write_page
 from nas.report.sections import make_report
 from nas.report.summary import summarize_in_words
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")

@@ -6,13 +6,13 @@ from dataclasses import replace
 from fakes import with_settings
 from reports import BASELINES, SPACE
 
-from nas.attributes import Finding, OneAnswer, PositiveClass
 from nas.report.blocks import Block, Code, Picture, Report, Table, Text
 from nas.report.figures import parallel_figure, slice_figure
 from nas.report.sections import make_report
 from nas.space import dump_space
 from nas.space.domains import Choice, Parameter
-from nas.study import StudyRecord
+from nas.study.attributes import Finding, OneAnswer, PositiveClass
+from nas.study.record import StudyRecord
 
 ELSEWHERE = "sqlite:///other place.db"
 

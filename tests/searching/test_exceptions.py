@@ -9,11 +9,11 @@ import pytest
 from fakes import PROBLEM, SPACE, FakeEngine, SlotsPool, open_fake_study, url_of
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.engines.pool import Pool, Report
 from nas.errors import NasError
+from nas.execution.pool import Pool, Report
 from nas.searching import SearchOptions, live_study, run_search, train_given
 from nas.space import RandomSuggester
-from nas.storage import open_storage
+from nas.study.storage import open_storage
 
 
 class BrokenError(Exception):
@@ -118,13 +118,13 @@ def test_an_interrupt_in_the_middle_of_training(tmp_path: Path) -> None:
         "nas.searching.proposals.make_sampler",
         "nas.space.SearchSpace.sample",
         "nas.searching.proposals.Proposer._is_accepted",
-        "nas.claims_by_sql.SqlClaims.take_network",
-        "nas.claims.Claims.trial",
+        "nas.study.claims_by_sql.SqlClaims.take_network",
+        "nas.study.claims.Claims.trial",
         "nas.searching.loop.derive_seed",
         "nas.searching.loop._Search._judge",
         "nas.searching.ledger.Ledger._take_in",
         "nas.searching.loop.trial_record",
-        "nas.write_behind.WriteBehind.adopt",
+        "nas.study.write_behind.WriteBehind.adopt",
         "optuna.samplers.RandomSampler.sample_independent",
         "optuna.samplers.RandomSampler.after_trial",
     ],

@@ -8,14 +8,14 @@ from fakes import PROBLEM, SPACE, FakeEngine, open_fake_study, search_fake, smoo
 from optuna.trial import TrialState
 
 from nas.engines.lanes import lane_seed
-from nas.engines.pool import LocalPool
 from nas.errors import NasError
+from nas.execution.pool import LocalPool
 from nas.searching import LiveStudy, SearchOptions, live_study, run_search, train_given
 from nas.seeds import derive_seed
 from nas.space import RandomSuggester, params_of
 from nas.spec import TrialSpec
-from nas.storage import open_storage
-from nas.study import study_record
+from nas.study.record import study_record
+from nas.study.storage import open_storage
 
 INSIDE = SPACE.sample(RandomSuggester(3), PROBLEM)
 OUTSIDE = replace(INSIDE, training=replace(INSIDE.training, learning_rate=0.5))

@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 from fakes import PROBLEM, SPACE, FakeEngine, SlotsPool, open_fake_study, smooth, url_of
 
-import nas.write_behind
+import nas.study.write_behind
 from nas.metrics import METRICS
 from nas.searching import LiveStudy, SearchOptions, live_study, run_search
 from nas.searching.ledger import Ledger
 from nas.spec import TrialSpec
-from nas.storage import open_storage
-from nas.study import study_record
+from nas.study.record import study_record
+from nas.study.storage import open_storage
 
 
 def assert_equals_a_look_at_all(ledger: Ledger, live: LiveStudy, sign: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nas.write_behind, "INTERVAL", 0.0)  # what others did is read now
+        patch.setattr(nas.study.write_behind, "INTERVAL", 0.0)  # what others did is read now
         ledger.refresh()
-        patch.setattr(nas.write_behind, "INTERVAL", 1e9)  # and not once more
+        patch.setattr(nas.study.write_behind, "INTERVAL", 1e9)  # and not once more
         record = study_record(live.study)
     ended = [trial for trial in record.trials if trial.outcome != "running"]
     assert +ledger.outcomes == Counter(trial.outcome for trial in ended)
@@ -90,13 +90,13 @@ def test_a_trial_of_many_costs_the_storage_no_look_at_the_others(
     open_fake_study(tmp_path)
     url = url_of(tmp_path)
     asked: list[Sequence] = []
-    whole = nas.write_behind.WriteBehind.get_all_trials
+    whole = nas.study.write_behind.WriteBehind.get_all_trials
 
     def counting(*arguments, **named):
         asked.append(arguments)
         return whole(*arguments, **named)
 
-    monkeypatch.setattr(nas.write_behind.WriteBehind, "get_all_trials", counting)
+    monkeypatch.setattr(nas.study.write_behind.WriteBehind, "get_all_trials", counting)
     with live_study(open_storage(url), url, "fake") as live:
         for pruner in ("halving", "median"):
             options = SearchOptions(20, sampler="random", pruner=pruner)

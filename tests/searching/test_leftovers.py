@@ -8,11 +8,10 @@ import pytest
 from fakes import PROBLEM, SPACE, FakeEngine, SlotsPool, open_fake_study, url_of
 from optuna.trial import TrialState
 
-from nas import owner
 from nas.searching import SearchOptions, live_study, run_search, sweep
 from nas.searching.loop import Progress
-from nas.storage import open_storage
-from nas.study import study_record
+from nas.study import owner, study_record
+from nas.study.storage import open_storage
 
 ELSEWHERE = {**owner.this_process(), "host": "another", "machine": "another"}
 

@@ -19,15 +19,15 @@ from optuna.trial import TrialState
 
 from nas.data import DataOptions, SplitOptions, load_dataset
 from nas.data.positive import positive_class
-from nas.engines.pool import LocalPool
 from nas.errors import NasError
+from nas.execution.pool import LocalPool
 from nas.metrics import METRICS, choose_metric
 from nas.proposal import data_options
 from nas.searching import SearchOptions, live_study, run_search, sweep
 from nas.space import Range, SearchSpace
 from nas.spec import TrialSpec
-from nas.storage import open_storage
-from nas.study import study_record
+from nas.study.record import study_record
+from nas.study.storage import open_storage
 
 
 def outcomes(study) -> list[str]:

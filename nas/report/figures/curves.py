@@ -16,7 +16,7 @@ from nas.report.figures.style import (
     rounded,
     score_name,
 )
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 
 def loss_figure(trial: TrialRecord) -> go.Figure:

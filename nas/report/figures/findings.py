@@ -13,7 +13,7 @@ from nas.analysis.significance import Comparison, describe
 from nas.direction import Direction
 from nas.experiments.baselines import Baseline
 from nas.report.figures.style import BLUE, GREEN, GREY, ORANGE, TEMPLATE, rounded, score_name
-from nas.study import StudyRecord
+from nas.study.record import StudyRecord
 
 EVALUATOR_NAMES = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}
 COLORS = {"fanova": BLUE, "ped_anova": ORANGE}

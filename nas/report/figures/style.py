@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from nas.errors import NasError, first_line
 from nas.files import written_whole
 from nas.space import Range, parse_space, shown_value
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 # Okabe and Ito's colours: told apart by all readers, on white and on black.
 BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"

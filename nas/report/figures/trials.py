@@ -25,7 +25,7 @@ from nas.report.figures.style import (
     score_name,
     show_value,
 )
-from nas.study import StudyRecord, TrialRecord
+from nas.study.record import StudyRecord, TrialRecord
 
 MAX_MARKS = 8  # values of an axis that each get a label
 ABSENT = -0.1  # height below an axis for trials without its parameter

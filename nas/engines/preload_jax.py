@@ -1,7 +1,0 @@
-"""Imported by the server from which processes are forked that train dense networks."""
-
-from nas.engines.preload import loading
-
-with loading():
-    import nas.engines.compiled_engine
-    import nas.engines.selection  # noqa: F401

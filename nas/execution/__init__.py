@@ -1,0 +1,1 @@
+"""Where networks are trained: in this process, or in workers."""

@@ -1,0 +1,93 @@
+"""What a worker process does: the other side of `workers`."""
+
+import contextlib
+import signal
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from nas.engines.startup import start_tensorflow
+from nas.errors import NasError, first_line
+from nas.execution.messages import receive, send
+from nas.execution.pool import Report, Task
+
+NOTHING = -1  # instead of a ticket, where no job is in training
+
+
+def answer_call(connection: Connection) -> None:
+    """Calls one function, and answers what it returned or raised; see `Pool.call`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What it has begun to write, it takes away before it ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with contextlib.suppress(EOFError, OSError):
+        start_tensorflow(single_thread=True)
+        answer: Any = None
+        error: Exception | None = None
+        try:
+            function, arguments = receive(connection)
+            answer = function(*arguments)
+        except NasError as known:
+            error = known
+        except MemoryError:
+            error = MemoryError()
+        except Exception as other:  # of any class, which the other side may not be able to read
+            error = RuntimeError(first_line(other))
+        send(connection, (answer, error))
+    # It is told to end as soon as it has answered; in its last moments that would be a traceback.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def train_jobs(connection: Connection, in_training: Any) -> None:
+    """Trains the jobs that a search hands over, an epoch of each in turn, until it is gone.
+
+    Args:
+        connection: To the search.
+        in_training: Memory shared with it, for the ticket of the job that trains.
+    """
+    # Ctrl-C reaches the whole terminal; the search decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
+    warnings.simplefilter("ignore")  # the terminal is the search's
+    from nas.engines.selection import Selection
+
+    with contextlib.suppress(EOFError, OSError):  # the search is gone
+        try:
+            folds, metric, engine, build, replicates = receive(connection)
+            selection = Selection(folds, metric, engine, build, single_thread=True)
+        except ImportError as error:  # of a module of the user's
+            received = f"cannot read what to train on ({first_line(error)})"
+            fix = "Put its folder on PYTHONPATH, or use workers=1."
+            send(connection, NasError("workers", received, fix=fix))
+            return
+        send(connection, None)  # ready
+        tasks: dict[int, Task] = {}  # by their tickets
+        turns: deque[int] = deque()  # jobs that may train an epoch
+
+        def report(job: int, act: Callable[[Task], Report]) -> None:
+            in_training.value = job
+            told = act(tasks[job])
+            if not told.running:
+                del tasks[job]
+            send(connection, told)
+            in_training.value = NOTHING
+
+        while True:
+            while connection.poll(0) or not turns:
+                kind, job, *rest = receive(connection)
+                if kind == "start":
+                    spec, seed, done = rest
+                    tasks[job] = Task(selection.choose, job, spec, seed, done, replicates)
+                    if not done:  # else the answer to its last report follows
+                        turns.append(job)
+                elif kind == "cancel":
+                    tasks.pop(job, None)  # it may have ended by itself
+                    if job in turns:
+                        turns.remove(job)
+                elif rest[0]:
+                    turns.append(job)
+                else:
+                    report(job, Task.end)
+            report(turns.popleft(), Task.advance)

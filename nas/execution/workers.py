@@ -1,0 +1,336 @@
+"""Worker processes that train, one for each core, each with a single thread.
+
+Small networks gain nothing from a second thread, so a core of its own for each trial is the
+fastest. A worker holds two jobs and trains their epochs in turn: while the search thinks about
+one, the other trains.
+
+When a worker ends by itself, the job that it was training has failed. The other one is trained
+again from its beginning, up to where it was without a word: the same seed gives the same scores,
+so the search need not know.
+"""
+
+import contextlib
+import signal
+import sys
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.sharedctypes import RawValue
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
+
+from nas.encoding import FoldData
+from nas.engines.shapes import program_shape, unsupported
+from nas.errors import NasError
+from nas.execution.messages import receive, send
+from nas.execution.pool import Pool, Report
+from nas.execution.processes import Library, prepare_processes, start_process
+from nas.execution.worker import NOTHING, answer_call, train_jobs
+from nas.families.suggestions import BuildModel
+from nas.metrics import Metric
+from nas.spec import TrialSpec
+
+JOBS_OF_A_WORKER = 2
+JOBS_TO_CHOOSE_FROM = 2  # for each worker, so that it finds one that it has a program for
+# Each model that Keras traces leaves 10 to 30 MB behind, which nothing but the process's end frees.
+TRACED_MODELS = 24  # after which a worker is replaced
+MAX_RESTARTS = 3  # of a job, after workers that ended while they trained another one
+
+
+@dataclass
+class _Job:
+    """A job that has not ended.
+
+    Attributes:
+        number: The one that it was submitted under.
+        epochs: Epochs that are reported.
+        go_on: The answer to the last report; None until there is one.
+        restarts: How often it was trained from its beginning again.
+    """
+
+    number: int
+    spec: TrialSpec
+    seed: int
+    epochs: int = 0
+    go_on: bool | None = None
+    restarts: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether its report waits for an answer, so that it cannot be in training."""
+        return self.epochs > 0 and self.go_on is None
+
+
+@dataclass
+class _Worker:
+    """The search's side of a worker.
+
+    Attributes:
+        programs: Shapes that it has trained, and so holds compiled programs of.
+        jobs: The tickets of the jobs that it has.
+        traced: Those of the jobs that it has trained with the plain engine.
+        is_ready: Whether it has told that it waits for jobs.
+        in_training: Memory that it shares: the ticket of the job that it is busy with.
+    """
+
+    process: Any
+    connection: Connection
+    in_training: Any
+    programs: set[Any] = field(default_factory=set)
+    jobs: set[int] = field(default_factory=set)
+    traced: set[int] = field(default_factory=set)
+    is_ready: bool = False
+
+    @property
+    def is_used_up(self) -> bool:
+        return len(self.traced) >= TRACED_MODELS
+
+
+class WorkerPool(Pool):
+    """Trains jobs in worker processes.
+
+    What they train with is imported from the moment that the pool is made, not in this process.
+    What to train on is told by `load`, before the first job.
+
+    Each job gets a ticket, by which a worker knows it: a report of a job that was cancelled is
+    told from one of a later job with the same number.
+
+    Args:
+        n_workers: Processes that train.
+        library: What most jobs need; another job waits for its import.
+    """
+
+    def __init__(self, n_workers: int, library: Library = "jax") -> None:
+        self._library: Library = library
+        self.slots = (JOBS_OF_A_WORKER + JOBS_TO_CHOOSE_FROM) * n_workers
+        self._jobs: dict[int, _Job] = {}  # by their tickets
+        self._tickets: dict[int, int] = {}  # of the jobs in it, by their numbers
+        self._n_submitted = 0
+        self._backlog: deque[int] = deque()  # tickets of those that no worker has
+        self._ready: deque[Report] = deque()
+        self._setup: tuple[Any, ...] | None = None
+        self._n_workers = n_workers
+        self.rows_folder = Path(mkdtemp(prefix="nas-"))
+        # Also where an error ends the program before `close`.
+        self._remove_rows = weakref.finalize(self, rmtree, self.rows_folder, ignore_errors=True)
+        self._workers: list[_Worker] = []
+        prepare_processes(library)
+
+    def load(
+        self,
+        folds: Sequence[FoldData],
+        metric: Metric,
+        engine: str,
+        build: BuildModel | None = None,
+        replicates: int = 1,
+    ) -> None:
+        """Tells all workers what to train on, by which engine (see `Selection`), and how often."""
+        self._start_workers()
+        self._setup = (tuple(folds), metric, engine, build, replicates)
+        for worker in self._workers:
+            send(worker.connection, self._setup)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._start_workers()  # they make themselves ready meanwhile
+        answer, error = self._ask(function, arguments)
+        if error is not None:
+            raise error
+        return answer
+
+    def prepare_call(self) -> None:
+        prepare_processes("tensorflow")
+
+    def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What a process of its own answers; see `answer_call`."""
+        ours, theirs = Pipe()
+        process = start_process("tensorflow", answer_call, theirs)
+        theirs.close()
+        try:
+            send(ours, (function, arguments))
+            answer: tuple[Any, ...] = receive(ours)
+        except (EOFError, OSError) as ended:
+            process.join()
+            raise NasError(
+                "--workers",
+                f"a worker process ended ({_how_it_ended(process)})",
+                fix="Was there enough memory? Use --workers 1.",
+            ) from ended
+        finally:
+            process.terminate()
+            process.join()
+            ours.close()
+        return answer
+
+    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+        ticket = self._n_submitted
+        self._n_submitted += 1
+        self._jobs[ticket] = _Job(job, spec, seed)
+        self._tickets[job] = ticket
+        self._backlog.append(ticket)
+        self._hand_out()
+
+    def wait(self, timeout: float) -> Report | None:
+        if not self._ready:
+            by_connection = {worker.connection: worker for worker in self._workers}
+            for connection in wait(list(by_connection), timeout):
+                self._receive(by_connection[connection])  # type: ignore[index]
+        return self._ready.popleft() if self._ready else None
+
+    def answer(self, job: int, go_on: bool) -> None:
+        ticket = self._tickets.get(job)
+        if ticket is None:  # it has failed since it reported
+            return
+        self._jobs[ticket].go_on = go_on
+        for worker in self._workers:
+            if ticket in worker.jobs:  # else it is told when one has taken it up again
+                self._send(worker, ("answer", ticket, go_on))
+
+    def cancel(self, job: int) -> None:
+        self._ready = deque(report for report in self._ready if report.job != job)
+        ticket = self._tickets.get(job)
+        if ticket is None:
+            return
+        self._forget(ticket)
+        if ticket in self._backlog:
+            self._backlog.remove(ticket)
+        for worker in self._workers:
+            if ticket in worker.jobs:
+                self._send(worker, ("cancel", ticket))
+                self._free(worker, ticket)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+            worker.connection.close()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers = []
+        self._remove_rows()
+
+    def _start_workers(self) -> None:
+        while len(self._workers) < self._n_workers:
+            self._workers.append(self._start())
+
+    def _start(self) -> _Worker:
+        ours, theirs = Pipe()
+        in_training = RawValue("q", NOTHING)
+        process = start_process(self._library, train_jobs, theirs, in_training)
+        theirs.close()
+        return _Worker(process, ours, in_training)
+
+    def _receive(self, worker: _Worker) -> None:
+        try:
+            report: Report | NasError | None = receive(worker.connection)
+        except (EOFError, OSError):
+            self._replace(worker)
+            return
+        if isinstance(report, NasError):
+            raise report
+        if report is None:
+            worker.is_ready = True
+            return
+        ticket = report.job
+        if report.engine == "keras":
+            worker.traced.add(ticket)
+        job = self._jobs.get(ticket)
+        if job is None:  # it was cancelled meanwhile
+            return
+        self._ready.append(replace(report, job=job.number))
+        if report.running:
+            job.epochs += 1
+            job.go_on = None
+        else:
+            self._forget(ticket)
+            self._free(worker, ticket)
+
+    def _forget(self, ticket: int) -> None:
+        del self._tickets[self._jobs.pop(ticket).number]
+
+    def _free(self, worker: _Worker, ticket: int) -> None:
+        """Takes a job that has ended from its worker, which gets another one."""
+        worker.jobs.remove(ticket)
+        if worker.is_used_up and not worker.jobs:
+            worker.process.terminate()
+            self._renew(worker)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Gives jobs to workers that have room.
+
+        A worker rather gets what it has a program for, or nobody has; one that only another
+        worker has a program for, it gets when it would otherwise be idle.
+        """
+        for load in range(JOBS_OF_A_WORKER):
+            for worker in self._workers:
+                has_room = len(worker.jobs) == load and not worker.is_used_up
+                if has_room and self._backlog:
+                    self._give(worker)
+
+    def _give(self, worker: _Worker) -> None:
+        elsewhere = set().union(*(w.programs for w in self._workers if w is not worker))
+
+        def rank(position: int) -> int:
+            kind = _kind(self._jobs[self._backlog[position]].spec)
+            return 0 if kind in worker.programs else 2 if kind in elsewhere else 1
+
+        best = min(range(len(self._backlog)), key=rank)
+        if worker.jobs and rank(best) == 2:
+            return
+        ticket = self._backlog[best]
+        del self._backlog[best]
+        job = self._jobs[ticket]
+        worker.programs.add(_kind(job.spec))
+        worker.jobs.add(ticket)
+        self._send(worker, ("start", ticket, job.spec, job.seed, job.epochs))
+        if job.epochs and job.go_on is not None:
+            self._send(worker, ("answer", ticket, job.go_on))
+
+    def _send(self, worker: _Worker, message: tuple[Any, ...]) -> None:
+        # When the worker is gone, the next `wait` finds out.
+        with contextlib.suppress(OSError):
+            send(worker.connection, message)
+
+    def _replace(self, worker: _Worker) -> None:
+        """A worker ended by itself: what it trained failed, and another one takes its place."""
+        worker.process.join()
+        how = _how_it_ended(worker.process)
+        if not worker.is_ready:
+            raise NasError(
+                "--workers", f"a worker process ended as it started ({how})", fix="Use --workers 1."
+            )
+        failure = f"its worker process ended ({how}); was there enough memory?"
+        # Somebody's wish is no network's fault.
+        was_told_to = worker.process.exitcode == -signal.SIGTERM
+        for ticket in sorted(worker.jobs, reverse=True):
+            job = self._jobs[ticket]
+            job.restarts += 1
+            is_guilty = worker.in_training.value == ticket and not job.waits and not was_told_to
+            if is_guilty or job.restarts > MAX_RESTARTS:
+                self._forget(ticket)
+                self._ready.append(Report(job.number, failure=failure))
+            else:
+                self._backlog.appendleft(ticket)
+        self._renew(worker)
+        self._hand_out()
+
+    def _renew(self, worker: _Worker) -> None:
+        """Starts another worker in the place of one that has ended."""
+        worker.process.join()
+        worker.connection.close()
+        fresh = self._start()
+        send(fresh.connection, self._setup)
+        self._workers[self._workers.index(worker)] = fresh
+
+
+def _kind(spec: TrialSpec) -> Any:
+    """What trials must have in common to share a program; its data's rows are more than a batch."""
+    return spec.architecture if unsupported(spec) else program_shape(spec, sys.maxsize)
+
+
+def _how_it_ended(process: Any) -> str:
+    code = process.exitcode
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"

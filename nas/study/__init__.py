@@ -1,0 +1,1 @@
+"""What a study keeps, and how several processes share it."""
