@@ -19,8 +19,9 @@ docstrings by `make docs`.
 """
 # The order in which a newcomer meets them.
 GROUPS = {
-    "Functions": ("search", "train", "screen", "load", "studies"),
+    "Functions": ("search", "train", "screen", "load", "studies", "run"),
     "Results": ("Study", "Best", "Trained", "Screened"),
+    "Experiments that results propose": ("TrainAgain", "SearchAgain", "LookAtData"),
     "Search spaces": ("Range", "Choice", "parameter", "SearchSpace"),
     "Errors": ("NasError", "Interrupted"),
     "Constants": ("DEFAULT_STORAGE", "__version__"),

@@ -26,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compiled programs are kept for this run alone; its processes inherit the variable."""
     # Test modules import TensorFlow themselves, before anything of nas could quieten it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A program is compiled for a few steps here: to optimize it takes longer than it saves.
+    os.environ.setdefault(
+        "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_multi_thread_eigen=false"
+    )
     if "NAS_CACHE_DIR" not in os.environ:
         config.stash[OWN_CACHE] = os.environ["NAS_CACHE_DIR"] = tempfile.mkdtemp(prefix="nas-")
 

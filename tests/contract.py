@@ -5,7 +5,7 @@ class TestMyEngine(EngineContract):
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations, islice
@@ -445,6 +445,20 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+# What `make test` runs of these; `make test-all` runs all.
+QUICK = {
+    "adam", "sgd_nesterov", "relu_l1", "sigmoid_l1_l2", "silu_clip_norm", "cosine_warmup", "batch",
+    "layer_decay", "residual_widths", "relu_batch", "leaky_relu_tied_logits",
+    "relu_layer_absolute", "poolings_l2",
+}  # fmt: skip
+
+
+def some_slow(cases: Mapping[str, Any]) -> list[Any]:
+    """Cases as parameters, those that are not quick with a mark."""
+    slow = pytest.mark.slow
+    return [pytest.param(case, marks=() if case in QUICK else slow) for case in cases]
+
+
 # Networks that start from constants: units are 0, or alike, and activations and losses stand at
 # their kinks and ties.
 CONSTANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -672,7 +686,7 @@ class EngineContract:
 
     # Agreement with Keras
 
-    @pytest.mark.parametrize("case", AGREEMENT)
+    @pytest.mark.parametrize("case", some_slow(AGREEMENT))
     def test_agrees_with_fit(self, case: str) -> None:
         task, changes = AGREEMENT[case]
         spec = make_spec(task, **changes)
@@ -687,7 +701,7 @@ class EngineContract:
             [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
         )
 
-    @pytest.mark.parametrize("case", CONSTANTS)
+    @pytest.mark.parametrize("case", some_slow(CONSTANTS))
     def test_agrees_with_fit_from_constants(self, case: str) -> None:
         task, changes = CONSTANTS[case]
         spec = make_spec(task, **changes, epochs=3)
@@ -1009,7 +1023,7 @@ class EngineContract:
 class ConvolutionContract(EngineContract):
     """The guarantees of an engine that trains convolutional networks, too."""
 
-    @pytest.mark.parametrize("case", CONVOLUTIONS)
+    @pytest.mark.parametrize("case", some_slow(CONVOLUTIONS))
     def test_convolutions_agree_with_fit(self, case: str) -> None:
         spec = make_spec("multiclass", **CONVOLUTIONS[case], epochs=3, batch_size=64)
         fold = without_val(folds_of("multiclass")[0])

@@ -107,7 +107,10 @@ class FakeLanes(Lanes):
         for number in range(len(self.lanes)) if numbers is None else numbers:
             scores = tuple(self.scores[number])
             losses = (0.0,) * len(scores)
-            results.append(LaneResult(scores[-1], scores[-1] + 0.01, 0.1, losses, losses, scores))
+            seconds = 0.1 if self.lanes[number].examined else 0.0  # of a trial
+            results.append(
+                LaneResult(scores[-1], scores[-1] + 0.01, seconds, losses, losses, scores)
+            )
         return results
 
     def weights(self, number: int) -> list[NDArray[np.float32]]:

@@ -9,6 +9,7 @@ The functions below are written for one lane; `compile_epoch` adds the axis of l
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -114,6 +115,9 @@ class Rows(NamedTuple):
     y: Any
     x_val: Any
     counters: Any
+
+
+times_traced: Counter[Shape] = Counter()  # for tests and benchmarks
 
 
 # Activations
@@ -290,6 +294,7 @@ def compile_epoch(shape: Shape) -> Any:
     """
 
     def run(state: State, settings: Settings, epoch: Epoch, rows: Rows) -> tuple[State, Any, Any]:
+        times_traced[shape] += 1  # only a trace comes here
         at_once = max(1, PREDICT_ROWS // len(epoch.fold))
 
         def lane(state: State, settings: Settings, epoch: Epoch) -> tuple[State, Any, Any]:

@@ -163,7 +163,7 @@ def test_deep_sigmoid_networks_lose_signal_and_gradient_and_he_with_relu_does_no
     sigmoid = values(depth=8, activation="sigmoid")
     relu = values(depth=8, activation="relu", initializer="he_normal")
     assert sigmoid["signal"] < -4.0 and sigmoid["gradient"] < -3.0
-    assert abs(relu["signal"]) < 1.3 and abs(relu["gradient"]) < 1.3
+    assert abs(relu["signal"]) < 1.5 and abs(relu["gradient"]) < 1.5
     # It is the depth that does it.
     assert values(depth=2, activation="sigmoid")["gradient"] > sigmoid["gradient"] + 2.0
 

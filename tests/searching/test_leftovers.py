@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 
 from nas.searching import SearchOptions, live_study, run_search, sweep
 from nas.searching.loop import Progress
-from nas.study import owner, study_record
+from nas.study import owner
+from nas.study.record import study_record
 from nas.study.storage import open_storage
 
 ELSEWHERE = {**owner.this_process(), "host": "another", "machine": "another"}

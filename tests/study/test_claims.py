@@ -14,8 +14,10 @@ from nas.errors import NasError
 from nas.searching import LiveStudy, SearchOptions, live_study, run_search
 from nas.space import RandomSuggester
 from nas.spec import TrialSpec
+from nas.study import owner
+from nas.study.attributes import TrialAttributes
 from nas.study.claims import NoPlaceError
-from nas.study.record import delete_study, load_study, owner, set_attributes
+from nas.study.record import delete_study, load_study, set_attributes
 from nas.study.storage import open_storage
 
 SEARCH = """
@@ -118,7 +120,7 @@ def begin(live: LiveStudy, places: int = 100) -> optuna.Trial:
 
 
 def reject(live: LiveStudy, trial: optuna.Trial) -> None:
-    set_attributes(trial, outcome="duplicate")
+    set_attributes(trial, TrialAttributes(outcome="duplicate"))
     live.study.tell(trial, state=TrialState.FAIL)
     live.claims.give_back()
 
@@ -148,7 +150,7 @@ def test_there_are_as_many_places_as_trials(searches: list[LiveStudy]) -> None:
         with pytest.raises(NoPlaceError):
             begin(live, 2)
         assert live.claims.is_full(2) and not live.claims.is_full(3)
-    set_attributes(done, outcome="complete")
+    set_attributes(done, TrialAttributes(outcome="complete"))
     ours.study.tell(done, 1.0)
     with pytest.raises(NoPlaceError):
         begin(theirs, 2)

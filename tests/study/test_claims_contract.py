@@ -24,9 +24,11 @@ from nas.searching import LiveStudy, SearchOptions, live_study, run_search
 from nas.searching.leftovers import sweep
 from nas.space import RandomSuggester
 from nas.spec import TrialSpec
+from nas.study import owner
+from nas.study.attributes import TrialAttributes
 from nas.study.claims import NoPlaceError
 from nas.study.owner import LEASE, LIFETIME, Watch
-from nas.study.record import delete_study, load_study, owner, set_attributes
+from nas.study.record import delete_study, load_study, set_attributes
 from nas.study.storage import open_storage
 from nas.study.study_list import summarize_studies
 
@@ -80,7 +82,7 @@ def begin(live: LiveStudy, places: int = 100) -> optuna.Trial:
 
 
 def end(live: LiveStudy, trial: optuna.Trial, outcome: str) -> None:
-    set_attributes(trial, outcome=outcome)
+    set_attributes(trial, TrialAttributes(outcome=outcome))
     if outcome == "complete":
         live.study.tell(trial, 1.0)
     else:
@@ -125,7 +127,7 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, arguments)],
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:3]))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -538,7 +538,7 @@ def test_a_killed_process_leaves_a_running_trial_with_its_parameters(tmp_path: P
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[1],
-        env={"PYTHONPATH": f"{Path(__file__).parents[1]}:{Path(__file__).parents[2]}"},
+        env={"PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:3]))},
     )
     with process:
         assert process.stdout is not None
