@@ -43,9 +43,8 @@ def silence() -> Iterator[None]:
 
 
 def start_jax() -> None:
-    """Imports JAX and makes it ready; a GPU is left alone."""
-    variables = {"JAX_PLATFORMS": "cpu"} if "jax" not in sys.modules else {}
-    with silence(), changed_environment(variables):
+    """Imports JAX and makes it ready, on the device that is JAX's default here."""
+    with silence():
         import jax
 
         jax.devices()
