@@ -53,6 +53,7 @@ def search(
     folds: Any = 5,
     repeats: int = 1,
     groups: Any = None,
+    sample_weight: Any = None,
     val_size: float = 0.2,
     test_size: float = 0.2,
     metric: Any = None,
@@ -101,6 +102,8 @@ def search(
             (training, validation); 1 is a single split.
         repeats: How often the cross-validation is repeated with new folds.
         groups: Column whose equal values stay in one fold, or an array of shape (n_rows,).
+        sample_weight: Column, or array of shape (n_rows,), of how much each row counts in the loss.
+            Scores count all rows alike.
         val_size: Share of the rows that are used for validation when `folds` is 1.
         test_size: Share of the rows that are set aside to test the winner; 0 for no test.
         metric: `accuracy`, `balanced_accuracy`, `f1`, `auc`, `log_loss`, `r2`, `rmse`, `mae`, or a
@@ -192,6 +195,7 @@ def search(
                 target,
                 task=task,
                 groups=groups,
+                sample_weight=sample_weight,
                 drop=drop,
                 categorical=categorical,
                 header=header,
@@ -208,6 +212,7 @@ def search(
             metric=metric,
             positive=positive,
             groups=groups,
+            sample_weight=sample_weight,
         )
         settings = prepared.settings()
     return search_prepared(

@@ -57,6 +57,7 @@ def train(
     folds: Any = None,
     repeats: int | None = None,
     groups: Any = None,
+    sample_weight: Any = None,
     val_size: float | None = None,
     test_size: float | None = None,
     metric: Any = None,
@@ -132,7 +133,8 @@ def train(
         study_name = the_space.name if name is None else name
         check_study_name(study_name)
         given: dict[str, Any] = {
-            "target": target, "task": task, "groups": groups, "drop": drop,
+            "target": target, "task": task, "groups": groups,
+            "sample_weight": sample_weight, "drop": drop,
             "categorical": categorical, "header": header, "missing": missing,
             "positive": positive, "scaling": scaling, "image_size": image_size,
             "classes": classes, "max_rows": max_rows, "label_noise": label_noise,
@@ -240,10 +242,10 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
 
     reading = [*("task", "drop", "categorical", "header", "missing", "positive", "scaling")]
     reading += ["image_size", "classes", "max_rows", "label_noise"]
-    groups = given["groups"]
+    of_rows = {name: given[name] for name in ("groups", "sample_weight")}
     options = read_options(
         space, data, target,
-        groups=groups,
+        **of_rows,
         **{name: given[name] for name in reading},
     )  # fmt: skip
     dividing = ("repeats", "val_size", "test_size", "seed")
@@ -256,7 +258,7 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
         SplitOptions(**{k: given[k] for k in dividing if given[k] is not None}),
         metric=given["metric"],
         positive=given["positive"],
-        groups=groups,
+        **of_rows,
         scores_test=False,
     )
 

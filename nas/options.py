@@ -27,6 +27,7 @@ class DataOptions:
         target: Target column of a table.
         task: The task; None infers it.
         groups: Column that says which rows belong together.
+        sample_weight: Column that says how much each row counts in training.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
         header: Whether the first line of a CSV file names the columns; None looks at the file.
@@ -45,6 +46,7 @@ class DataOptions:
     target: str | None = None
     task: Task | None = None
     groups: str | None = None
+    sample_weight: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     header: bool | None = None

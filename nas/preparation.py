@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
+from nas.data.dataset import check_weights
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
 from nas.data.split import choose_folds, split_dataset
@@ -149,8 +150,9 @@ def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> Da
         )
     if data is None and target is None:
         target = space.target
-    if not isinstance(given.get("groups"), str):  # none, or those of each row
-        given["groups"] = None
+    for of_rows in ("groups", "sample_weight"):
+        if not isinstance(given.get(of_rows), str):  # none, or those of each row
+            given[of_rows] = None
     values: dict[str, Any] = {
         name: (value,) if name in NAME_LISTS and isinstance(value, str) else value
         for name, value in given.items()
@@ -176,6 +178,7 @@ def prepare(
     metric: Any = None,
     positive: str | None = None,
     groups: Any = None,
+    sample_weight: Any = None,
     scores_test: bool = True,
 ) -> Prepared:
     """Reads, checks and divides data.
@@ -190,6 +193,8 @@ def prepare(
         metric: A name, a scorer, or None for the task's default.
         positive: Label of the class that f1 is about.
         groups: A column, which `data_options` names too, or the group of each row, shape (n_rows,).
+        sample_weight: A column, which `data_options` names too, or the weight of each row, shape
+            (n_rows,).
         scores_test: Whether the test part will be scored, too.
 
     Raises:
@@ -207,6 +212,10 @@ def prepare(
         if len(groups) != dataset.n_rows:
             raise NasError("--groups", f"{len(groups)} groups for {dataset.n_rows} rows", "as many")
         dataset = replace(dataset, groups=np.unique(np.asarray(groups), return_inverse=True)[1])
+        data_options = replace(data_options, source=IN_MEMORY)
+    if sample_weight is not None and not isinstance(sample_weight, str):
+        weights = check_weights(sample_weight, dataset.n_rows, "--sample-weight")
+        dataset = replace(dataset, weights=weights)
         data_options = replace(data_options, source=IN_MEMORY)
     if not isinstance(space, CustomSpace):
         space.check_problem(dataset.problem(1))

@@ -174,6 +174,7 @@ def data_options(record: StudyRecord) -> list[str]:
             "target": data.target,
             "task": data.task,
             "groups": data.groups,
+            "sample-weight": data.sample_weight,
             "drop": join_names(data.drop),
             "categorical": join_names(data.categorical),
             "header": data.header,

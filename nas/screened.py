@@ -44,6 +44,7 @@ def screen(
     timeout: float | str = 55,
     folds: Any = 5,
     groups: Any = None,
+    sample_weight: Any = None,
     test_size: float = 0.2,
     metric: Any = None,
     positive: str | None = None,
@@ -110,6 +111,7 @@ def screen(
             target,
             task=task,
             groups=groups,
+            sample_weight=sample_weight,
             drop=drop,
             categorical=categorical,
             header=header,
@@ -131,6 +133,7 @@ def screen(
             metric=metric,
             positive=positive,
             groups=groups,
+            sample_weight=sample_weight,
             scores_test=False,
         )
         # Whether the space holds enough networks does not depend on the number of inputs.

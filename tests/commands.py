@@ -17,7 +17,9 @@ def parse(words: list[str]) -> dict[str, Any]:
 
 
 def commands_in(text: str) -> list[list[str]]:
-    """The words of each line that begins with `nas`, without their comments."""
+    """The words of each line of a block or a script that begins with `nas`, without comments."""
+    if "```" in text:  # a page, whose sentences may begin with that word too
+        text = "\n".join(text.split("```")[1::2])
     lines = text.replace("\\\n", " ").splitlines()
     split = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines
              if line.startswith(("nas ", "$ nas "))]  # fmt: skip

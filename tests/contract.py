@@ -336,6 +336,7 @@ class Reference:
             self.y = keras.utils.to_categorical(fold.y_train, spec.problem.n_outputs)
         elif task == "regression":
             self.y = (self.y - fold.target_mean) / fold.target_scale
+        self.columns = [self.x, self.y, *([] if fold.weights is None else [fold.weights])]
         self.model = reference_model(spec)
         total = t.steps or t.epochs * self.steps_per_epoch
         optimizer = reference_optimizer(t, reference_rate(t, total))
@@ -346,12 +347,12 @@ class Reference:
         self.model.compile(optimizer, reference_loss(spec), jit_compile=False)
         self.model.set_weights(weights)
 
-    def batches(self, epochs: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, epochs: int) -> Iterator[tuple[np.ndarray, ...]]:
         for epoch in range(epochs):
             order = batch_order(self.seed, epoch, self.n_rows)
             for start in range(0, self.n_rows, self.batch_size):
                 rows = order[start : start + self.batch_size]
-                yield self.x[rows], self.y[rows]
+                yield tuple(values[rows] for values in self.columns)
 
 
 def keras_fit(
@@ -716,6 +717,24 @@ class EngineContract:
         np.testing.assert_allclose(
             [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
         )
+
+    @pytest.mark.parametrize("case", ["adam", "batch", "sigmoid_l1_l2"])
+    def test_rows_that_count_differently_agree_with_fit(self, case: str) -> None:
+        task, changes = AGREEMENT[case]
+        spec = make_spec(task, **changes)
+        plain = without_val(folds_of(task)[0])
+        weights = np.random.default_rng(0).gamma(0.5, 2.0, len(plain.y_train)).astype(np.float32)
+        fold = replace(plain, weights=weights / weights.mean())
+        cohort = self.start([fold], [spec], [11])
+        initial = cohort.weights(0, 0)
+        trained = train(cohort)
+        expected, losses = keras_fit(spec, fold, lane_seed(11, 0), initial)
+        assert_same_weights(trained.weights[0][0], expected, 1e-4)
+        np.testing.assert_allclose(
+            [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
+        )
+        unweighted = train(self.start([plain], [spec], [11]))
+        assert weights_differ(unweighted.weights[0][0], trained.weights[0][0])
 
     def test_a_norm_that_overflows_diverges_with_clipping_too(self) -> None:
         fold = folds_of("regression")[0]

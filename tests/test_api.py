@@ -121,6 +121,20 @@ def test_a_frame_and_a_file_are_the_same_data(folder: Path) -> None:
     assert (of_frame.predict(new) == of_file.predict("iris.csv")).all()
 
 
+def test_rows_may_count_differently(folder: Path) -> None:
+    """Rows of one class alone count: nothing else is learned."""
+    weights = np.where(Y[0] == Y, 1.0, 0.0)
+    options = {"trials": 1, "folds": 3, "workers": 1, "quiet": True}
+    study = search(SPACE, X, Y, sample_weight=weights, name="weighted", **options)
+    assert set(study.predict(X)) == {Y[0]}
+    weighted = FRAME.assign(weight=weights)
+    of_frame = search(
+        SPACE, weighted, target="target", sample_weight="weight", name="column", **options
+    )
+    assert of_frame.record.settings.data.sample_weight == "weight"
+    assert set(of_frame.predict(FRAME.drop(columns="target"))) == {Y[0]}
+
+
 def test_folds_and_metric_of_ones_own(folder: Path) -> None:
     # As many rows and folds as the study has, so that its compiled program serves here too.
     splitter = ShuffleSplit(3, test_size=40, random_state=0)
@@ -204,6 +218,8 @@ def test_one_network_is_trained_and_diagnosed(study: nas.Study, folder: Path) ->
         ({"sampler": "tpee"}, "^sampler: got 'tpee'.* Did you mean 'tpe'"),
         ({"folds": "five"}, "^folds: got 'five'"),
         ({"groups": [1, 2]}, "^groups: 2 groups for 150 rows"),
+        ({"sample_weight": [1.0, -1.0] * 75}, "^sample_weight: got -1 in row 2"),
+        ({"sample_weight": [1.0]}, "^sample_weight: .* weights for 150 rows"),
         ({"space": 3}, "^space: got an object of type int"),
         ({"timeout": "soon"}, "^timeout: got 'soon'"),
     ],

@@ -59,6 +59,10 @@ GroupsOption = Annotated[
     str | None,
     typer.Option("--groups", help="Column of groups; rows with equal values stay in one fold."),
 ]
+SampleWeightOption = Annotated[
+    str | None,
+    typer.Option("--sample-weight", help="Column that says how much each row counts in training."),
+]
 # As `nas.options.Scaling`, which takes long to import.
 ScalingName = Literal["standard", "unit", "symmetric", "none"]
 SCALING = typer.Option(

@@ -19,6 +19,7 @@ from nas.cli.data_options import (
     MaxRowsOption,
     MissingOption,
     PositiveOption,
+    SampleWeightOption,
     ScalingName,
     TargetOption,
     TaskOption,
@@ -100,6 +101,7 @@ def train(
         typer.Option(min=1, help="How often the cross-validation is repeated. \\[default: 1]"),
     ] = None,
     groups: GroupsOption = None,
+    sample_weight: SampleWeightOption = None,
     val_size: Annotated[
         float | None,
         typer.Option(
@@ -138,6 +140,7 @@ def train(
         folds=folds,
         repeats=repeats,
         groups=groups,
+        sample_weight=sample_weight,
         val_size=val_size,
         test_size=test_size,
         metric=metric,

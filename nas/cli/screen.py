@@ -17,6 +17,7 @@ from nas.cli.data_options import (
     MaxRowsOption,
     MissingOption,
     PositiveOption,
+    SampleWeightOption,
     ScalingOption,
     SourceOption,
     TargetOption,
@@ -68,6 +69,7 @@ def screen(
     positive: PositiveOption = None,
     folds: Annotated[int, typer.Option(min=1, help="Number of folds; 1 is a single split.")] = 5,
     groups: GroupsOption = None,
+    sample_weight: SampleWeightOption = None,
     test_size: Annotated[
         float,
         typer.Option(
@@ -107,6 +109,7 @@ def screen(
         timeout=timeout,
         folds=folds,
         groups=groups,
+        sample_weight=sample_weight,
         test_size=test_size,
         metric=metric,
         positive=positive,
@@ -162,6 +165,7 @@ def screen(
         "metric": metric,
         "folds": folds if folds != 5 else None,
         "groups": groups,
+        "sample-weight": sample_weight,
         "test-size": test_size if test_size != 0.2 else None,
         "seed": seed or None,
         "sample": 2 * FEW if few else None,

@@ -18,6 +18,7 @@ from nas.cli.data_options import (
     MaxRowsOption,
     MissingOption,
     PositiveOption,
+    SampleWeightOption,
     ScalingOption,
     SourceOption,
     TargetOption,
@@ -74,6 +75,7 @@ def search(
         int, typer.Option(min=1, help="How often the cross-validation is repeated.")
     ] = 1,
     groups: GroupsOption = None,
+    sample_weight: SampleWeightOption = None,
     val_size: Annotated[
         float,
         typer.Option(min=0.01, max=0.9, help="Share of the rows for validation, with --folds 1."),
@@ -144,6 +146,7 @@ def search(
             folds=folds,
             repeats=repeats,
             groups=groups,
+            sample_weight=sample_weight,
             val_size=val_size,
             test_size=test_size,
             metric=metric,

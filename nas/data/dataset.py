@@ -111,6 +111,7 @@ class Dataset:
         task: What is to be predicted.
         classes: The class labels, by class number; empty for regression.
         groups: Group of each row, shape (n_rows,), or None.
+        weights: How much each row counts in training, shape (n_rows,), or None.
         test_rows: Rows of the test part that the data set brings, or None.
         dropped: Columns left out, with the reason.
         scaling: How preprocessing scales the numbers.
@@ -127,6 +128,7 @@ class Dataset:
     task: Task
     classes: tuple[Any, ...]
     groups: NDArray[Any] | None = None
+    weights: NDArray[np.float64] | None = None
     test_rows: NDArray[np.int64] | None = None
     dropped: Mapping[str, str] | None = None
     scaling: Scaling = "standard"
@@ -156,13 +158,15 @@ class Dataset:
     def hash(self) -> str:
         """Hash of everything a search learns from.
 
-        That is features, target, task, groups, test part, and scaling.
+        That is features, target, task, groups, weights, test part, and scaling.
         """
         digest = hashlib.sha256(repr((self.schema, self.task, self.classes)).encode())
         if self.scaling != "standard":  # with that, hashes are those from before there were others
             digest.update(self.scaling.encode())
         if self.scale_per_feature:
             digest.update(b"scale_per_feature")
+        if self.weights is not None:
+            digest.update(b"weights" + np.ascontiguousarray(self.weights).tobytes())
         columns = (
             [self.features[column.name] for column in self.schema.columns]
             if isinstance(self.features, Mapping)
@@ -176,6 +180,27 @@ class Dataset:
             else:
                 digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
+
+
+def check_weights(weights: NDArray[Any], n_rows: int, where: str) -> NDArray[np.float64]:
+    """Weights of rows as numbers.
+
+    Raises:
+        NasError: When they are no numbers of 0 or more, one for each row, or all 0.
+    """
+    expected = "a number of 0 or more for each row, and not 0 for all"
+    try:
+        values = np.asarray(weights, np.float64)
+    except (TypeError, ValueError) as error:
+        raise NasError(where, "got what is no number", expected) from error
+    if values.shape != (n_rows,):
+        raise NasError(where, f"{values.shape} weights for {n_rows} rows", expected)
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0.0)))
+    if len(wrong):
+        raise NasError(where, f"got {values[wrong[0]]:g} in row {wrong[0] + 1}", expected)
+    if not values.any():
+        raise NasError(where, "got 0 for every row", expected)
+    return values
 
 
 def n_rows(features: Features) -> int:

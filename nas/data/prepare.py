@@ -33,6 +33,7 @@ def check_no_columns(options: DataOptions, expected: str) -> None:
     for option, value in (
         ("--target", options.target),
         ("--groups", options.groups),
+        ("--sample-weight", options.sample_weight),
         ("--drop", options.drop),
         ("--categorical", options.categorical),
         ("--missing", options.missing),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nas.data.cells import are_missing, as_text, is_text
 from nas.data.checks import check_finite, check_largest, check_precision
-from nas.data.dataset import Column, Dataset, Features, Schema, take_rows
+from nas.data.dataset import Column, Dataset, Features, Schema, check_weights, take_rows
 from nas.data.dates import are_dates, is_date
 from nas.data.header import is_row_number
 from nas.data.numbers import Numbers, read_numbers
@@ -41,6 +41,7 @@ class _Chosen:
 
     target: str
     groups: str | None
+    weights: str | None
     drop: tuple[str, ...]
     categorical: tuple[str, ...]
 
@@ -65,7 +66,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         frame[chosen.target], numbers[chosen.target], options.task, options.missing, source
     )
     columns, dropped = [], {}
-    left_out = {chosen.target, chosen.groups, *chosen.drop}
+    left_out = {chosen.target, chosen.groups, chosen.weights, *chosen.drop}
     for name in (name for name in frame.columns if name not in left_out):
         kind, reason, note = _column_kind(
             frame[name], numbers.get(name), name in chosen.categorical, options.missing, source
@@ -94,6 +95,9 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         _check_cells(frame[chosen.groups], f"{source}: {chosen.groups}")
         groups, note = _group_codes(frame[chosen.groups][has_target], options.missing)
         notes += [note] if note else []
+    weights = None
+    if chosen.weights is not None:
+        weights = _weights(frame[chosen.weights], numbers.get(chosen.weights), has_target, source)
     read = [chosen.target, *(c.name for c in columns if c.kind == "numeric")]
     used = {name: numbers[name] for name in read if name in numbers}
     return Dataset(
@@ -104,6 +108,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         task=task,
         classes=classes,
         groups=groups,
+        weights=weights,
         dropped=dropped,
         notes=(*table.notes, *_spelling_notes(used), *notes),
     )
@@ -163,12 +168,15 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
     target = column(options.target, "--target")
     groups = column(options.groups, "--groups") if options.groups else None
     drop = tuple(column(name, "--drop") for name in options.drop)
-    for given, of in (((groups,), "--groups"), (drop, "--drop")):
+    weights = column(options.sample_weight, "--sample-weight") if options.sample_weight else None
+    named = (((groups,), "--groups"), ((weights,), "--sample-weight"), (drop, "--drop"))
+    for given, of in named:
         if target in given:
             raise NasError(of, f"got '{target}', which is the target", "another column")
     return _Chosen(
         target,
         groups,
+        weights,
         drop,
         tuple(column(name, "--categorical") for name in options.categorical),
     )
@@ -382,6 +390,19 @@ def _check_told_apart(
             "numbers of at most 15 digits",
             f"Use {drop} if they are names of the rows, or {categories}.",
         )
+
+
+def _weights(
+    series: "pd.Series[Any]", numbers: Numbers | None, rows: NDArray[Any], source: str
+) -> NDArray[np.float64]:
+    """How much each row with a target counts."""
+    where = f"{source}: {series.name}, as --sample-weight"
+    _check_cells(series, where)
+    if numbers is None or numbers.is_word.any():
+        row = 0 if numbers is None else int(numbers.is_word.argmax())
+        cell = f"got '{series.iloc[row]}' in row {row + 1}"
+        raise NasError(where, cell, "a number of 0 or more")
+    return check_weights(numbers.values[rows], int(np.sum(rows)), where)
 
 
 def _group_codes(series: "pd.Series[Any]", words: tuple[str, ...]) -> tuple[NDArray[Any], str]:

@@ -115,5 +115,6 @@ def _take(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
         features=take_rows(dataset.features, rows),
         y=dataset.y[rows],
         groups=taken(dataset.groups),
+        weights=taken(dataset.weights),
         test_rows=test_rows if len(test_rows) else None,
     )

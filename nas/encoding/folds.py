@@ -24,6 +24,8 @@ class FoldData:
         y_val: Shape (n_val,).
         target_mean: A regression network predicts `(y - target_mean) / target_scale`.
         target_scale: See `target_mean`; 1 for classes.
+        weights: How much each training row counts in the loss, shape (n_train,), 1 on average;
+            None for all alike.
     """
 
     task: Task
@@ -33,6 +35,7 @@ class FoldData:
     y_val: NDArray[Any]
     target_mean: float = 0.0
     target_scale: float = 1.0
+    weights: NDArray[np.float32] | None = None
 
 
 def encode_folds(
@@ -61,6 +64,15 @@ def encode_folds(
             y_val=dataset.y[fold.val],
             target_mean=fitted.statistics.target_mean,
             target_scale=fitted.statistics.target_scale,
+            weights=_weights(dataset, fold.train),
         )
         encoded.append(keep(data))
     return tuple(encoded)
+
+
+def _weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Weights of rows, 1 on average, so that a learning rate means what it does without."""
+    if dataset.weights is None:
+        return None
+    weights = dataset.weights[rows]
+    return np.asarray(weights / max(float(weights.mean()), 1e-300), np.float32)

@@ -234,6 +234,7 @@ class _Block:
         steps = -(-self._engine.n_rows // batch)
         rows = np.zeros((n_lanes, steps * batch), np.int32)
         row_weights = np.zeros((n_lanes, steps * batch), np.float32)
+        loss_weights = np.zeros_like(row_weights)
         share = np.zeros((n_lanes, steps), np.float32)
         rule = np.tile(RESTING, (n_lanes, steps, 1))
         seeds = np.zeros(n_lanes, np.uint32)
@@ -252,13 +253,25 @@ class _Block:
             sizes = np.full(own_steps, batch)
             sizes[-1] = n_rows - batch * (own_steps - 1)
             row_weights[place, :n_rows] = np.repeat(1.0 / sizes, sizes)
+            loss_weights[place] = row_weights[place]
+            weights = self._engine.folds[lane.fold].weights
+            if weights is not None:
+                loss_weights[place, :n_rows] *= weights[order]
             of_steps = rule_of(training, own_steps, epoch)
             taken = len(of_steps)  # less than there are where the budget of steps ends
             share[place, :taken] = sizes[:taken] / sizes[:taken].sum()
             rule[place, :taken] = of_steps
             seeds[place] = derive_seed("dropout", lane.seed, epoch)
         shape = (n_lanes, steps, batch)
-        return Epoch(rows.reshape(shape), row_weights.reshape(shape), share, rule, seeds, folds)
+        return Epoch(
+            rows=rows.reshape(shape),
+            row_weights=row_weights.reshape(shape),
+            loss_weights=loss_weights.reshape(shape),
+            share=share,
+            coefficients=rule,
+            seed=seeds,
+            fold=folds,
+        )
 
 
 def _stack(arrays: list[NDArray[Any]]) -> NDArray[np.float32]:

@@ -125,9 +125,17 @@ class _SharedModel:
         self._labels = cache(
             lambda fold: tf.constant(network.inside.labels(folds[fold], folds[fold].y_train))
         )
+        self._row_weights = cache(
+            lambda fold: tf.constant(
+                np.ones(len(folds[fold].y_train), np.float32)
+                if folds[fold].weights is None
+                else folds[fold].weights
+            )
+        )
+        weighted = any(fold.weights is not None for fold in folds)
         optimizer = self._model.optimizer
         optimizer.build(self._model.trainable_variables)
-        self._train = _epoch_program(network, self._labels(0))
+        self._train = _epoch_program(network, self._labels(0), weighted)
         self._predict = _predict_program(network)
         # The random states of dropout and augmentation.
         self._generators = [v for v in self._model.variables if v.name == "seed_generator_state"]
@@ -162,6 +170,7 @@ class _SharedModel:
             self._train(
                 x_train,
                 self._labels(fold),
+                self._row_weights(fold),
                 tf.constant(batch_order(log.lane.seed, epoch, n_rows)),
                 tf.constant(learning_rates(training, training.steps_per_epoch(n_rows), epoch)),
                 tf.constant(training.rows_per_step(n_rows)),
@@ -235,7 +244,7 @@ def _for_training(model: Any, spec: TrialSpec, folds: Sequence[FoldData]) -> Any
     return keras.models.clone_model(model, clone_function=faster)
 
 
-def _epoch_program(network: KerasNetwork, labels: Any) -> Any:
+def _epoch_program(network: KerasNetwork, labels: Any, weighted: bool) -> Any:
     """One epoch of a network as one program; the mean loss over the rows it takes is returned.
 
     It takes a step for each learning rate.
@@ -243,6 +252,7 @@ def _epoch_program(network: KerasNetwork, labels: Any) -> Any:
     Args:
         network: The network.
         labels: Some targets as the loss takes them.
+        weighted: Whether rows count differently in the loss.
     """
     model, sets_rates = network.model, network.sets_rates
     optimizer, shape = model.optimizer, (-1, *network.input_shape)
@@ -251,13 +261,14 @@ def _epoch_program(network: KerasNetwork, labels: Any) -> Any:
     signature = [
         tf.TensorSpec((None, math.prod(network.input_shape)), tf.float32),
         tf.TensorSpec((None, *labels.shape[1:]), labels.dtype),
+        tf.TensorSpec((None,), tf.float32),
         tf.TensorSpec((None,), tf.int32),
         tf.TensorSpec((None,), tf.float32),
         tf.TensorSpec((), tf.int32),
     ]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def run_epoch(x: Any, y: Any, order: Any, rates: Any, batch_size: Any) -> Any:
+    def run_epoch(x: Any, y: Any, weights: Any, order: Any, rates: Any, batch_size: Any) -> Any:
         n_rows = tf.shape(order)[0]
         total = tf.constant(0.0)
         for step in tf.range(tf.shape(rates)[0]):
@@ -267,7 +278,9 @@ def _epoch_program(network: KerasNetwork, labels: Any) -> Any:
             batch = tf.reshape(tf.gather(x, rows), shape)
             with tf.GradientTape() as tape:
                 outputs = model(batch, training=True)
-                loss = model.compute_loss(x=batch, y=tf.gather(y, rows), y_pred=outputs)
+                own = tf.gather(weights, rows) if weighted else None
+                labels = tf.gather(y, rows)
+                loss = model.compute_loss(x=batch, y=labels, y_pred=outputs, sample_weight=own)
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)
             total += loss * tf.cast(tf.shape(rows)[0], tf.float32)

@@ -61,6 +61,7 @@ class Epoch(NamedTuple):
     Attributes:
         rows: The training rows of each step, (steps, batch_size).
         row_weights: Their weights, 1 over the batch's rows; 0 fills up a smaller batch.
+        loss_weights: The same in the loss, where rows may count differently.
         share: Share of the epoch's rows in each step, (steps,); 0 where the lane rests.
         coefficients: (steps, N_COEFFICIENTS), see `update_rule`; those of `RESTING` where the
             lane rests.
@@ -70,6 +71,7 @@ class Epoch(NamedTuple):
 
     rows: Any
     row_weights: Any
+    loss_weights: Any
     share: Any
     coefficients: Any
     seed: Any
@@ -334,12 +336,12 @@ def _train(
         x = rows.x.at[picked].get(mode="promise_in_bounds")
         y = rows.y.at[picked].get(mode="promise_in_bounds")
         y = _smoothed(shape, y, settings.smoothing)
-        row_weights = epoch.row_weights[s]
+        row_weights, loss_weights = epoch.row_weights[s], epoch.loss_weights[s]
         batch = _Batch(row_weights, _hash(epoch.seed + s.astype(jnp.uint32)), rows.counters)
 
         def mean_loss(weights: Weights) -> tuple[Any, Any]:
             outputs, statistics = _forward(shape, settings, weights, moving, x, batch)
-            return jnp.sum(row_weights * _row_losses(shape, y, outputs)), statistics
+            return jnp.sum(loss_weights * _row_losses(shape, y, outputs)), statistics
 
         (loss, statistics), gradient = jax.value_and_grad(mean_loss, has_aux=True)(weights)
         kernels = weights.kernels

@@ -389,8 +389,9 @@ NAME_LISTS = ("drop", "categorical", "missing", "classes")
 SEARCH_OPTIONS = (
     "model", "trials", "task", "drop", "categorical", "scaling", "image_size", "classes",
     "max_rows", "label_noise", "header", "missing", "positive", "metric", "folds", "repeats",
-    "groups", "val_size", "test_size", "sampler", "startup_trials", "pruner", "seed", "timeout",
-    "max_params", "allow_duplicates", "engine", "workers", "study", "storage", "tensorboard",
+    "groups", "sample_weight", "val_size", "test_size", "sampler", "startup_trials", "pruner",
+    "seed", "timeout", "max_params", "allow_duplicates", "engine", "workers", "study", "storage",
+    "tensorboard",
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ VALUES = {
     "folds": ("4", 4),
     "repeats": ("2", 2),
     "groups": ("who", "who"),
+    "sample_weight": ("w", "w"),
     "val_size": ("1e-1", 0.1),  # text to YAML 1.1
     "test_size": ("0", 0.0),
     "sampler": ("random", "random"),

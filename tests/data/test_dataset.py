@@ -1,6 +1,7 @@
 """What is inferred from a target, and the identity of a data set."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -175,3 +176,35 @@ def test_plain_files_keep_their_hash(tmp_path, data_dir):
     }
     for found, expected in hashes.items():
         assert found.startswith(expected)
+
+
+# Weights of rows
+
+
+def test_a_column_says_how_much_rows_count(tmp_path: Path) -> None:
+    rows = {"a": [1.0, 2.0, 3.0] * 4, "w": ["0,5", "2", "1,5"] * 4, "y": ["u", "v", None] * 4}
+    path = write(tmp_path, pd.DataFrame(rows))
+    dataset = load_dataset(DataOptions(str(path), target="y", sample_weight="w"))
+    assert dataset.weights is not None
+    assert dataset.weights.tolist() == [0.5, 2.0] * 4  # of the rows with a target
+    assert [column.name for column in dataset.schema.columns] == ["a"]
+    plain = load_dataset(DataOptions(str(path), target="y", drop=("w",)))
+    assert plain.weights is None and plain.hash() != dataset.hash()
+
+
+@pytest.mark.parametrize(
+    ("cells", "received"),
+    [
+        ([1, -2, 3], "got -2 in row 2"),
+        ([1, None, 3], "got nan in row 2"),
+        ([0, 0, 0], "got 0 for every row"),
+        (["much", "little", "much"], "got 'much' in row 1"),
+    ],
+)
+def test_weights_that_are_none_are_refused(
+    cells: list[object], received: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0] * 4, "w": cells * 4, "y": ["u", "v", "u"] * 4})
+    path = write(tmp_path, frame)
+    with pytest.raises(NasError, match=f"as sample_weight: {received}"):
+        load_dataset(DataOptions(str(path), target="y", sample_weight="w"))

@@ -127,8 +127,9 @@ def test_the_version_is_raised_with_what_is_kept() -> None:
     assert VERSION == 1
     assert kept == {
         DataOptions: [
-            *("source", "target", "task", "groups", "drop", "categorical", "header", "missing"),
-            *("positive", "scaling", "images", "image_size", "classes", "max_rows", "label_noise"),
+            *("source", "target", "task", "groups", "sample_weight", "drop", "categorical"),
+            *("header", "missing", "positive", "scaling", "images", "image_size", "classes"),
+            *("max_rows", "label_noise"),
         ],
         SplitOptions: ["folds", "repeats", "val_size", "test_size", "seed", "given"],
     }
