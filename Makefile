@@ -5,7 +5,7 @@ BIN := .venv/bin
 # others have no types.
 AS_USERS := --strict --config-file= --disable-error-code=import-untyped
 
-.PHONY: search studies test test-all lint format docs clean
+.PHONY: search studies test test-long test-all lint format docs clean
 
 # The main job: find a network for the digits, from a fresh clone.
 search: .venv/installed
@@ -24,6 +24,10 @@ test: .venv/developing
 
 test-all: .venv/developing
 	$(PYTEST)
+
+# What CI runs after `test`: searches that are killed or stopped, the pages' commands, notebooks.
+test-long: .venv/developing
+	$(PYTEST) -m slow tests/cli tests/test_docs.py tests/test_notebook.py
 
 lint: .venv/developing
 	$(BIN)/ruff format --check .

@@ -41,7 +41,7 @@ def test_a_report_tells_it(nas, database: str, tmp_path: Path) -> None:
         "report", "--no-baselines", "--storage", database, "--output", str(tmp_path / "r.html")
     )
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "Losses were not recorded" in text and "It rests on nas 0.1.0" in text
+    assert "Losses were not recorded" in text and "It used nas 0.1.0" in text
 
 
 def test_the_json_of_the_command_line_has_the_form_that_it_had(nas, database: str) -> None:
