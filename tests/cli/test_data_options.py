@@ -11,8 +11,8 @@ from nas.cli.commands import COMMANDS, load_command
 from nas.data import DataOptions, Scaling
 
 SHARED = [
-    "data", "target", "task", "drop", "categorical", "groups", "sample_weight", "scaling", "image_size", "classes",
-    "max_rows", "label_noise", "header", "missing", "positive",
+    "data", "target", "task", "drop", "categorical", "groups", "sample_weight", "scaling",
+    "image_size", "classes", "max_rows", "label_noise", "header", "missing", "positive",
 ]  # fmt: skip
 CNN = """\
 network: cnn
