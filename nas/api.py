@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
 from nas.arguments import check_bounds, check_words, seconds_of
+from nas.choices import EngineName, PrunerName, SamplerName, Scaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.processes import default_workers, prepare_processes
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
     from nas.searching import Progress, SearchOptions
     from nas.study.attributes import StudySettings
     from nas.study.record import StudyRecord
-
-Scaling = Literal["standard", "unit", "symmetric", "none"]
-Sampler = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
-Pruner = Literal["halving", "median", "none"]
-EngineName = Literal["auto", "compiled", "keras"]
-TaskName = Literal["binary", "multiclass", "regression"]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -58,7 +53,7 @@ def search(
     test_size: float = 0.2,
     metric: Any = None,
     positive: str | None = None,
-    task: TaskName | None = None,
+    task: Task | None = None,
     drop: Any = (),
     categorical: Any = (),
     header: bool | None = None,
@@ -68,9 +63,9 @@ def search(
     classes: Any = (),
     max_rows: int | None = None,
     label_noise: float = 0.0,
-    sampler: Sampler = "tpe",
+    sampler: SamplerName = "tpe",
     startup_trials: int | None = None,
-    pruner: Pruner = "halving",
+    pruner: PrunerName = "halving",
     max_params: int | None = None,
     allow_duplicates: bool = False,
     engine: EngineName = "auto",
@@ -155,7 +150,9 @@ def search(
         seed=(seed, 0, None),
         image_size=(image_size, 1, None),
     )
-    check_words(sampler=(sampler, Sampler), pruner=(pruner, Pruner), engine=(engine, EngineName))
+    check_words(
+        sampler=(sampler, SamplerName), pruner=(pruner, PrunerName), engine=(engine, EngineName)
+    )
     forget()
     display = Display(quiet)
     seconds = seconds_of(timeout)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nas.about import __version__
 from nas.analysis.winner import summarize
 from nas.architectures import CustomArchitecture
+from nas.choices import Task
 from nas.data import (
     Dataset,
     Features,
@@ -51,7 +52,7 @@ from nas.metrics import Metric, predicted_classes
 from nas.model_card import card_path, check_output, read_card
 from nas.options import is_source
 from nas.seeds import derive_seed
-from nas.spec import Task, TrialSpec
+from nas.spec import TrialSpec
 from nas.study.record import StudyRecord
 from nas.uncertainty import score_interval
 

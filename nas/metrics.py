@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.choices import Task
 from nas.direction import Direction
 from nas.errors import NasError, did_you_mean
-from nas.spec import Loss, Task
+from nas.spec import Loss
 
 if TYPE_CHECKING:
     from nas.data import Dataset

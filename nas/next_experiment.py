@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(
     experiment: "Experiment",
-    study: "Study",
+    study: "Study | str",
     data: Any = None,
     target: Any = None,
     *,
@@ -28,7 +28,7 @@ def run(
 
     Args:
         experiment: What to do.
-        study: The study that it is about.
+        study: The study that it is about; a name is that of one in the default database.
         data: The study's data, where it was moved, or was in memory and the study is a loaded one.
         target: Its target, where the data was in memory and the target is no column of it.
         workers: Processes that train, as for `nas.search`.
@@ -40,17 +40,28 @@ def run(
     Raises:
         NasError: When there is nothing to train, or the data or the experiment cannot be used.
     """
-    from nas.analysis.experiment import LookAtData, SearchAgain
-    from nas.api import search_prepared
+    from nas.analysis.experiment import LookAtData, SearchAgain, TrainAgain
+    from nas.api import load, search_prepared
     from nas.arguments import check_bounds
     from nas.one_network import train_like
     from nas.preparation import prepare_again, prepare_search
+    from nas.results import Study
     from nas.searching import SearchOptions
     from nas.space import space_from_mapping
     from nas.study_name import check_study_name
 
-    if experiment is None or isinstance(experiment, LookAtData):
+    if isinstance(experiment, LookAtData):
         raise NasError("experiment", f"got {experiment}", "one that trains", "Look at the data.")
+    if not isinstance(experiment, TrainAgain | SearchAgain):
+        raise NasError(
+            "experiment",
+            f"got {type(experiment).__name__} {repr(experiment)[:60]}",
+            "one that study.diagnose() or study.explain() proposes, such as nas.TrainAgain(3)",
+        )
+    if isinstance(study, str):
+        study = load(study)
+    elif not isinstance(study, Study):
+        raise NasError("study", f"got {type(study).__name__}", "a nas.Study, or the name of one")
     check_bounds(workers=(workers, 1, None))
     forget()
     display = Display(quiet)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
-from nas.api import Scaling, TaskName, import_optuna
+from nas.api import import_optuna
 from nas.arguments import check_bounds
+from nas.choices import Scaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.stopping import forget
@@ -62,7 +63,7 @@ def train(
     test_size: float | None = None,
     metric: Any = None,
     positive: str | None = None,
-    task: TaskName | None = None,
+    task: Task | None = None,
     drop: Any = None,
     categorical: Any = None,
     header: bool | None = None,

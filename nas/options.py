@@ -5,16 +5,12 @@ reads data.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from nas.spec import Task
+from nas.choices import PrunerName, SamplerName, Scaling, Task
 
 # The source of data that was given as values, and cannot be read again; people read it, too.
 IN_MEMORY = "data in memory"
-
-Scaling = Literal["standard", "unit", "symmetric", "none"]
-SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
-PrunerName = Literal["halving", "median", "none"]
 
 
 @dataclass(frozen=True)

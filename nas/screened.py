@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.api import Scaling, TaskName, describe_folds, import_optuna
+from nas.api import describe_folds, import_optuna
 from nas.arguments import check_bounds, seconds_of
+from nas.choices import Scaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.processes import default_workers, prepare_processes
@@ -48,7 +49,7 @@ def screen(
     test_size: float = 0.2,
     metric: Any = None,
     positive: str | None = None,
-    task: TaskName | None = None,
+    task: Task | None = None,
     drop: Any = (),
     categorical: Any = (),
     header: bool | None = None,

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from nas.architectures import Architecture as Architecture
 from nas.architectures import CustomArchitecture, architecture_from_dict
+from nas.choices import Task
 from nas.errors import NasError
 from nas.layers import Layer
 
-Task = Literal["binary", "multiclass", "regression"]
 Loss = Literal["cross_entropy", "logistic", "squared", "absolute", "huber"]
 
 

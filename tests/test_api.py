@@ -195,8 +195,15 @@ def test_a_sick_network_in_memory_is_trained_again_as_its_diagnosis_says(folder:
     with pytest.raises(NasError, match="in memory"):
         nas.run(experiment, loaded, quiet=True)
     assert nas.run(experiment, loaded, X, Y, quiet=True).trial.number == again.trial.number + 1
+    assert nas.run(experiment, "sick", X, Y, quiet=True).study.name == "sick"
     with pytest.raises(NasError, match="one that trains"):
         nas.run(nas.LookAtData(), loaded)
+    with pytest.raises(NasError, match=r"experiment: got str 'sick'; expected one that study.diag"):
+        nas.run("sick", experiment)
+    with pytest.raises(NasError, match="study: got TrainAgain"):
+        nas.run(experiment, experiment)
+    with pytest.raises(NasError, match="no study 'none'"):
+        nas.run(experiment, "none")
 
 
 def test_one_network_is_trained_and_diagnosed(study: nas.Study, folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.options import PrunerName, SamplerName
+from nas.choices import PrunerName, SamplerName
 
 
 @dataclass(frozen=True)

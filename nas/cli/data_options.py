@@ -1,10 +1,10 @@
 """The options about the data and how it is read; the same for all commands that have them."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from nas.spec import Task
+from nas.choices import Scaling, Task
 from nas.wording import split_names
 
 SourceOption = Annotated[
@@ -63,13 +63,11 @@ SampleWeightOption = Annotated[
     str | None,
     typer.Option("--sample-weight", help="Column that says how much each row counts in training."),
 ]
-# As `nas.options.Scaling`, which takes long to import.
-ScalingName = Literal["standard", "unit", "symmetric", "none"]
 SCALING = typer.Option(
     "--scaling",
     help="Scaling of numbers: mean 0 and standard deviation 1, [0, 1], [-1, 1], or none.",
 )
-ScalingOption = Annotated[ScalingName, SCALING]
+ScalingOption = Annotated[Scaling, SCALING]
 ImageSizeOption = Annotated[
     int | None,
     typer.Option(

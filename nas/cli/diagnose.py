@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.about import DEFAULT_STORAGE
+from nas.choices import Scaling
 from nas.cli.data_options import (
     LABEL_NOISE,
     SCALING,
@@ -20,7 +21,6 @@ from nas.cli.data_options import (
     MissingOption,
     PositiveOption,
     SampleWeightOption,
-    ScalingName,
     TargetOption,
     TaskOption,
     names_of,
@@ -84,7 +84,7 @@ def train(
     categorical: CategoricalOption = None,
     header: HeaderOption = None,
     missing: MissingOption = None,
-    scaling: Annotated[ScalingName | None, SCALING] = None,
+    scaling: Annotated[Scaling | None, SCALING] = None,
     image_size: ImageSizeOption = None,
     classes: ClassesOption = None,
     max_rows: MaxRowsOption = None,

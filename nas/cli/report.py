@@ -1,11 +1,12 @@
 """`nas report`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.about import DEFAULT_STORAGE
+from nas.choices import ReportFormat
 from nas.cli.explain import kept_baselines
 from nas.cli.output import StorageOption, StudyOption, say, working
 
@@ -14,15 +15,13 @@ if TYPE_CHECKING:
 
     from nas.experiments.baselines import Baseline
 
-Format = Literal["html", "md"]
-
 
 def report(
     output: Annotated[Path, typer.Option(help="The file to write.")] = Path("report.html"),
     study: StudyOption = None,
     storage: StorageOption = DEFAULT_STORAGE,
     file_format: Annotated[
-        Format | None,
+        ReportFormat | None,
         typer.Option(
             "--format",
             help="HTML, or Markdown with pictures. \\[default: by the file's extension]",

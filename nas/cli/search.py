@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from nas.about import DEFAULT_STORAGE
+from nas.choices import EngineName, PrunerName, SamplerName
 from nas.cli.data_options import (
     CategoricalOption,
     ClassesOption,
@@ -85,7 +86,7 @@ def search(
         typer.Option(min=0.0, max=0.9, help="Share of the rows to test the winner; 0 is none."),
     ] = 0.2,
     sampler: Annotated[
-        Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"],
+        SamplerName,
         typer.Option(help="The sampler that proposes trials."),
     ] = "tpe",
     startup_trials: Annotated[
@@ -93,7 +94,7 @@ def search(
         typer.Option(min=0, help="Random trials at the start. \\[default: a tenth, at least 10]"),
     ] = None,
     pruner: Annotated[
-        Literal["halving", "median", "none"],
+        PrunerName,
         typer.Option(help="The pruner that ends hopeless trials."),
     ] = "halving",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
@@ -111,7 +112,7 @@ def search(
         typer.Option("--allow-duplicates", help="Allow a network to be trained a second time."),
     ] = False,
     engine: Annotated[
-        Literal["auto", "compiled", "keras"],
+        EngineName,
         typer.Option(help="The engine that trains; auto is compiled if it can train the network."),
     ] = "auto",
     workers: Annotated[

@@ -5,7 +5,7 @@ from nas.data.load import image_names, load_dataset, load_features
 from nas.data.scaling import numeric_values
 from nas.data.seen import match_seen, seen_values
 from nas.data.split import Fold, Split, split_dataset
-from nas.options import DataOptions, Scaling, SplitOptions
+from nas.options import DataOptions, SplitOptions
 
 __all__ = [
     "Column",
@@ -13,7 +13,6 @@ __all__ = [
     "Dataset",
     "Features",
     "Fold",
-    "Scaling",
     "Schema",
     "Split",
     "SplitOptions",

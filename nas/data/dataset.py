@@ -8,17 +8,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.choices import Scaling, Task
 from nas.data.checks import check_target
 from nas.errors import NasError
-from nas.options import Scaling
-from nas.spec import Problem, Task
+from nas.spec import Problem
+from nas.wording import counted
 
 # A numeric array of shape (n_rows, *row_shape), or where there are categories a mapping of
 # columns, each of shape (n_rows,): float64 for numbers (NaN is missing), object for text.
 Features = NDArray[Any] | Mapping[str, NDArray[Any]]
-
-# How numbers are scaled, by what the training rows teach: to mean 0 and deviation 1, from minimum
-# and maximum to [0, 1] or to [-1, 1], or not at all.
 
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
 
@@ -193,8 +191,10 @@ def check_weights(weights: NDArray[Any], n_rows: int, where: str) -> NDArray[np.
         values = np.asarray(weights, np.float64)
     except (TypeError, ValueError) as error:
         raise NasError(where, "got what is no number", expected) from error
-    if values.shape != (n_rows,):
-        raise NasError(where, f"{values.shape} weights for {n_rows} rows", expected)
+    if values.ndim != 1:
+        raise NasError(where, f"got an array of shape {values.shape}", expected)
+    if len(values) != n_rows:
+        raise NasError(where, f"{counted(len(values), 'weight')} for {n_rows} rows", expected)
     wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0.0)))
     if len(wrong):
         raise NasError(where, f"got {values[wrong[0]]:g} in row {wrong[0] + 1}", expected)

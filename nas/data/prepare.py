@@ -3,12 +3,13 @@
 from dataclasses import replace
 from typing import get_args
 
+from nas.choices import Scaling
 from nas.data.dataset import Dataset
 from nas.data.positive import positive_class
 from nas.data.scaling import scaling_notes
 from nas.data.variants import add_label_noise, keep_classes, sample_rows
 from nas.errors import NasError, did_you_mean
-from nas.options import DataOptions, Scaling
+from nas.options import DataOptions
 
 
 def check_options(options: DataOptions) -> None:

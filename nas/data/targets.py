@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nas.choices import Task
 from nas.data.cells import MISSING, MISSING_TARGET, are_missing, as_text, is_text
 from nas.data.checks import check_finite
 from nas.data.dataset import MAX_CLASSES_OF_NUMBERS, encode_target, infer_task, most_classes
@@ -14,7 +15,6 @@ from nas.data.numbers import Numbers
 from nas.data.words import few_words, unit_of, word_fixes
 from nas.errors import NasError
 from nas.shell import names_option
-from nas.spec import Task
 from nas.wording import counted
 
 LARGEST_EXACT = 2**53  # whole numbers beyond it are not exact as 64-bit floats

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import resample
 
+from nas.choices import Task
 from nas.data.dataset import Dataset, take_rows
 from nas.errors import NasError, did_you_mean
-from nas.spec import Task
 
 # Of the data, not of a search: with every --seed the rows and the labels are the same. Not from
 # `nas.seeds`, because other rows would have another hash, and no stored study could go on.

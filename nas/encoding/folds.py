@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.choices import Task
 from nas.data import Dataset, Fold
 from nas.encoding.encoder import fit_encoder
-from nas.spec import Task
 
 
 @dataclass(frozen=True)

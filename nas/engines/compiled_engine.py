@@ -299,7 +299,7 @@ def _settings(spec: TrialSpec, shape: Shape) -> Settings:
     units = np.zeros((shape.depth, shape.width), np.float32)
     for layer, n in enumerate(architecture.units):
         units[layer, :n] = 1.0
-    numbers = ACTIVATIONS[architecture.activation] if shape.depth else Activation()
+    numbers = ACTIVATIONS[architecture.activation]
     return Settings(
         units=units,
         activation=Activation(*map(np.float32, numbers)),

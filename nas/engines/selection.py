@@ -1,8 +1,9 @@
 """Which engine trains a network, and why."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from nas.choices import EngineName
 from nas.encoding import FoldData
 from nas.engines.lanes import Engine
 from nas.engines.shapes import unsupported
@@ -11,8 +12,6 @@ from nas.errors import NasError
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
 from nas.spec import TrialSpec
-
-EngineName = Literal["auto", "compiled", "keras"]
 
 
 class Choice(NamedTuple):

@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.architectures import CUSTOM, CustomArchitecture, Suggestion
+from nas.choices import Task
 from nas.errors import NasError
 from nas.families.suggestions import BuildModel, FunctionTrial, function_name
 from nas.space import RandomSuggester, SearchSpace, Suggester
 from nas.space.checks import unknown_word
 from nas.space.space import Sampling
 from nas.space.vocabulary import COMPILED_WORDS, words_of
-from nas.spec import Problem, Task, TrialSpec
+from nas.spec import Problem, TrialSpec
 
 
 def custom_space(

@@ -37,7 +37,8 @@ class InsideDense:
         )
 
     def predict(self, weights: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        return run_dense(self._spec, weights, x, moving=True).outputs
+        outputs: NDArray[np.float32] = run_dense(self._spec, weights, x, moving=True).outputs
+        return outputs
 
     def penalty(self, kernels: Any) -> float:
         return penalty_in_words(self._spec, kernels)

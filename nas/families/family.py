@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nas.encoding import FoldData
 from nas.families.inside import Inside, Look, root_mean_square
-from nas.models.forward import Forward
+from nas.models.dense import Forward
 from nas.spec import Loss, TrialSpec
 
 # What the outputs of a model are: before their activation; probabilities that add up to 1 (or one

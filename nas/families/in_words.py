@@ -13,7 +13,8 @@ from nas.encoding import FoldData
 from nas.families.dense import InsideDense
 from nas.families.family import InsideWithTape, KerasNetwork
 from nas.families.inside import Inside, penalty_in_words, plain_labels
-from nas.models.forward import Forward, kernels_of, run_forward
+from nas.models.dense import Forward
+from nas.models.forward import kernels_of, run_forward
 from nas.models.initializers import initial_weights
 from nas.models.network import build_model
 from nas.models.training import make_loss, make_optimizer

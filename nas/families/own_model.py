@@ -20,7 +20,7 @@ from nas.families.inside import plain_labels
 from nas.families.looking import Pass, pass_through
 from nas.families.suggestions import BuildModel, FunctionTrial, call_function, function_name
 from nas.layers import Layer
-from nas.models.forward import Forward
+from nas.models.dense import Forward
 from nas.models.training import make_loss, make_optimizer
 from nas.space import Replay
 from nas.spec import Loss, Problem, TrialSpec

@@ -43,8 +43,8 @@ class _Hidden:
 
 
 @dataclass(frozen=True)
-class DensePass:
-    """What a pass through a dense network computes; first axis: rows.
+class Forward:
+    """What a pass through a network computes: arrays or tensors whose first axis is rows.
 
     Attributes:
         activations: Of each hidden layer, without its residual connection.
@@ -52,9 +52,15 @@ class DensePass:
         outputs: Of the network, (n, n_outputs).
     """
 
-    activations: list[Array]
-    hidden: list[Array]
-    outputs: Array
+    activations: list[Any]
+    hidden: list[Any]
+    outputs: Any
+
+
+@dataclass(frozen=True)
+class DensePass(Forward):
+    """A pass through a dense network, with what the gradients need of it."""
+
     _layers: list[_Hidden]
     _kernel: Array
 

@@ -5,31 +5,15 @@ augmentation; batch normalization uses the statistics of the rows given, or its 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from nas.layers import Layer
-from nas.models.dense import NORMALIZATION_EPSILON
+from nas.models.dense import NORMALIZATION_EPSILON, Forward
 from nas.models.network import fit_shape
 from nas.spec import TrialSpec
-
-
-@dataclass(frozen=True)
-class Forward:
-    """What a pass through a network computes; tensors whose first axis is rows.
-
-    Attributes:
-        activations: Of each hidden layer, without its residual connection.
-        hidden: Outputs of each hidden layer.
-        outputs: Of the network, (n, n_outputs).
-    """
-
-    activations: list[Any]
-    hidden: list[Any]
-    outputs: Any
 
 
 def kernels_of(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:

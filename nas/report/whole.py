@@ -1,9 +1,10 @@
 """A report as a file: analysed, drawn and written."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from nas.analysis.importance import Importance, importance
+from nas.choices import ReportFormat
 from nas.errors import NasError
 from nas.model_card import check_output
 from nas.report.markdown import write_markdown
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
     from nas.experiments.baselines import Baseline
     from nas.study.record import StudyRecord
 
-Format = Literal["html", "md"]
-FORMATS: dict[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
+FORMATS: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
 
 
-def format_of(path: Path, chosen: Format | None = None) -> Format:
+def format_of(path: Path, chosen: ReportFormat | None = None) -> ReportFormat:
     """The format of a report by the ending of its file.
 
     Raises:
@@ -46,7 +46,7 @@ def write_report(
     baselines: "Sequence[Baseline] | str",
     path: Path,
     storage: str,
-    chosen: Format | None = None,
+    chosen: ReportFormat | None = None,
 ) -> Path | None:
     """Writes the report of a study.
 

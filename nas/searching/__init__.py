@@ -1,6 +1,6 @@
 """The search: opening a study, proposing, training, pruning, telling."""
 
-from nas.options import PrunerName, SamplerName, SearchOptions
+from nas.options import SearchOptions
 from nas.searching.given import train_given
 from nas.searching.leftovers import sweep
 from nas.searching.loop import run_search
@@ -11,8 +11,6 @@ from nas.searching.proposals import make_sampler
 __all__ = [
     "LiveStudy",
     "Progress",
-    "PrunerName",
-    "SamplerName",
     "SearchOptions",
     "live_study",
     "make_sampler",

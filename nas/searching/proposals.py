@@ -16,8 +16,9 @@ from optuna.samplers import (
 )
 from optuna.trial import Trial, TrialState
 
+from nas.choices import SamplerName
 from nas.errors import NasError
-from nas.options import SamplerName, SearchOptions
+from nas.options import SearchOptions
 from nas.searching.leftovers import why_interrupted
 from nas.seeds import derive_seed
 from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace

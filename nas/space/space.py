@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.architectures import CUSTOM, Architecture
+from nas.choices import Task
 from nas.layers import convolution_blocks, is_normalized_by_design, parse_layers
 from nas.space.checks import check_space, largest
 from nas.space.domains import (
@@ -24,7 +25,7 @@ from nas.space.domains import (
 )
 from nas.space.suggesters import GridWalk, Suggester
 from nas.space.vocabulary import ADAMW_WEIGHT_DECAY, LOSSES, WORDS, Value, words_of
-from nas.spec import Problem, Task, Training, TrialSpec
+from nas.spec import Problem, Training, TrialSpec
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from nas.choices import Task
 from nas.errors import NasError
 from nas.options import DataOptions, SearchOptions, SplitOptions
-from nas.spec import Task, TrialSpec
+from nas.spec import TrialSpec
 
 Options = TypeVar("Options", DataOptions, SplitOptions, SearchOptions)
 

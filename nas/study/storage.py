@@ -76,11 +76,10 @@ def storage_errors(url: str) -> Iterator[None]:
         raise NasError(redacted(url), "the study was deleted while it was in use") from error
     except ImportError as error:
         cause = error.__context__ if isinstance(error.__context__, ImportError) else error
-        raise NasError(
-            redacted(url),
-            f"needs the package '{cause.name}'",
-            fix=f"Install the driver: pip install {cause.name}.",
-        ) from error
+        fix = "Install the driver that has it."
+        if url.startswith("postgresql"):
+            fix = "Run pip install 'nas[postgresql]', and begin the URL with postgresql+psycopg://."
+        raise NasError(redacted(url), f"needs the package '{cause.name}'", fix=fix) from error
 
 
 def _rpc_errors() -> tuple[type[Any], ...]:

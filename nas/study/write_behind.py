@@ -26,7 +26,6 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Table, select
 
@@ -113,10 +112,12 @@ class WriteBehind(LiveStorage):
             up. It needs the study.
     """
 
+    _database: RDBStorage
+
     def __init__(
         self, database: RDBStorage, study: StudyKey | None = None, lease: Lease | None = None
     ) -> None:
-        self._database = database
+        super().__init__(database)
         self._study = study
         self._lease = lease
         self._renew_at = -math.inf if lease is not None else math.inf
@@ -176,10 +177,6 @@ class WriteBehind(LiveStorage):
                 self._lease.release()
         self._check()
 
-    def remove_session(self) -> None:
-        """Closes the calling thread's connection."""
-        self._database.remove_session()
-
     # Studies
 
     def create_new_study(
@@ -206,26 +203,11 @@ class WriteBehind(LiveStorage):
         with self._changing():
             self._database.set_study_system_attr(study_id, key, value)
 
-    def get_study_id_from_name(self, study_name: str) -> int:
-        return self._database.get_study_id_from_name(study_name)
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return self._database.get_study_name_from_id(study_id)
-
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         with self._lock:
             if study_id not in self._directions:
                 self._directions[study_id] = self._database.get_study_directions(study_id)
             return self._directions[study_id]
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._database.get_study_user_attrs(study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._database.get_study_system_attrs(study_id)
-
-    def get_all_studies(self) -> list[FrozenStudy]:
-        return self._database.get_all_studies()
 
     # Trials
 
@@ -404,15 +386,7 @@ class WriteBehind(LiveStorage):
         return copy.deepcopy(trials) if deepcopy else trials
 
     def changed(self, study_id: int, since: int = 0) -> tuple[int, list[FrozenTrial]]:
-        """The trials that changed, oldest change first; costs as much as there are.
-
-        Args:
-            study_id: Their study.
-            since: The version that an earlier call returned; 0 for all trials.
-
-        Returns:
-            The version of now, and the trials, not copied.
-        """
+        # Costs as much as there are.
         self._check()
         with self._lock:
             study = self._refreshed(study_id)

@@ -14,8 +14,6 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import NasError
@@ -43,7 +41,8 @@ class WriteThrough(LiveStorage):
     """
 
     def __init__(self, database: BaseStorage, study_id: int, name: str, lease: Lease) -> None:
-        self._database, self._study_id, self._name = database, study_id, name
+        super().__init__(database)
+        self._study_id, self._name = study_id, name
         self._lease = lease
         self._error: Exception | None = None
         self._trials: list[FrozenTrial] = []
@@ -91,43 +90,6 @@ class WriteThrough(LiveStorage):
         while version < len(trials) and trials[version].state.is_finished():
             version += 1
         return version, trials[since:]
-
-    def remove_session(self) -> None:
-        self._database.remove_session()
-
-    # Studies
-
-    def create_new_study(
-        self, directions: Sequence[StudyDirection], study_name: str | None = None
-    ) -> int:
-        return self._database.create_new_study(directions, study_name)
-
-    def delete_study(self, study_id: int) -> None:
-        self._database.delete_study(study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._database.set_study_user_attr(study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._database.set_study_system_attr(study_id, key, value)
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        return self._database.get_study_id_from_name(study_name)
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return self._database.get_study_name_from_id(study_id)
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._database.get_study_directions(study_id)
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._database.get_study_user_attrs(study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._database.get_study_system_attrs(study_id)
-
-    def get_all_studies(self) -> list[FrozenStudy]:
-        return self._database.get_all_studies()
 
     # Trials
 
@@ -192,9 +154,6 @@ class WriteThrough(LiveStorage):
             if trial.state.is_finished():
                 self._finished[trial._trial_id] = known
         return known
-
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        return self._database.get_trial_id_from_study_id_trial_number(study_id, trial_number)
 
     # Errors, and the lease
 

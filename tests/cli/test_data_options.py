@@ -6,9 +6,10 @@ from typing import get_args
 import pytest
 from cli import TINY
 
+from nas.choices import Scaling
 from nas.cli import data_options
 from nas.cli.commands import COMMANDS, load_command
-from nas.data import DataOptions, Scaling
+from nas.data import DataOptions
 
 SHARED = [
     "data", "target", "task", "drop", "categorical", "groups", "sample_weight", "scaling",

@@ -13,7 +13,8 @@ from heads import TRAIN, VAL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.data import Column, Dataset, Features, Scaling, Schema, take_rows
+from nas.choices import Scaling
+from nas.data import Column, Dataset, Features, Schema, take_rows
 from nas.encoding import fit_encoder
 from nas.encoding.keras_form import build_preprocessor, ignore_input_names, model_inputs
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler
 
+from nas.choices import Scaling
 from nas.data import (
     Column,
     DataOptions,
     Dataset,
-    Scaling,
     Schema,
     load_dataset,
 )

@@ -7,11 +7,11 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
-from fakes import PROBLEM, SPACE, FakeEngine, SlotsPool, open_fake_study, url_of
+from fakes import PROBLEM, SPACE, open_fake_study, url_of
 from optuna.trial import TrialState
 
 from nas.errors import NasError
-from nas.searching import LiveStudy, SearchOptions, live_study, run_search
+from nas.searching import LiveStudy, live_study
 from nas.space import RandomSuggester
 from nas.spec import TrialSpec
 from nas.study import owner
@@ -77,29 +77,6 @@ def test_processes_that_search_one_study_share_it_exactly(
     assert all(trial.state.is_finished() for trial in trials)
     owners = {trial.user_attrs["owner"]["pid"] for trial in trials}
     assert owners == {process.pid for process in processes}
-
-
-def test_two_searches_with_four_slots_each_share_a_study_exactly(tmp_path: Path) -> None:
-    open_fake_study(tmp_path)
-    url = url_of(tmp_path)
-    engines = [FakeEngine(), FakeEngine()]
-    options = SearchOptions(50, startup_trials=10)
-    with ExitStack() as stack:
-        lives = [stack.enter_context(live_study(open_storage(url), url, "fake")) for _ in engines]
-        steps = [
-            run_search(live, url, SPACE, PROBLEM, SlotsPool(engine, 4), options)
-            for live, engine in zip(lives, engines, strict=True)
-        ]
-        most = 0
-        while states := [state for search in steps if (state := next(search, None))]:
-            most = max(most, sum(state.in_training for state in states))
-    assert most == 8
-    record = load_study("fake", url)
-    assert len(record.counted) == len({trial.spec for trial in record.counted}) == 50
-    trials = optuna.load_study(study_name="fake", storage=open_storage(url)).get_trials()
-    indices = [trials[trial.number].user_attrs["index"] for trial in record.counted]
-    assert sorted(indices) == list(range(50))
-    assert all(len(engine.started) > 10 for engine in engines)
 
 
 @pytest.fixture

@@ -129,5 +129,21 @@ def test_a_password_is_never_shown(port: str) -> None:
     assert "s3" not in str(caught.value) and "cr@t" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "fix"),
+    [
+        (
+            "postgresql+pg8000://h/nas",
+            "pip install 'nas[postgresql]', and begin",
+        ),
+        ("mysql+pymysql://h/nas", "Install the driver that has it"),
+    ],
+)
+def test_a_missing_driver_is_named(url: str, fix: str) -> None:
+    with pytest.raises(NasError, match="needs the package 'p") as caught:
+        open_storage(url)
+    assert fix in str(caught.value)
+
+
 def test_a_command_names_the_proxy_that_it_is_for() -> None:
     assert with_storage("nas best", "grpc://h:1") == "nas best --storage grpc://h:1"

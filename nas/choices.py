@@ -1,0 +1,11 @@
+"""The names that people choose among; light to import, for the command line."""
+
+from typing import Literal
+
+Task = Literal["binary", "multiclass", "regression"]
+# Of numbers: to mean 0 and deviation 1, from minimum and maximum to [0, 1] or to [-1, 1], or none.
+Scaling = Literal["standard", "unit", "symmetric", "none"]
+SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
+PrunerName = Literal["halving", "median", "none"]
+EngineName = Literal["auto", "compiled", "keras"]
+ReportFormat = Literal["html", "md"]
