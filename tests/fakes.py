@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,9 @@ class FakeLanes(Lanes):
             columns.append([scores[-1] for scores in self.scores])
         return np.array(columns).T
 
+    def epochs(self) -> NDArray[np.int64]:
+        return np.array([len(scores) for scores in self.scores])
+
     def running(self) -> NDArray[np.bool_]:
         return np.array(
             [
@@ -125,16 +129,16 @@ class SlotsPool(Pool):
         self.tasks: dict[int, Task] = {}
         self.ready: deque[tuple[int, Callable[[], Report]]] = deque()
 
-    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
         self.tasks[job] = Task(lambda _spec: (self.engine, "fake"), job, spec, seed)
-        self.ready.append((job, self.tasks[job].advance))
+        self.ready.append((job, partial(self.tasks[job].advance, epochs)))
 
     def wait(self, timeout: float) -> Report | None:
         return self.ready.popleft()[1]() if self.ready and timeout else None
 
-    def answer(self, job: int, go_on: bool) -> None:
+    def answer(self, job: int, go_on: bool, epochs: int | None = None) -> None:
         task = self.tasks[job]
-        self.ready.append((job, task.advance if go_on else task.end))
+        self.ready.append((job, partial(task.advance, epochs) if go_on else task.end))
 
     def cancel(self, job: int) -> None:
         self.tasks.pop(job, None)

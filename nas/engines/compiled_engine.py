@@ -1,4 +1,4 @@
-"""The compiled engine: lanes of one shape side by side in one program, a whole epoch at a time.
+"""The compiled engine: lanes of one shape side by side in one program, several epochs at a time.
 
 Lanes of a program share its shape and nothing else: each has its own fold, optimizer, activation,
 rates and seed, and the place of a lane that has ended is given to the next one.
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from nas.encoding import FoldData
 from nas.engines.examination import Snapshots, examine
-from nas.engines.lane_log import LoggedLanes, score_outputs
+from nas.engines.lane_log import LoggedLanes, score_epochs, score_outputs
 from nas.engines.lanes import Engine, Lane, batch_order
 from nas.engines.program import (
-    Epoch,
+    Course,
     Rows,
     Settings,
     State,
     Weights,
-    compile_epoch,
+    compile_epochs,
     dropout_counters,
 )
-from nas.engines.shapes import Shape, lanes_at_once, program_shape
-from nas.engines.update_rule import RESTING, coefficients, initial_second_moment
+from nas.engines.shapes import Shape, epochs_at_once, lanes_at_once, program_shape
+from nas.engines.update_rule import N_COEFFICIENTS, coefficients, initial_second_moment
 from nas.metrics import Metric
 from nas.models.activations import ACTIVATIONS, Activation
 from nas.models.dense import run_dense
@@ -54,6 +54,9 @@ class CompiledEngine(Engine):
         # Put there once for the whole search, and shared by all lanes.
         self._x = jax.device_put(np.concatenate([fold.x_train for fold in folds]))
         self._x_val = jax.device_put(_stack([fold.x_val for fold in folds]))
+        self._weights = None
+        if any(fold.weights is not None for fold in folds):
+            self._weights = jax.device_put(np.concatenate([_row_weights(fold) for fold in folds]))
         self._labels = cache(self._encode_labels)
         self._counters = cache(lambda shape: jax.device_put(dropout_counters(shape)))
         self.shapes: set[Shape] = set()
@@ -63,9 +66,17 @@ class CompiledEngine(Engine):
         started.add(lanes)
         return started
 
+    def epochs_at_once(self, spec: TrialSpec, n_lanes: int) -> int:
+        return self.capacity(program_shape(spec, self.n_rows), n_lanes)
+
+    def capacity(self, shape: Shape, n_lanes: int) -> int:
+        """Epochs that one call trains so many lanes for, at the most."""
+        return epochs_at_once(shape, self.n_rows, self._x_val.shape[1], n_lanes)
+
     def rows(self, shape: Shape, problem: Problem) -> Rows:
         """The rows of all folds, as a program takes them."""
-        return Rows(self._x, self._labels(problem), self._x_val, self._counters(shape))
+        labels, counters = self._labels(problem), self._counters(shape)
+        return Rows(self._x, labels, self._weights, self._x_val, counters)
 
     def _encode_labels(self, problem: Problem) -> Any:
         labels = [
@@ -76,14 +87,13 @@ class CompiledEngine(Engine):
 
 
 class _Moments(NamedTuple):
-    """States by which a lane is examined: before training, after the first epoch, before the last.
+    """States by which a lane is examined: before training, and after the first epoch.
 
     States never change, so each is the one of all lanes that trained beside it.
     """
 
     initial: State
     first: State
-    previous: State
 
 
 class CompiledLanes(LoggedLanes):
@@ -131,13 +141,15 @@ class CompiledLanes(LoggedLanes):
             self._blocks.append(block)
             self._blocks_of |= dict.fromkeys(block.numbers, block)
 
-    def _train_epoch(self, numbers: Sequence[int]) -> None:
+    def _train(self, numbers: Sequence[int], epochs: int) -> None:
         running = set(numbers)
         for block in self._blocks:
             active = [number for number in block.numbers if number in running]
-            if active:
+            left = epochs
+            while active and left:
                 with self._timed(active):
-                    block.train_epoch(active)
+                    left -= block.train(active, left)
+                active = [number for number in active if self.logs[number].active]
 
     def _ended(self, number: int) -> tuple[float, Examination | None]:
         lane, log, engine = self.logs[number].lane, self.logs[number], self._engine
@@ -166,7 +178,8 @@ class _Block:
         specs = [lanes.logs[number].lane.spec for number in numbers]
         self._state: State = _stacked([self._initial(number) for number in numbers])
         self._settings: Settings = _stacked([_settings(spec, shape) for spec in specs])
-        self._moments = {n: _Moments(*[self._state] * 3) for n in numbers if self._is_examined(n)}
+        self._capacity = engine.capacity(shape, len(numbers))
+        self._moments = {n: _Moments(*[self._state] * 2) for n in numbers if self._is_examined(n)}
 
     def replace(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Puts other lanes in the place of some: pairs of an old and a new number."""
@@ -182,28 +195,49 @@ class _Block:
         self._state, self._settings = state, settings
         for _, new in pairs:
             if self._is_examined(new):
-                self._moments[new] = _Moments(*[self._state] * 3)
+                self._moments[new] = _Moments(*[self._state] * 2)
 
-    def train_epoch(self, active: Sequence[int]) -> None:
-        """Trains an epoch of some of its lanes; the others rest."""
-        logs, before = self._lanes.logs, self._state
+    def train(self, active: Sequence[int], epochs: int) -> int:
+        """Trains some of its lanes for at most so many epochs; the others rest.
+
+        Returns:
+            For how many.
+        """
+        logs = self._lanes.logs
+        # What an examined lane was after its first epoch is kept.
+        is_first = [n for n in active if n in self._moments and not logs[n].epochs]
+        left = max(logs[number].epochs_left for number in active)
+        n_epochs = 1 if is_first else min(epochs, self._capacity, left)
         problem = logs[active[0]].lane.spec.problem
-        program = compile_epoch(self.shape)
-        rows = self._engine.rows(self.shape, problem)
-        self._state, losses, outputs = program(before, self._settings, self._epoch(active), rows)
-        losses, outputs = np.asarray(losses), np.asarray(outputs)
+        program = compile_epochs(self.shape)
+        rows, course = self._engine.rows(self.shape, problem), self._course(active, n_epochs)
+        self._state, trained = program(self._state, self._settings, course, rows, n_epochs)
+        losses, finite, outputs = map(np.asarray, trained)
+        for number in is_first:
+            self._moments[number] = self._moments[number]._replace(first=self._state)
         for number in active:
-            log, place = logs[number], self.numbers.index(number)
-            if number in self._moments:
-                moments = self._moments[number]._replace(previous=before)
-                self._moments[number] = (
-                    moments if log.epochs else moments._replace(first=self._state)
-                )
-            fold = self._engine.folds[log.lane.fold]
-            own, y = outputs[place, : len(fold.y_val)], fold.y_val
-            metric, loss = self._engine.metric, log.lane.spec.loss
-            score, val_loss = score_outputs(metric, fold, y, own, loss)
-            log.record(float(losses[place]), val_loss, score)
+            place = self.numbers.index(number)
+            self._record(number, losses[place], finite[place], outputs[place], n_epochs)
+        return n_epochs
+
+    def _record(
+        self,
+        number: int,
+        losses: NDArray[np.float32],
+        finite: NDArray[np.bool_],
+        outputs: NDArray[np.float32],
+        n_epochs: int,
+    ) -> None:
+        """Notes the epochs of a lane, of which some may be beyond its end."""
+        log = self._lanes.logs[number]
+        fold = self._engine.folds[log.lane.fold]
+        n_epochs = min(n_epochs, log.epochs_left)
+        ended = np.flatnonzero(~finite[:n_epochs])
+        own = outputs[: ended[0] + 1 if len(ended) else n_epochs, : len(fold.y_val)]
+        scored = score_epochs(self._engine.metric, fold, fold.y_val, own, log.lane.spec.loss)
+        for epoch, (score, val_loss) in enumerate(scored):
+            if log.active:  # else it has stopped early
+                log.record(float(losses[epoch]), val_loss, score, bool(finite[epoch]))
 
     def weights(self, number: int) -> KerasWeights:
         return self._to_keras(self._state, number)
@@ -212,7 +246,8 @@ class _Block:
         """A lane's weights at four moments; None where it is not to be examined."""
         if number not in self._moments:
             return None
-        states = (*self._moments[number], self._state)
+        before = self._state._replace(weights=self._state.previous)
+        states = (*self._moments[number], before, self._state)
         return Snapshots(*[self._to_keras(state, number) for state in states])
 
     def _is_examined(self, number: int) -> bool:
@@ -224,54 +259,66 @@ class _Block:
 
     def _to_keras(self, state: State, number: int) -> KerasWeights:
         place = self.numbers.index(number)
-        own: State = jax.tree.map(lambda values: np.asarray(values)[place], state)
+        own: tuple[Weights, Any] = jax.tree.map(
+            lambda values: np.asarray(values)[place], (state.weights, state.moving)
+        )
         spec = self._lanes.logs[number].lane.spec
-        return [np.array(view) for view in _views(spec, self.shape, own.weights, own.moving)]
+        return [np.array(view) for view in _views(spec, self.shape, *own)]
 
-    def _epoch(self, active: Sequence[int]) -> Epoch:
-        """Rows, rates and seeds of the next epoch."""
-        batch, n_lanes = self.shape.batch_size, len(self.numbers)
+    def _course(self, active: Sequence[int], n_epochs: int) -> Course:
+        """Rows, rates and seeds of the next epochs."""
+        batch, n_lanes, capacity = self.shape.batch_size, len(self.numbers), self._capacity
         steps = -(-self._engine.n_rows // batch)
-        rows = np.zeros((n_lanes, steps * batch), np.int32)
+        rows = np.zeros((n_lanes, capacity, steps * batch), np.int32)
         row_weights = np.zeros((n_lanes, steps * batch), np.float32)
-        loss_weights = np.zeros_like(row_weights)
-        share = np.zeros((n_lanes, steps), np.float32)
-        rule = np.tile(RESTING, (n_lanes, steps, 1))
-        seeds = np.zeros(n_lanes, np.uint32)
-        folds = np.zeros(n_lanes, np.int32)
+        share = np.zeros((n_lanes, capacity, steps), np.float32)
+        rule = np.zeros((n_lanes, capacity, steps, N_COEFFICIENTS), np.float32)
+        seeds = np.zeros((n_lanes, capacity), np.uint32)
+        best_loss = np.zeros(n_lanes, np.float32)
+        epochs, folds, patience, stale_epochs = np.zeros((4, n_lanes), np.int32)
         rule_of = cache(coefficients)
         for place, number in enumerate(self.numbers):
             log = self._lanes.logs[number]
-            lane, epoch, training = log.lane, log.epochs, log.lane.spec.training
+            lane, training = log.lane, log.lane.spec.training
             folds[place] = lane.fold
             if number not in active:
                 continue
             n_rows = len(self._engine.folds[lane.fold].y_train)
             own_steps = -(-n_rows // batch)
-            order = batch_order(lane.seed, epoch, n_rows)
-            rows[place, :n_rows] = order + self._engine.first_rows[lane.fold]
             sizes = np.full(own_steps, batch)
             sizes[-1] = n_rows - batch * (own_steps - 1)
             row_weights[place, :n_rows] = np.repeat(1.0 / sizes, sizes)
-            loss_weights[place] = row_weights[place]
-            weights = self._engine.folds[lane.fold].weights
-            if weights is not None:
-                loss_weights[place, :n_rows] *= weights[order]
-            of_steps = rule_of(training, own_steps, epoch)
-            taken = len(of_steps)  # less than there are where the budget of steps ends
-            share[place, :taken] = sizes[:taken] / sizes[:taken].sum()
-            rule[place, :taken] = of_steps
-            seeds[place] = derive_seed("dropout", lane.seed, epoch)
-        shape = (n_lanes, steps, batch)
-        return Epoch(
-            rows=rows.reshape(shape),
-            row_weights=row_weights.reshape(shape),
-            loss_weights=loss_weights.reshape(shape),
+            epochs[place] = min(n_epochs, log.epochs_left)
+            patience[place] = training.early_stopping
+            best_loss[place], stale_epochs[place] = log.best_loss, log.stale_epochs
+            for e in range(epochs[place]):
+                epoch = log.epochs + e
+                order = batch_order(lane.seed, epoch, n_rows)
+                rows[place, e, :n_rows] = order + self._engine.first_rows[lane.fold]
+                of_steps = rule_of(training, own_steps, epoch)
+                taken = len(of_steps)  # less than there are where the budget of steps ends
+                share[place, e, :taken] = sizes[:taken] / sizes[:taken].sum()
+                rule[place, e, :taken] = of_steps
+                seeds[place, e] = derive_seed("dropout", lane.seed, epoch)
+        return Course(
+            n_epochs=epochs,
+            rows=rows.reshape(n_lanes, capacity, steps, batch),
+            row_weights=row_weights.reshape(n_lanes, steps, batch),
             share=share,
             coefficients=rule,
-            seed=seeds,
+            seeds=seeds,
             fold=folds,
+            patience=patience,
+            best_loss=best_loss,
+            stale_epochs=stale_epochs,
         )
+
+
+def _row_weights(fold: FoldData) -> NDArray[np.float32]:
+    """How much each training row counts in the loss."""
+    if fold.weights is None:
+        return np.ones(len(fold.y_train), np.float32)
+    return np.asarray(fold.weights, np.float32)
 
 
 def _stack(arrays: list[NDArray[Any]]) -> NDArray[np.float32]:
@@ -330,6 +377,7 @@ def _initial_state(spec: TrialSpec, shape: Shape, seed: int) -> State:
         first=jax.tree.map(np.zeros_like, weights),
         second=jax.tree.map(lambda w: np.full_like(w, second), weights),
         moving=moving,
+        previous=weights,
     )
 
 

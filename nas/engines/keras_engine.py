@@ -96,10 +96,12 @@ class KerasLanes(LoggedLanes):
                     self._models[spec] = _SharedModel(self, spec)
                 self._models[spec].add(number)
 
-    def _train_epoch(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            with self._timed([number]):
-                self._model_of(number).train_epoch(number)
+    def _train(self, numbers: Sequence[int], epochs: int) -> None:
+        for _ in range(epochs):
+            for number in numbers:
+                if self.logs[number].active:
+                    with self._timed([number]):
+                        self._model_of(number).train_epoch(number)
 
     def _ended(self, number: int) -> tuple[float, Examination | None]:
         return self._model_of(number).ended(number)
@@ -178,8 +180,8 @@ class _SharedModel:
         )
         if moments is not None and not epoch:
             moments.first = self.weights(number)
-        score, val_loss = self._score(x_val, self._lanes.folds[fold].y_val, fold)
-        log.record(loss, val_loss, score)
+        score, val_loss, finite = self._score(x_val, self._lanes.folds[fold].y_val, fold)
+        log.record(loss, val_loss, score, finite and math.isfinite(loss))
 
     def ended(self, number: int) -> tuple[float, Examination | None]:
         """Score of the training part, and the examination, of a lane."""
@@ -187,7 +189,7 @@ class _SharedModel:
         fold = log.lane.fold
         data = self._lanes.folds[fold]
         self._load(number)
-        score, _ = self._score(self._lanes.x[fold][0], data.y_train, fold)
+        score, *_ = self._score(self._lanes.x[fold][0], data.y_train, fold)
         if number not in self._moments:
             return score, None
         snapshots = Snapshots(**vars(self._moments[number]), final=self.weights(number))
@@ -199,8 +201,8 @@ class _SharedModel:
         self._load(number)
         return [np.array(weight) for weight in self._model.get_weights()]
 
-    def _score(self, x: Any, y: NDArray[Any], fold: int) -> tuple[float, float]:
-        """Score and loss of the loaded lane."""
+    def _score(self, x: Any, y: NDArray[Any], fold: int) -> tuple[float, float, bool]:
+        """Score and loss of the loaded lane, and whether its outputs are finite."""
         parts = [
             self._predict(x[start : start + PREDICT_BATCH]).numpy()
             for start in range(0, len(y), PREDICT_BATCH)
@@ -209,10 +211,11 @@ class _SharedModel:
         network, data = self._network, self._lanes.folds[fold]
         logits = as_logits(outputs, network.outputs)
         score, loss = score_outputs(self._lanes.metric, data, y, logits, network.scored_as)
-        if np.isfinite(outputs).all():
+        finite = bool(np.isfinite(outputs).all())
+        if finite:
             own_loss = network.mean_loss(data, y, outputs)
             loss = loss if own_loss is None else own_loss
-        return score, loss
+        return score, loss, finite
 
     def _load(self, number: int) -> None:
         """Puts a lane's state into the model, and the state of the one before it away."""

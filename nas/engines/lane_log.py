@@ -21,46 +21,62 @@ class LaneLog:
     Attributes:
         lane: The lane.
         active: Whether it trains on.
-        score: Validation score after its last epoch; NaN before the first one.
         seconds: Wall time so far; the engine adds to it.
+        best_loss: The lowest training loss of its epochs.
+        stale_epochs: Epochs since then.
     """
 
     def __init__(self, lane: Lane, n_rows: int) -> None:
         self.lane = lane
         self._n_epochs = lane.spec.training.n_epochs(n_rows)
         self.active = self._n_epochs > 0
-        self.score = float("nan")
         self.seconds = 0.0
         self._train_loss: list[float] = []
         self._val_loss: list[float] = []
         self._val_value: list[float] = []
-        self._best_loss = float("inf")
-        self._stale_epochs = 0
+        self._scores: list[float] = []  # NaN where it diverged
+        self.best_loss = float("inf")
+        self.stale_epochs = 0
 
     @property
     def epochs(self) -> int:
         """Epochs that it has run."""
         return len(self._train_loss)
 
-    def record(self, loss: float, val_loss: float, score: float) -> None:
+    @property
+    def epochs_left(self) -> int:
+        """Epochs that it would train for at the most."""
+        return self._n_epochs - self.epochs if self.active else 0
+
+    @property
+    def score(self) -> float:
+        """Validation score after its last epoch; NaN before the first one."""
+        return self._scores[-1] if self._scores else float("nan")
+
+    def scores(self, first: int, n: int) -> list[float]:
+        """Scores after `n` epochs from `first` on, counted from 0; the last one repeats."""
+        found = self._scores[first : first + n]
+        return found + [self.score] * (n - len(found))
+
+    def record(self, loss: float, val_loss: float, score: float, finite: bool) -> None:
         """Notes an epoch; decides by early stopping and divergence whether the lane goes on.
 
         Args:
             loss: Mean training loss, penalties included.
             val_loss: Loss on the validation part, without penalties.
             score: Score of the validation part.
+            finite: Whether the loss and all outputs for the validation part are finite.
         """
         self._train_loss.append(loss)
         self._val_loss.append(val_loss)
         self._val_value.append(score)
-        diverged = not np.isfinite(loss)
-        self.score = float("nan") if diverged else score
-        if loss < self._best_loss:
-            self._best_loss, self._stale_epochs = loss, 0
+        self._scores.append(score if finite else float("nan"))
+        if loss < self.best_loss:
+            self.best_loss, self.stale_epochs = loss, 0
         else:
-            self._stale_epochs += 1
-        stopped_early = 0 < self.lane.spec.training.early_stopping <= self._stale_epochs
-        self.active = self.epochs < self._n_epochs and not stopped_early and not diverged
+            self.stale_epochs += 1
+        stopped_early = 0 < self.lane.spec.training.early_stopping <= self.stale_epochs
+        self.active = self.epochs < self._n_epochs and not stopped_early and finite
 
     def result(self, train_value: float, examination: Examination | None) -> LaneResult:
         return LaneResult(
@@ -91,13 +107,15 @@ class LoggedLanes(Lanes):
         self._prepare(range(first, len(self.logs)))
 
     def advance(self, epochs: int = 1) -> NDArray[np.float64]:
-        scores = np.empty((len(self.logs), epochs))
-        for epoch in range(epochs):
-            running = [number for number, log in enumerate(self.logs) if log.active]
-            if running:
-                self._train_epoch(running)
-            scores[:, epoch] = [log.score for log in self.logs]
-        return scores
+        before = [log.epochs for log in self.logs]
+        running = [number for number, log in enumerate(self.logs) if log.active]
+        if running:
+            self._train(running, epochs)
+        logs = zip(self.logs, before, strict=True)
+        return np.array([log.scores(first, epochs) for log, first in logs])
+
+    def epochs(self) -> NDArray[np.int64]:
+        return np.array([log.epochs for log in self.logs], dtype=np.int64)
 
     def running(self) -> NDArray[np.bool_]:
         return np.array([log.active for log in self.logs], dtype=bool)
@@ -129,8 +147,8 @@ class LoggedLanes(Lanes):
         """Makes lanes ready that were added."""
 
     @abstractmethod
-    def _train_epoch(self, numbers: Sequence[int]) -> None:
-        """Trains an epoch of lanes, and notes it in their logs."""
+    def _train(self, numbers: Sequence[int], epochs: int) -> None:
+        """Trains running lanes for so many epochs, and notes them in their logs."""
 
     @abstractmethod
     def _ended(self, number: int) -> tuple[float, Examination | None]:
@@ -140,25 +158,56 @@ class LoggedLanes(Lanes):
 def score_outputs(
     metric: Metric, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32], loss: Loss
 ) -> tuple[float, float]:
-    """Score and loss of a network's outputs, (n, n_outputs).
+    """Score and loss of a network's outputs, (n, n_outputs): see `score_epochs`."""
+    ((score, mean_loss),) = score_epochs(metric, fold, y, outputs[None], loss)
+    return score, mean_loss
+
+
+def score_epochs(
+    metric: Metric, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32], loss: Loss
+) -> list[tuple[float, float]]:
+    """Score and loss of a network's outputs after each epoch, (epochs, n, n_outputs).
 
     Losses of a regression are those of the standardized target. Both are NaN without rows or with
     infinite outputs.
     """
-    if not len(y) or not np.isfinite(outputs).all():
-        return float("nan"), float("nan")
+    n_epochs, n, n_outputs = outputs.shape
+    finite = np.isfinite(outputs).all(axis=(1, 2)) & (n > 0)
+    results = [(float("nan"), float("nan"))] * n_epochs
+    if not finite.any():
+        return results
+    outputs = outputs[finite].reshape(-1, n_outputs)
+    # Of all epochs at once: a call for each would take longer than the arithmetic.
     prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale, loss)
+    losses = _row_losses(fold, np.tile(y, int(finite.sum())), outputs, prediction, loss)
+    scored = zip(
+        np.flatnonzero(finite),
+        prediction.reshape(-1, n, *prediction.shape[1:]),
+        losses.reshape(-1, n).mean(axis=1),
+        strict=True,
+    )
+    for epoch, of_epoch, mean_loss in scored:
+        results[epoch] = metric.score(y, of_epoch), float(mean_loss)
+    return results
+
+
+def _row_losses(
+    fold: FoldData,
+    y: NDArray[Any],
+    outputs: NDArray[np.float32],
+    prediction: NDArray[Any],
+    loss: Loss,
+) -> NDArray[np.float64]:
     if fold.task == "regression":
-        losses = _REGRESSION[loss](np.abs(prediction - y) / fold.target_scale)
-    elif loss == "logistic":
+        return np.asarray(_REGRESSION[loss](np.abs(prediction - y) / fold.target_scale))
+    if loss == "logistic":
         truth = np.arange(outputs.shape[1]) == y.astype(np.int64)[:, None]
-        losses = np.logaddexp(0.0, np.where(truth, -outputs, outputs)).sum(axis=1)
-    else:
-        # Of the outputs, not of the probabilities, which are 0 where a network is very wrong.
-        logits = outputs if outputs.shape[1] > 1 else np.pad(outputs, [(0, 0), (1, 0)])
-        of_truth = np.take_along_axis(logits, y.astype(np.int64)[:, None], axis=1)[:, 0]
-        losses = np.logaddexp.reduce(logits, axis=1, dtype=np.float64) - of_truth
-    return metric.score(y, prediction), float(losses.mean())
+        return np.asarray(np.logaddexp(0.0, np.where(truth, -outputs, outputs)).sum(axis=1))
+    # Of the outputs, not of the probabilities, which are 0 where a network is very wrong.
+    logits = outputs if outputs.shape[1] > 1 else np.pad(outputs, [(0, 0), (1, 0)])
+    of_truth = np.take_along_axis(logits, y.astype(np.int64)[:, None], axis=1)[:, 0]
+    losses = np.logaddexp.reduce(logits, axis=1, dtype=np.float64) - of_truth
+    return np.asarray(losses)
 
 
 _REGRESSION: dict[Loss, Callable[[Any], Any]] = {

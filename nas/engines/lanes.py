@@ -78,13 +78,17 @@ class Lanes(ABC):
     def advance(self, epochs: int = 1) -> NDArray[np.float64]:
         """Trains every running lane for some epochs and scores its validation part after each.
 
-        A lane stops by itself after its specification's epochs, by early stopping, or when its
-        loss is no longer finite.
+        A lane stops by itself after its specification's epochs, by early stopping, or when it
+        diverges: its loss, or an output for a validation row, is no longer finite.
 
         Returns:
             Scores after each of these epochs, shape (n_lanes, epochs); NaN from where a lane
             diverged. A lane that has ended or was dropped keeps its last score.
         """
+
+    @abstractmethod
+    def epochs(self) -> NDArray[np.int64]:
+        """Epochs that each lane has run, shape (n_lanes,)."""
 
     @abstractmethod
     def running(self) -> NDArray[np.bool_]:
@@ -120,6 +124,14 @@ class Engine(ABC):
     @abstractmethod
     def start(self, lanes: Sequence[Lane]) -> Lanes:
         """Prepares lanes for training."""
+
+    def epochs_at_once(self, spec: TrialSpec, n_lanes: int) -> int:
+        """Epochs of so many lanes of a network after which a search should hear of them.
+
+        As many as take a fraction of a second. It depends on the network only, never on the
+        machine or its load.
+        """
+        return 1
 
 
 def trial_lanes(spec: TrialSpec, seed: int, n_folds: int, replicates: int = 1) -> list[Lane]:

@@ -1,11 +1,12 @@
-"""The compiled program: one epoch of one lane in JAX, lifted over lanes.
+"""The compiled program: epochs of one lane in JAX, lifted over lanes.
 
 Everything that differs between lanes of a shape is an argument: optimizer, learning rates,
 activation, dropout, penalties, residual connections, widths below the program's. So a program is
 compiled once for each `Shape` and number of lanes, and serves all later trials of that shape.
 
-The functions below are written for one lane; `compile_epoch` adds the axis of lanes with
-`jax.vmap`, in front of all others.
+The functions below are written for one lane; `compile_epochs` adds the axis of lanes with
+`jax.vmap`, in front of all others. One call trains several epochs, as many as the caller says:
+for small networks the way in and out of a call takes longer than an epoch.
 """
 
 import math
@@ -47,35 +48,57 @@ class State(NamedTuple):
         first: Their first moments.
         second: Their second moments.
         moving: Moving mean and variance of each batch normalization, (2, width) each.
+        previous: The weights before the last epoch.
     """
 
     weights: Weights
     first: Weights
     second: Weights
     moving: tuple[Any, ...]
+    previous: Weights
 
 
-class Epoch(NamedTuple):
-    """What an epoch is trained on.
+class Course(NamedTuple):
+    """What the epochs of a call are trained on; `capacity` is the largest number of epochs.
 
     Attributes:
-        rows: The training rows of each step, (steps, batch_size).
-        row_weights: Their weights, 1 over the batch's rows; 0 fills up a smaller batch.
-        loss_weights: The same in the loss, where rows may count differently.
-        share: Share of the epoch's rows in each step, (steps,); 0 where the lane rests.
-        coefficients: (steps, N_COEFFICIENTS), see `update_rule`; those of `RESTING` where the
-            lane rests.
-        seed: Of the dropout in this epoch, uint32.
-        fold: Whose validation rows are predicted behind the epoch.
+        n_epochs: Epochs that this lane trains, at the most.
+        rows: The training rows of each step, (capacity, steps, batch_size).
+        row_weights: The weight of each row of a step, 1 over the batch's rows, (steps, batch_size);
+            0 fills up a smaller batch.
+        share: Share of the epoch's rows in each step, (capacity, steps); 0 where the lane rests.
+        coefficients: (capacity, steps, N_COEFFICIENTS), see `update_rule`.
+        seeds: Of the dropout in each epoch, uint32, (capacity,).
+        fold: Whose validation rows are predicted behind each epoch.
+        patience: Epochs without a lower loss after which the lane stops; 0 for any number.
+        best_loss: The lowest loss of the epochs before.
+        stale_epochs: Epochs since then.
     """
 
+    n_epochs: Any
     rows: Any
     row_weights: Any
-    loss_weights: Any
     share: Any
     coefficients: Any
-    seed: Any
+    seeds: Any
     fold: Any
+    patience: Any
+    best_loss: Any
+    stale_epochs: Any
+
+
+class Trained(NamedTuple):
+    """What a call returns beside the state.
+
+    Attributes:
+        losses: Mean loss over each epoch's rows with penalties, (capacity,).
+        finite: Whether it and all outputs are finite, (capacity,).
+        outputs: For the fold's validation rows after each epoch, (capacity, n_val, n_outputs).
+    """
+
+    losses: Any
+    finite: Any
+    outputs: Any
 
 
 class Settings(NamedTuple):
@@ -109,12 +132,14 @@ class Rows(NamedTuple):
     Attributes:
         x: Training rows of one fold after another, (n, n_inputs).
         y: Their encoded targets, (n, n_outputs).
+        weights: How much each counts in the loss, (n,); None where all count alike.
         x_val: Validation rows by fold, (n_folds, n_val, n_inputs), filled up with zeros.
         counters: A number for each row of a batch and each unit, see `dropout_counters`.
     """
 
     x: Any
     y: Any
+    weights: Any
     x_val: Any
     counters: Any
 
@@ -179,7 +204,7 @@ def dropout_counters(shape: Shape) -> Any:
 
 
 class _Batch(NamedTuple):
-    """What only training needs: see `Epoch` and `_dropout`."""
+    """What only training needs: see `Course` and `_dropout`."""
 
     row_weights: Any
     key: Any
@@ -267,46 +292,100 @@ def _smoothed(shape: Shape, y: Any, share: Any) -> Any:
 
 
 def _update(
-    c: Coefficients, decay: Any, w: Any, gradient: Any, m: Any, v: Any
+    on: Any, c: Coefficients, decay: Any, w: Any, gradient: Any, m: Any, v: Any
 ) -> tuple[Any, Any, Any]:
-    """One step of the rule of `update_rule`."""
+    """One step of the rule of `update_rule`; none unless the lane is on."""
     new_v = c.v_keep * v + c.v_add * gradient**2
     inverse = 1.0 / (jnp.sqrt(c.v_scale * new_v + c.inside) + c.outside)
     q = gradient * (1.0 - c.divide_early + c.divide_early * inverse)
     new_m = c.m_keep * m + c.m_add * q
     late = c.divide_early + (1.0 - c.divide_early) * inverse
     new_w = w - decay * w - (c.m_rate * new_m + c.q_rate * q) * late
-    return new_w, new_m, new_v
+    return jnp.where(on, new_w, w), jnp.where(on, new_m, m), jnp.where(on, new_v, v)
 
 
 def _update_all(
-    c: Coefficients, decay: Any, w: Any, gradients: Any, m: Any, v: Any
+    on: Any, c: Coefficients, decay: Any, w: Any, gradients: Any, m: Any, v: Any
 ) -> tuple[tuple[Any, ...], ...]:
     parts = zip(w, gradients, m, v, strict=True)
-    return tuple(zip(*[_update(c, decay, *part) for part in parts], strict=True))
+    return tuple(zip(*[_update(on, c, decay, *part) for part in parts], strict=True))
 
 
 @cache
-def compile_epoch(shape: Shape) -> Any:
-    """A function from `State`, `Settings`, `Epoch` and `Rows` to what an epoch leaves.
+def compile_epochs(shape: Shape) -> Any:
+    """A function from `State`, `Settings`, `Course`, `Rows` and a number of epochs.
 
-    All but `Rows` have an axis of lanes in front. What it returns for each lane: the state, the
-    mean loss over the epoch's rows with penalties, and the outputs for the fold's validation rows,
-    (n_val, n_outputs).
+    It returns the new `State`, and `Trained`; what that holds beyond the lane's epochs means
+    nothing. All but `Rows` and the number have an axis of lanes in front. A lane that has stopped
+    rests.
     """
 
-    def run(state: State, settings: Settings, epoch: Epoch, rows: Rows) -> tuple[State, Any, Any]:
+    def run(
+        state: State, settings: Settings, course: Course, rows: Rows, n_epochs: Any
+    ) -> tuple[State, Trained]:
         times_traced[shape] += 1  # only a trace comes here
-        at_once = max(1, PREDICT_ROWS // len(epoch.fold))
+        n_lanes, capacity = course.seeds.shape
+        n_val = rows.x_val.shape[1]
+        at_once = max(1, PREDICT_ROWS // n_lanes)
+        trained = Trained(
+            losses=jnp.zeros((n_lanes, capacity)),
+            finite=jnp.zeros((n_lanes, capacity), bool),
+            outputs=jnp.zeros((n_lanes, capacity, n_val, shape.n_outputs)),
+        )
+        going = _Going(jnp.ones(n_lanes, bool), course.best_loss, course.stale_epochs)
 
-        def lane(state: State, settings: Settings, epoch: Epoch) -> tuple[State, Any, Any]:
-            state, loss = _train(shape, state, settings, epoch, rows)
-            x = rows.x_val[epoch.fold]
-            return state, loss, _predict(shape, state, settings, x, at_once)
+        def epoch(e: Any, carry: Any) -> Any:
+            def lane(settings: Settings, course: Course, carry: Any) -> Any:
+                return _advance(shape, settings, course, rows, e, at_once, *carry)
 
-        return jax.vmap(lane)(state, settings, epoch)
+            # Within the loop, since JAX takes long to trace a lifted loop of unknown length.
+            return jax.vmap(lane)(settings, course, carry)
+
+        state, trained, _ = lax.fori_loop(0, n_epochs, epoch, (state, trained, going))
+        return state, trained
 
     return jax.jit(run)
+
+
+class _Going(NamedTuple):
+    """Whether a lane goes on, and what decides it: see `Course`."""
+
+    active: Any
+    best_loss: Any
+    stale_epochs: Any
+
+
+def _advance(
+    shape: Shape,
+    settings: Settings,
+    course: Course,
+    rows: Rows,
+    epoch: Any,
+    at_once: int,
+    state: State,
+    trained: Trained,
+    going: _Going,
+) -> tuple[State, Trained, _Going]:
+    """Trains and scores an epoch of one lane."""
+    active = going.active & (epoch < course.n_epochs)
+    old = zip(jax.tree.leaves(state.weights), jax.tree.leaves(state.previous), strict=True)
+    previous = [jnp.where(active, new, before) for new, before in old]
+    kinds = jax.tree.structure(state.weights)
+    state = state._replace(previous=jax.tree.unflatten(kinds, previous))
+    state, loss = _train(shape, state, settings, course, rows, epoch, active)
+    outputs = _predict(shape, state, settings, rows.x_val[course.fold], at_once)
+    finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(outputs))
+    trained = Trained(
+        trained.losses.at[epoch].set(loss),
+        trained.finite.at[epoch].set(finite),
+        trained.outputs.at[epoch].set(outputs),
+    )
+    # As `LaneLog` decides it.
+    lower = loss < going.best_loss
+    stale = jnp.where(lower, 0, going.stale_epochs + 1)
+    stopped_early = (course.patience > 0) & (stale >= course.patience)
+    best_loss = jnp.where(lower, loss, going.best_loss)
+    return state, trained, _Going(active & finite & ~stopped_early, best_loss, stale)
 
 
 def _predict(shape: Shape, state: State, settings: Settings, x: Any, at_once: int) -> Any:
@@ -325,19 +404,30 @@ def _predict(shape: Shape, state: State, settings: Settings, x: Any, at_once: in
 
 
 def _train(
-    shape: Shape, state: State, settings: Settings, epoch: Epoch, rows: Rows
+    shape: Shape,
+    state: State,
+    settings: Settings,
+    course: Course,
+    rows: Rows,
+    epoch: Any,
+    active: Any,
 ) -> tuple[State, Any]:
     """The state behind an epoch, and the mean loss over its rows, penalties included."""
+    seed = course.seeds[epoch]
 
     def step(s: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
-        (weights, first, second, moving), total = carry
-        c = Coefficients(*epoch.coefficients[s])
-        share, picked = epoch.share[s], epoch.rows[s]
+        (weights, first, second, moving, previous), total = carry
+        c = Coefficients(*course.coefficients[epoch, s])
+        share = jnp.where(active, course.share[epoch, s], 0.0)
+        on = share > 0.0
+        picked = course.rows[epoch, s]
         x = rows.x.at[picked].get(mode="promise_in_bounds")
         y = rows.y.at[picked].get(mode="promise_in_bounds")
         y = _smoothed(shape, y, settings.smoothing)
-        row_weights, loss_weights = epoch.row_weights[s], epoch.loss_weights[s]
-        batch = _Batch(row_weights, _hash(epoch.seed + s.astype(jnp.uint32)), rows.counters)
+        row_weights = loss_weights = course.row_weights[s]
+        if rows.weights is not None:
+            loss_weights = row_weights * rows.weights.at[picked].get(mode="promise_in_bounds")
+        batch = _Batch(row_weights, _hash(seed + s.astype(jnp.uint32)), rows.counters)
 
         def mean_loss(weights: Weights) -> tuple[Any, Any]:
             outputs, statistics = _forward(shape, settings, weights, moving, x, batch)
@@ -355,16 +445,19 @@ def _train(
             gradient = _clip(gradient, settings.clip_norm)
         parts = zip(weights, gradient, first, second, strict=True)
         updated = [
-            _update_all(c, decay, *part) for decay, part in zip((c.decay, 0.0), parts, strict=True)
+            _update_all(on, c, decay, *part)
+            for decay, part in zip((c.decay, 0.0), parts, strict=True)
         ]
         weights, first, second = (Weights(*moment) for moment in zip(*updated, strict=True))
         if statistics:
             both = zip(statistics, moving, strict=True)
-            moving = tuple(jnp.where(share > 0.0, new, old) for new, old in both)
-        return State(weights, first, second, moving), total + share * loss
+            moving = tuple(jnp.where(on, new, old) for new, old in both)
+        return State(weights, first, second, moving, previous), total + jnp.where(
+            on, share * loss, 0.0
+        )
 
     trained: tuple[State, Any] = lax.fori_loop(
-        0, epoch.rows.shape[0], step, (state, jnp.float32(0.0))
+        0, course.rows.shape[1], step, (state, jnp.float32(0.0))
     )
     return trained
 

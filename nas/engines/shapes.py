@@ -14,6 +14,10 @@ MAX_DEPTH = 16  # hidden layers; a program's compilation takes longer with each
 MAX_WIDTH = 4096
 MAX_LANES = 8  # of one program on a CPU
 STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in the caches
+MAX_EPOCHS = 100  # of one call
+CALL_BUDGET = 4e9  # floating-point operations of one call: some 0.2 s of a core
+STEP_COST = 1e6  # the operations that take as long as the rest of a lane's step
+OUTPUT_BUDGET = 32e6  # bytes of a call's rows and outputs
 
 
 @dataclass(frozen=True)
@@ -100,3 +104,20 @@ def lanes_at_once(shape: Shape, n_lanes: int) -> int:
     fitting = STATE_BUDGET / (12 * n_weights)  # weights and two moments, 4 bytes each
     at_most = int(max(1.0, min(fitting, MAX_LANES)))
     return max(n for n in range(1, at_most + 1) if n_lanes % n == 0)
+
+
+def epochs_at_once(shape: Shape, n_rows: int, n_val: int, n_lanes: int) -> int:
+    """How many epochs of so many lanes one call trains.
+
+    Args:
+        shape: Of their program.
+        n_rows: Training rows of the longest fold.
+        n_val: Validation rows of the longest fold.
+        n_lanes: Lanes side by side.
+    """
+    n_weights = sum(math.prod(kernel) for kernel in shape.kernels)
+    steps = -(-n_rows // shape.batch_size)
+    operations = n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
+    n_bytes = 4 * (n_rows + n_val * shape.n_outputs)
+    fitting = min(CALL_BUDGET / operations, OUTPUT_BUDGET / n_bytes) / n_lanes
+    return int(min(max(1.0, fitting), MAX_EPOCHS))

@@ -45,10 +45,6 @@ class Coefficients(NamedTuple):
 
 N_COEFFICIENTS = len(Coefficients._fields)
 
-# What leaves weights and moments as they are.
-_NOTHING = dict.fromkeys(Coefficients._fields, 0.0) | {"v_keep": 1.0, "inside": 1.0, "m_keep": 1.0}
-RESTING = np.array(Coefficients(**_NOTHING), np.float32)  # type: ignore[arg-type]
-
 
 def coefficients(training: Training, steps_per_epoch: int, epoch: int) -> NDArray[np.float32]:
     """The coefficients of each step of an epoch, counted from 0; (steps, N_COEFFICIENTS).

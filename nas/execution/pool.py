@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -24,14 +25,14 @@ from nas.spec import TrialResult, TrialSpec
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a job after an epoch, or at its end.
+    """What is known of a job after some epochs, or at its end.
 
     Attributes:
         job: The number that it was submitted under.
         engine: Name of the engine that trains it; empty when none could be chosen.
         engine_reason: Why that engine.
-        scores: Validation score of each fold after the last epoch, (n_folds,).
-        seconds: Processor seconds that this epoch took, with all that came before the first.
+        scores: Validation score of each fold after each of these epochs, (n_folds, n_epochs).
+        seconds: Processor seconds that they took, with all that came before the first.
         running: Whether it waits for an answer, and would train on.
         result: Everything, once it has ended; None while it runs and when it failed.
         failure: Why it failed, in a line; empty otherwise.
@@ -40,7 +41,7 @@ class Report:
     job: int
     engine: str = ""
     engine_reason: str = ""
-    scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     seconds: float = 0.0
     running: bool = False
     result: TrialResult | None = None
@@ -59,13 +60,14 @@ class Pool(ABC):
     rows_folder: Path | None = None
 
     @abstractmethod
-    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
         """Hands over a trial; a first report follows.
 
         Args:
             job: A number that no job in the pool has.
             spec: The network and its training.
             seed: Seeds it; the same one gives the same scores.
+            epochs: After how many epochs it reports at the latest; None leaves that to the engine.
         """
 
     @abstractmethod
@@ -73,8 +75,14 @@ class Pool(ABC):
         """The next report; None when there is none within so many seconds."""
 
     @abstractmethod
-    def answer(self, job: int, go_on: bool) -> None:
-        """Answers a report of a job that is running; one with its result follows if it ends."""
+    def answer(self, job: int, go_on: bool, epochs: int | None = None) -> None:
+        """Answers a report of a job that is running; one with its result follows if it ends.
+
+        Args:
+            job: The job.
+            go_on: Whether it trains on.
+            epochs: After how many more it reports at the latest, as for `submit`.
+        """
 
     @abstractmethod
     def cancel(self, job: int) -> None:
@@ -164,22 +172,25 @@ class Task:
         self._done, self._replicates = done, replicates
         self._lanes: Lanes | None = None
         self._engine: dict[str, Any] = {}
+        self._at_once = 1
 
-    def advance(self) -> Report:
-        """Trains an epoch; makes the network before the first one."""
-        return self._guarded(self._advance)
+    def advance(self, epochs: int | None = None) -> Report:
+        """Trains epochs, at most so many; makes the network before the first one."""
+        return self._guarded(lambda: self._advance(epochs))
 
     def end(self) -> Report:
         """The report of a job that does not go on."""
         return self._guarded(self._end)
 
-    def _advance(self) -> Report:
+    def _advance(self, epochs: int | None) -> Report:
         started = time.process_time()
         lanes = self._started()
         if self._done:
             lanes.advance(self._done)
             self._done, started = 0, time.process_time()
-        scores = lanes.advance(1)[:, 0]
+        before = lanes.epochs().max()
+        scores = lanes.advance(min(self._at_once, epochs or self._at_once))
+        scores = scores[:, : lanes.epochs().max() - before]
         seconds = time.process_time() - started
         running = bool(lanes.running().any())
         result = None if running else trial_result(lanes.results())
@@ -202,10 +213,9 @@ class Task:
         if self._lanes is None:
             engine, reason = self._choose(self._spec)
             self._engine = {"engine": engine.name, "engine_reason": reason}
-            n_folds = len(engine.folds)
-            self._lanes = engine.start(
-                trial_lanes(self._spec, self._seed, n_folds, self._replicates)
-            )
+            lanes = trial_lanes(self._spec, self._seed, len(engine.folds), self._replicates)
+            self._at_once = engine.epochs_at_once(self._spec, len(lanes))
+            self._lanes = engine.start(lanes)
         return self._lanes
 
     def _guarded(self, act: Callable[[], Report]) -> Report:
@@ -228,10 +238,10 @@ class LocalPool(Pool):
         self._task: Task | None = None
         self._next: Callable[[], Report] | None = None
 
-    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
         self._job = job
         self._task = Task(self._choose, job, spec, seed)
-        self._next = self._task.advance
+        self._next = partial(self._task.advance, epochs)
 
     def wait(self, timeout: float) -> Report | None:
         if self._next is None:
@@ -239,9 +249,9 @@ class LocalPool(Pool):
         run, self._next = self._next, None
         return run()
 
-    def answer(self, job: int, go_on: bool) -> None:
+    def answer(self, job: int, go_on: bool, epochs: int | None = None) -> None:
         if self._task is not None and job == self._job:
-            self._next = self._task.advance if go_on else self._task.end
+            self._next = partial(self._task.advance, epochs) if go_on else self._task.end
 
     def cancel(self, job: int) -> None:
         if job == self._job:

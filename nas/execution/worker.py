@@ -41,7 +41,7 @@ def answer_call(connection: Connection) -> None:
 
 
 def train_jobs(connection: Connection, in_training: Any) -> None:
-    """Trains the jobs that a search hands over, an epoch of each in turn, until it is gone.
+    """Trains the jobs that a search hands over, some epochs of each in turn, until it is gone.
 
     Args:
         connection: To the search.
@@ -64,7 +64,7 @@ def train_jobs(connection: Connection, in_training: Any) -> None:
             return
         send(connection, None)  # ready
         tasks: dict[int, Task] = {}  # by their tickets
-        turns: deque[int] = deque()  # jobs that may train an epoch
+        turns: deque[tuple[int, int | None]] = deque()  # jobs that may train, and how many epochs
 
         def report(job: int, act: Callable[[Task], Report]) -> None:
             in_training.value = job
@@ -78,16 +78,16 @@ def train_jobs(connection: Connection, in_training: Any) -> None:
             while connection.poll(0) or not turns:
                 kind, job, *rest = receive(connection)
                 if kind == "start":
-                    spec, seed, done = rest
+                    spec, seed, done, epochs = rest
                     tasks[job] = Task(selection.choose, job, spec, seed, done, replicates)
                     if not done:  # else the answer to its last report follows
-                        turns.append(job)
+                        turns.append((job, epochs))
                 elif kind == "cancel":
                     tasks.pop(job, None)  # it may have ended by itself
-                    if job in turns:
-                        turns.remove(job)
+                    turns = deque(turn for turn in turns if turn[0] != job)
                 elif rest[0]:
-                    turns.append(job)
+                    turns.append((job, rest[1]))
                 else:
                     report(job, Task.end)
-            report(turns.popleft(), Task.advance)
+            job, epochs = turns.popleft()
+            report(job, lambda task, epochs=epochs: task.advance(epochs))  # type: ignore[misc]

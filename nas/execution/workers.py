@@ -1,8 +1,8 @@
 """Worker processes that train, one for each core, each with a single thread.
 
 Small networks gain nothing from a second thread, so a core of its own for each trial is the
-fastest. A worker holds two jobs and trains their epochs in turn: while the search thinks about
-one, the other trains.
+fastest. A worker holds two jobs and trains some epochs of each in turn: while the search thinks
+about one, the other trains.
 
 When a worker ends by itself, the job that it was training has failed. The other one is trained
 again from its beginning, up to where it was without a word: the same seed gives the same scores,
@@ -48,6 +48,7 @@ class _Job:
     Attributes:
         number: The one that it was submitted under.
         epochs: Epochs that are reported.
+        at_most: Epochs after which it reports at the latest.
         go_on: The answer to the last report; None until there is one.
         restarts: How often it was trained from its beginning again.
     """
@@ -56,6 +57,7 @@ class _Job:
     spec: TrialSpec
     seed: int
     epochs: int = 0
+    at_most: int | None = None
     go_on: bool | None = None
     restarts: int = 0
 
@@ -165,10 +167,10 @@ class WorkerPool(Pool):
             ours.close()
         return answer
 
-    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
         ticket = self._n_submitted
         self._n_submitted += 1
-        self._jobs[ticket] = _Job(job, spec, seed)
+        self._jobs[ticket] = _Job(job, spec, seed, at_most=epochs)
         self._tickets[job] = ticket
         self._backlog.append(ticket)
         self._hand_out()
@@ -180,14 +182,14 @@ class WorkerPool(Pool):
                 self._receive(by_connection[connection])  # type: ignore[index]
         return self._ready.popleft() if self._ready else None
 
-    def answer(self, job: int, go_on: bool) -> None:
+    def answer(self, job: int, go_on: bool, epochs: int | None = None) -> None:
         ticket = self._tickets.get(job)
         if ticket is None:  # it has failed since it reported
             return
-        self._jobs[ticket].go_on = go_on
+        self._jobs[ticket].go_on, self._jobs[ticket].at_most = go_on, epochs
         for worker in self._workers:
             if ticket in worker.jobs:  # else it is told when one has taken it up again
-                self._send(worker, ("answer", ticket, go_on))
+                self._send(worker, ("answer", ticket, go_on, epochs))
 
     def cancel(self, job: int) -> None:
         self._ready = deque(report for report in self._ready if report.job != job)
@@ -241,7 +243,7 @@ class WorkerPool(Pool):
             return
         self._ready.append(replace(report, job=job.number))
         if report.running:
-            job.epochs += 1
+            job.epochs += report.scores.shape[1]
             job.go_on = None
         else:
             self._forget(ticket)
@@ -285,9 +287,9 @@ class WorkerPool(Pool):
         job = self._jobs[ticket]
         worker.programs.add(_kind(job.spec))
         worker.jobs.add(ticket)
-        self._send(worker, ("start", ticket, job.spec, job.seed, job.epochs))
+        self._send(worker, ("start", ticket, job.spec, job.seed, job.epochs, job.at_most))
         if job.epochs and job.go_on is not None:
-            self._send(worker, ("answer", ticket, job.go_on))
+            self._send(worker, ("answer", ticket, job.go_on, job.at_most))
 
     def _send(self, worker: _Worker, message: tuple[Any, ...]) -> None:
         # When the worker is gone, the next `wait` finds out.

@@ -218,7 +218,7 @@ class _Training:
             while len(self._jobs) < free_processes() and self._may_begin():
                 index, spec, seed = self._waiting.popleft()
                 self._jobs[index] = _Job(time.monotonic())
-                self._pool.submit(index, spec, seed)
+                self._pool.submit(index, spec, seed, epochs=1)  # which is timed by itself
             if not self._jobs or self._time_is_up():
                 break
             report = self._pool.wait(HEARTBEAT)
@@ -248,11 +248,11 @@ class _Training:
             del self._jobs[report.job]
             self._state.failures.append(report.failure)
             return
-        if len(report.scores):
-            job.epochs.append(report.seconds)
-            job.scores = report.scores
-            if len(job.epochs) == 1:
-                job.first_epoch = float(report.scores[0])
+        if n := report.scores.shape[1]:
+            if not job.epochs:
+                job.first_epoch = float(report.scores[0, 0])
+            job.epochs += [report.seconds / n] * n
+            job.scores = report.scores[:, -1]
         if report.running:
             self._pool.answer(report.job, go_on=bool(np.isfinite(report.scores).all()))
             return

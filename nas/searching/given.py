@@ -77,10 +77,10 @@ def train_given(
                 continue
             if report.failure:
                 raise NasError(f"trial {trial.number}", report.failure)
-            if len(report.scores):
+            for scores in report.scores.T:
                 epoch += 1
-                value = float(np.mean(report.scores))
-                if _is_finite(report):
+                value = float(np.mean(scores))
+                if np.isfinite(scores).all():
                     trial.report(value, epoch)
                 yield Given(epoch, value)
         assert report is not None and report.result is not None  # the last one

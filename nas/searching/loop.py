@@ -212,7 +212,8 @@ class _Search:
             return
         trial, spec, index = asked
         self._jobs[trial.number] = _Job(trial, spec)
-        self._pool.submit(trial.number, spec, derive_seed("trial", self._options.seed, index))
+        seed = derive_seed("trial", self._options.seed, index)
+        self._pool.submit(trial.number, spec, seed, self._epochs_until_decision(0))
         self._state = replace(
             self._state,
             in_training=len(self._jobs),
@@ -231,10 +232,11 @@ class _Search:
             job.engine, job.engine_reason = report.engine, report.engine_reason
         if report.failure:
             job.outcome, job.reason = "failed", report.failure
-        elif len(report.scores):
+        elif report.scores.size:
             self._judge(job, report)
             if report.running:
-                self._pool.answer(report.job, go_on=job.outcome == "complete")
+                epochs = self._epochs_until_decision(job.epoch)
+                self._pool.answer(report.job, job.outcome == "complete", epochs)
                 if job.outcome == "complete":
                     self._state = replace(
                         self._state,
@@ -265,18 +267,29 @@ class _Search:
         )
 
     def _judge(self, job: _Job, report: Report) -> None:
-        """Notes the scores of an epoch, and decides whether the trial goes on."""
-        job.epoch += 1
-        if not np.isfinite(report.scores).all():
-            fold = int(np.argmin(np.isfinite(report.scores)))
-            job.outcome = "diverged"
-            job.reason = f"diverged in epoch {job.epoch} on fold {fold + 1}"
-            return
-        job.value = float(report.scores.mean())
-        if report.running and not self._keeps(job):
-            job.outcome = "pruned"
-            job.reason = f"{self._options.pruner} after epoch {job.epoch}"
-        job.trial.report(job.value, job.epoch)
+        """Notes the scores of some epochs, and decides whether the trial goes on."""
+        decision = job.epoch + report.scores.shape[1]
+        for scores in report.scores.T:
+            job.epoch += 1
+            if not np.isfinite(scores).all():
+                fold = int(np.argmin(np.isfinite(scores)))
+                job.outcome = "diverged"
+                job.reason = f"diverged in epoch {job.epoch} on fold {fold + 1}"
+                return
+            job.value = float(scores.mean())
+            if job.epoch == decision and report.running and not self._keeps(job):
+                job.outcome = "pruned"
+                job.reason = f"{self._options.pruner} after epoch {job.epoch}"
+            job.trial.report(job.value, job.epoch)
+
+    def _epochs_until_decision(self, epoch: int) -> int | None:
+        """Epochs until the pruner looks at a trial again; None where it never does."""
+        match self._options.pruner:
+            case "median":
+                return 1
+            case "halving":
+                return next((rung - epoch for rung in self._rungs if rung > epoch), None)
+        return None
 
     def _keeps(self, job: _Job) -> bool:
         pruner, epoch = self._options.pruner, job.epoch

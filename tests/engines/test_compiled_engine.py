@@ -27,7 +27,7 @@ from nas.engines import compiled_engine, program, shapes  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
 from nas.engines.lanes import Lane  # noqa: E402
-from nas.engines.program import compile_epoch, times_traced  # noqa: E402
+from nas.engines.program import compile_epochs, times_traced  # noqa: E402
 from nas.engines.shapes import lanes_at_once, program_shape, width_class  # noqa: E402
 from nas.engines.update_rule import coefficients  # noqa: E402
 from nas.metrics import METRICS  # noqa: E402
@@ -137,7 +137,7 @@ def test_scores_do_not_depend_on_the_rows_predicted_at_once(
     for rows in (8192, 30):
         monkeypatch.setattr(compiled_engine, "PREDICT_ROWS", rows)
         monkeypatch.setattr(program, "PREDICT_ROWS", rows)
-        compile_epoch.cache_clear()
+        compile_epochs.cache_clear()
         results.append(train(start(spec)).results[0])
     np.testing.assert_allclose(results[0].fold_values, results[1].fold_values, rtol=1e-5)
     np.testing.assert_allclose(results[0].train_values, results[1].train_values, rtol=1e-5)
