@@ -365,7 +365,7 @@ def _settings(spec: TrialSpec, shape: Shape) -> Settings:
 
 def _initial_state(spec: TrialSpec, shape: Shape, seed: int) -> State:
     zeros = [np.zeros(kernel, np.float32) for kernel in shape.kernels]
-    weights = Weights(tuple(zeros), tuple(np.zeros(n, np.float32) for n in shape.others))
+    weights = Weights(tuple(zeros), np.zeros(sum(shape.others), np.float32))
     depth = shape.depth if shape.normalization == "batch" else 0
     moving = tuple(np.zeros((2, shape.width), np.float32) for _ in range(depth))
     views = _views(spec, shape, weights, moving)
@@ -386,11 +386,12 @@ def _views(
 ) -> list[NDArray[np.float32]]:
     """The parts of a lane's weights that are those of `build_model(spec)`, in its order."""
     sizes = (spec.problem.n_inputs, *spec.in_words.units, spec.problem.n_outputs)
+    others = np.split(weights.others, np.cumsum(shape.others)[:-1])
     views = []
     for layer, (inputs, units) in enumerate(pairwise(sizes)):
-        views += [weights.kernels[layer][:inputs, :units], weights.others[layer][:units]]
+        views += [weights.kernels[layer][:inputs, :units], others[layer][:units]]
         if layer < shape.depth and shape.normalization != "none":
-            scale_and_offset = weights.others[shape.depth + 1 + 2 * layer :][:2]
+            scale_and_offset = others[shape.depth + 1 + 2 * layer :][:2]
             views += [vector[:units] for vector in scale_and_offset]
         if layer < shape.depth and shape.normalization == "batch":
             views += [moving[layer][0, :units], moving[layer][1, :units]]

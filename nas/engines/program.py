@@ -33,11 +33,12 @@ class Weights(NamedTuple):
 
     Attributes:
         kernels: As in `Shape.kernels`.
-        others: As in `Shape.others`.
+        others: All others in one vector, as in `Shape.others`; each array has kernels of its own
+            in the update, which take long to compile.
     """
 
     kernels: tuple[Any, ...]
-    others: tuple[Any, ...]
+    others: Any
 
 
 class State(NamedTuple):
@@ -223,7 +224,7 @@ def _forward(
 
     With a batch as in training, else as in prediction.
     """
-    kernels, others = weights
+    kernels, others = weights.kernels, jnp.split(weights.others, np.cumsum(shape.others)[:-1])
     statistics = []
     skip = None
     for i in range(shape.depth):
@@ -305,10 +306,13 @@ def _update(
 
 
 def _update_all(
-    on: Any, c: Coefficients, decay: Any, w: Any, gradients: Any, m: Any, v: Any
-) -> tuple[tuple[Any, ...], ...]:
-    parts = zip(w, gradients, m, v, strict=True)
-    return tuple(zip(*[_update(on, c, decay, *part) for part in parts], strict=True))
+    on: Any, c: Coefficients, weights: Weights, gradient: Weights, first: Weights, second: Weights
+) -> tuple[Weights, Weights, Weights]:
+    parts = zip(weights.kernels, gradient.kernels, first.kernels, second.kernels, strict=True)
+    kernels = zip(*[_update(on, c, c.decay, *part) for part in parts], strict=True)
+    others = _update(on, c, 0.0, weights.others, gradient.others, first.others, second.others)
+    new_weights, new_first, new_second = map(Weights, kernels, others)
+    return new_weights, new_first, new_second
 
 
 @cache
@@ -443,12 +447,7 @@ def _train(
         gradient = Weights(tuple(slopes), gradient.others)
         if shape.clips:
             gradient = _clip(gradient, settings.clip_norm)
-        parts = zip(weights, gradient, first, second, strict=True)
-        updated = [
-            _update_all(on, c, decay, *part)
-            for decay, part in zip((c.decay, 0.0), parts, strict=True)
-        ]
-        weights, first, second = (Weights(*moment) for moment in zip(*updated, strict=True))
+        weights, first, second = _update_all(on, c, weights, gradient, first, second)
         if statistics:
             both = zip(statistics, moving, strict=True)
             moving = tuple(jnp.where(on, new, old) for new, old in both)
@@ -468,7 +467,8 @@ def _sum(values: Any) -> Any:
 
 
 def _clip(gradient: Weights, largest: Any) -> Weights:
-    norm = jnp.sqrt(sum(_sum(g**2) for part in gradient for g in part))
+    norm = jnp.sqrt(sum(_sum(g**2) for g in jax.tree.leaves(gradient)))
     # A norm that overflows makes the factor NaN, as in Keras, and the lane diverges.
     factor = largest / jnp.maximum(norm, largest) + (norm - norm)
-    return Weights(*[tuple(factor * g for g in part) for part in gradient])
+    clipped: Weights = jax.tree.map(lambda g: factor * g, gradient)
+    return clipped
