@@ -43,7 +43,7 @@ class NoTraining(Pool):
         self._ready: deque[int] = deque()
         self._random = np.random.default_rng(0)
 
-    def submit(self, job: int, spec: TrialSpec, seed: int) -> None:
+    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
         self._epochs[job] = spec.training.epochs
         self._ready.append(job)
 
@@ -54,12 +54,12 @@ class NoTraining(Pool):
         self._epochs[job] -= 1
         scores = self._random.random(self._n_folds)
         if self._epochs[job]:
-            return Report(job, "none", "benchmark", scores, running=True)
+            return Report(job, "none", "benchmark", scores[:, None], running=True)
         values = tuple(scores)
         result = TrialResult(values, values, (1,) * self._n_folds, 0.0)
-        return Report(job, "none", "benchmark", scores, result=result)
+        return Report(job, "none", "benchmark", scores[:, None], result=result)
 
-    def answer(self, job: int, go_on: bool) -> None:
+    def answer(self, job: int, go_on: bool, epochs: int | None = None) -> None:
         self._ready.append(job)
 
     def cancel(self, job: int) -> None:

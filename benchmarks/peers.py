@@ -242,8 +242,9 @@ def with_engine(
         part = slice(first, first + at_once)
         trials = zip(specs[part], seeds[part], strict=True)
         lanes = made.start([lane for trial in trials for lane in trial_lanes(*trial, len(folds))])
+        epochs = made.epochs_at_once(specs[first], len(folds) * len(specs[part]))
         while lanes.running().any():
-            scores = lanes.advance()[:, -1]
+            scores = lanes.advance(epochs)[:, -1]
         lanes.results()
         accuracies += scores.reshape(-1, len(folds)).mean(axis=1).tolist()
         for _ in specs[part]:

@@ -118,8 +118,9 @@ def export_winner(
     is_custom = isinstance(spec.architecture, CustomArchitecture)
     engine = KerasEngine([data], metric, build) if is_custom else engine_class([data], metric)
     lanes = engine.start(trial_lanes(spec, derive_seed("refit", seed), 1))
+    epochs = engine.epochs_at_once(spec, 1)
     while lanes.running().any():
-        lanes.advance()
+        lanes.advance(epochs)
     (result,) = lanes.results()
     if not np.isfinite(result.train_loss[-1]):
         raise NasError(

@@ -960,6 +960,11 @@ class EngineContract:
         running = np.array(trained.running)
         for trial, result in enumerate(trained.results):
             assert running[:, trial].sum() == max(result.epochs) - 1
+        # Where all epochs are one call, lanes stop within it.
+        at_once = self.start(folds_of("multiclass"), [spec], [2])
+        at_once.advance(100)
+        assert at_once.lanes.epochs().tolist() == list(trained.results[0].epochs)
+        assert_same_trial(collect(at_once), 0, trained, 0, self.tolerance)
 
     def test_no_early_stopping_runs_to_the_end(self) -> None:
         spec = make_spec("multiclass", dropout=0.5, learning_rate=0.1, epochs=20)

@@ -57,10 +57,13 @@ class FakeEngine(Engine):
 
     name = "fake"
 
-    def __init__(self, scores: Scores = smooth, n_folds: int = 3) -> None:
+    def __init__(self, scores: Scores = smooth, n_folds: int = 3, at_once: int = 1) -> None:
         super().__init__([empty_fold()] * n_folds, METRICS["accuracy"])
-        self.scores = scores
+        self.scores, self.at_once = scores, at_once
         self.started: list[TrialSpec] = []
+
+    def epochs_at_once(self, spec: TrialSpec, n_lanes: int) -> int:
+        return self.at_once
 
     def start(self, lanes: Sequence[Lane]) -> "FakeLanes":
         started = FakeLanes(self)

@@ -58,12 +58,12 @@ def run(pool: Pool, specs: list[TrialSpec], stop_after: dict[int, int] | None = 
     while left:
         while waiting and len(left) - len(waiting) < pool.slots:
             job, spec = waiting.pop(0)
-            pool.submit(job, spec, seed=100 + job)
+            pool.submit(job, spec, seed=100 + job, epochs=1)
         report = next_report(pool)
         reports[report.job].append(report)
         if report.running:
             last = (stop_after or {}).get(report.job)
-            pool.answer(report.job, go_on=len(reports[report.job]) != last)
+            pool.answer(report.job, len(reports[report.job]) != last, epochs=1)
         else:
             left.remove(report.job)
     return reports
@@ -83,7 +83,7 @@ def test_workers_train_what_this_process_trains(workers: WorkerPool) -> None:
         assert_same(parallel[job][-1].result, local[job][-1].result)
         assert parallel[job][-1].engine == "compiled"
         epochs = 2 if job == 2 else spec.training.epochs
-        assert [r.scores.shape for r in parallel[job][:epochs]] == [(2,)] * epochs
+        assert [r.scores.shape for r in parallel[job][:epochs]] == [(2, 1)] * epochs
         for ours, theirs in zip(parallel[job][:epochs], local[job][:epochs], strict=True):
             np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-5)
 
@@ -113,7 +113,7 @@ def test_a_killed_worker_fails_what_it_trained_and_trains_the_other_job_again() 
     pool = WorkerPool(1)
     try:
         pool.load(FOLDS, METRIC, "auto")
-        pool.submit(0, SPECS[0], 100)
+        pool.submit(0, SPECS[0], 100, epochs=1)
         reports = [next_report(pool)]
         pool.submit(1, endless, 101)
         worker = pool._workers[0]
@@ -123,7 +123,7 @@ def test_a_killed_worker_fails_what_it_trained_and_trains_the_other_job_again() 
         failed = next_report(pool)
         assert failed.job == 1 and "signal 9" in failed.failure
         while reports[-1].running:
-            pool.answer(0, go_on=True)
+            pool.answer(0, go_on=True, epochs=1)
             reports.append(next_report(pool))
     finally:
         pool.close()
@@ -138,9 +138,9 @@ def test_a_worker_that_was_told_to_end_fails_nothing() -> None:
     pool = WorkerPool(1)
     try:
         pool.load(FOLDS, METRIC, "auto")
-        pool.submit(0, SPECS[0], 100)
+        pool.submit(0, SPECS[0], 100, epochs=1)
         first = next_report(pool)
-        pool.answer(0, go_on=True)
+        pool.answer(0, go_on=True, epochs=1)
         kill_worker_of(pool, 0, signal.SIGTERM)
         second = next_report(pool)
         pool.answer(0, go_on=False)
@@ -158,7 +158,7 @@ def test_a_job_is_not_trained_again_for_ever(monkeypatch: pytest.MonkeyPatch) ->
     pool = WorkerPool(1)
     try:
         pool.load(FOLDS, METRIC, "auto")
-        pool.submit(0, SPECS[0], 100)
+        pool.submit(0, SPECS[0], 100, epochs=1)
         next_report(pool)
         kill_worker_of(pool, 0)
         assert "signal 9" in next_report(pool).failure

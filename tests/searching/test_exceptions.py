@@ -48,9 +48,9 @@ class BreakingPool(SlotsPool):
         self._count("wait")
         return super().wait(timeout)
 
-    def answer(self, job: int, go_on: bool) -> None:
+    def answer(self, *arguments: Any) -> None:
         self._count("answer")
-        super().answer(job, go_on)
+        super().answer(*arguments)
 
 
 def options(n_trials: int = 8) -> SearchOptions:

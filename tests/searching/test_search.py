@@ -58,6 +58,28 @@ def test_reaches_the_number_of_trials_and_keeps_all_of_each(tmp_path: Path) -> N
         )
 
 
+@pytest.mark.parametrize("pruner", ["halving", "median", "none"])
+def test_epochs_trained_in_one_go_are_reported_and_judged_one_by_one(
+    tmp_path: Path, pruner: str
+) -> None:
+    def scores(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        diverges = spec.training.learning_rate == 0.03 and epoch == 3
+        return float("nan") if diverges else smooth(spec, fold, seed, epoch)
+
+    runs = []
+    for at_once in (1, 4, 100):
+        folder = tmp_path / str(at_once)
+        folder.mkdir()
+        engine = FakeEngine(scores, at_once=at_once)
+        runs.append(results(search_fake(folder, engine, n_trials=30, pruner=pruner)[0]))
+    assert {outcome for _, outcome, *_ in runs[0]} >= {
+        "halving": {"complete", "pruned", "diverged"},
+        "median": {"complete", "pruned"},
+        "none": {"complete", "diverged"},
+    }[pruner]
+    assert runs[0] == runs[1] == runs[2]
+
+
 def test_the_objective_is_the_last_epoch_not_the_best(tmp_path: Path) -> None:
     engine = FakeEngine(lambda spec, fold, seed, epoch: 1.0 if epoch == 5 else 0.5)
     study, _ = search_fake(tmp_path, engine, n_trials=1)
