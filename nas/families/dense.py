@@ -25,9 +25,8 @@ class InsideDense:
     def look(self, weights: Any, x: NDArray[np.float32], labels: NDArray[Any]) -> Look:
         n = len(labels)
         passed = run_dense(self._spec, weights, x, n)
-        with_labels = passed if n == len(x) else run_dense(self._spec, weights, x[:n])
-        loss, slope = loss_and_slope(self._spec, labels, with_labels.outputs)
-        gradients = kernel_gradients(self._spec, with_labels, x[:n], slope)
+        loss, slope = loss_and_slope(self._spec, labels, passed.outputs[:n])
+        gradients = kernel_gradients(self._spec, passed, x, slope)
         return Look(
             tuple(map(root_mean_square, gradients)),
             loss,

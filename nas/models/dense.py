@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.models.activations import ACTIVATIONS, Activation, activate, softplus
+from nas.models.activations import activation, activation_slope
 from nas.spec import TrialSpec
 
 NORMALIZATION_EPSILON = 1e-3  # Keras's default
@@ -29,8 +29,7 @@ class _Hidden:
         normalized: Before scale and offset; None without normalization.
         inverse: One over the deviation that it was divided by.
         scale: The normalization's.
-        activated: Its outputs without the residual connection.
-        slope: Of the activation.
+        z: What the activation gets.
     """
 
     x: Array
@@ -38,8 +37,7 @@ class _Hidden:
     normalized: Array | None
     inverse: Array | None
     scale: Array | None
-    activated: Array
-    slope: Array
+    z: Array
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,7 @@ def run_dense(
     """
     network, step = spec.in_words, _n_arrays(spec)
     layers: list[_Hidden] = []
+    activations: list[Array] = []
     hidden: list[Array] = []
     for number in range(len(network.units)):
         kernel, bias, *others = weights[step * number : step * (number + 1)]
@@ -109,14 +108,14 @@ def run_dense(
             inverse = 1.0 / np.sqrt(variance + np.float32(NORMALIZATION_EPSILON))
             normalized, scale = (z - mean) * inverse, others[0]
             z = normalized * scale + others[1]
-        activated, slope = _activate(network.activation, z)
-        layers.append(_Hidden(x, kernel, normalized, inverse, scale, activated, slope))
-        x = activated
+        layers.append(_Hidden(x, kernel, normalized, inverse, scale, z))
+        x = activation(network.activation, z)
+        activations.append(x)
         if network.residual and hidden:
             x = x + _fit(hidden[-1], x.shape[1])
         hidden.append(x)
     kernel, bias = weights[step * len(network.units) :]
-    return DensePass([one.activated for one in layers], hidden, x @ kernel + bias, layers, kernel)
+    return DensePass(activations, hidden, x @ kernel + bias, layers, kernel)
 
 
 def kernel_gradients(
@@ -126,23 +125,28 @@ def kernel_gradients(
 
     Args:
         spec: The network.
-        passed: The pass of exactly the rows of the loss, with the statistics of all of them.
-        x: Those rows.
+        passed: A pass, of which the first n rows are those of the loss; batch normalization had its
+            statistics from exactly those.
+        x: Its rows.
         slope: Of the loss in the outputs, (n, n_outputs).
     """
-    network = spec.in_words
-    last = passed.hidden[-1] if passed.hidden else x
+    network, n = spec.in_words, len(slope)
+    last = (passed.hidden[-1] if passed.hidden else x)[:n]
     gradients = [last.T @ slope]
     upstream = slope @ passed._kernel.T  # in the outputs of the layer below
     for number in range(len(passed._layers) - 1, -1, -1):
         layer = passed._layers[number]
-        g = upstream * layer.slope
-        if layer.normalized is not None:  # Ioffe & Szegedy 2015, section 3
+        g = upstream * activation_slope(network.activation, layer.z[:n])
+        if layer.normalized is not None:
+            assert layer.inverse is not None and layer.scale is not None
+            # Ioffe & Szegedy 2015, section 3
             axis = 0 if network.normalization == "batch" else 1
+            normalized, inverse = layer.normalized[:n], layer.inverse
+            inverse = inverse if axis == 0 else inverse[:n]
             g = g * layer.scale
-            along = (g * layer.normalized).mean(axis, keepdims=True)
-            g = layer.inverse * (g - g.mean(axis, keepdims=True) - layer.normalized * along)
-        gradients.append(layer.x.T @ g)
+            along = (g * normalized).mean(axis, keepdims=True)
+            g = inverse * (g - g.mean(axis, keepdims=True) - normalized * along)
+        gradients.append(layer.x[:n].T @ g)
         below = g @ layer.kernel.T
         if network.residual and number:
             below = below + _fit(upstream, below.shape[1])
@@ -177,13 +181,6 @@ def loss_and_slope(spec: TrialSpec, labels: Array, outputs: Array) -> tuple[floa
     sigmoid = np.where(outputs < 0.0, e, 1.0) / (1.0 + e)
     losses = (np.maximum(outputs, 0.0) - outputs * y + np.log1p(e)).sum(1)
     return float(losses.mean()), (sigmoid - y) / n
-
-
-def _activate(name: str, z: Array) -> tuple[Array, Array]:
-    if name == "softplus":
-        return softplus(np, z)
-    coefficients = Activation(*[np.float32(c) for c in ACTIVATIONS[name]])
-    return activate(np, z, coefficients)
 
 
 def _fit(x: Array, width: int) -> Array:

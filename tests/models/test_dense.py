@@ -13,7 +13,11 @@ from contract import folds_of, make_spec  # noqa: E402
 
 from nas.families.dense import InsideDense  # noqa: E402
 from nas.families.in_words import InsideConvolutional  # noqa: E402
-from nas.models.activations import ACTIVATIONS, Activation, activate, softplus  # noqa: E402
+from nas.models.activations import (  # noqa: E402
+    ACTIVATIONS,
+    activation,
+    activation_slope,
+)
 from nas.models.initializers import initial_weights  # noqa: E402
 from nas.spec import TrialSpec  # noqa: E402
 
@@ -66,11 +70,8 @@ def test_activations_and_slopes_are_tensorflows(name: str) -> None:
     import keras
 
     z = np.linspace(-9.0, 9.0, 401).astype(np.float32)
-    if name == "softplus":
-        output, slope = softplus(np, z)
-    else:
-        coefficients = Activation(*[np.float32(c) for c in ACTIVATIONS[name]])
-        output, slope = activate(np, z, coefficients)
+    output, slope = activation(name, z), activation_slope(name, z)
+    assert (output.dtype, slope.dtype) == (np.float32, np.float32)
     point = tf.constant(z)
     with tf.GradientTape() as tape:
         tape.watch(point)
