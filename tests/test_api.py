@@ -226,7 +226,7 @@ def test_one_network_is_trained_and_diagnosed(study: nas.Study, folder: Path) ->
         ({"folds": "five"}, "^folds: got 'five'"),
         ({"groups": [1, 2]}, "^groups: 2 groups for 150 rows"),
         ({"sample_weight": [1.0, -1.0] * 75}, "^sample_weight: got -1 in row 2"),
-        ({"sample_weight": [1.0]}, "^sample_weight: .* weights for 150 rows"),
+        ({"sample_weight": [1.0]}, "^sample_weight: 1 weight for 150 rows"),
         ({"space": 3}, "^space: got an object of type int"),
         ({"timeout": "soon"}, "^timeout: got 'soon'"),
     ],

@@ -4,10 +4,12 @@ Lanes of a program share its shape and nothing else: each has its own fold, opti
 rates and seed, and the place of a lane that has ended is given to the next one.
 """
 
-from collections.abc import Sequence
-from functools import cache
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,7 +28,16 @@ from nas.engines.program import (
     compile_epochs,
     dropout_counters,
 )
-from nas.engines.shapes import Shape, epochs_at_once, lanes_at_once, program_shape
+from nas.engines.shapes import (
+    CALL_BUDGET,
+    CALL_BUDGET_OF_A_GPU,
+    MAX_LANES_OF_A_GPU,
+    Shape,
+    epochs_at_once,
+    lanes_at_once,
+    lanes_that_fit,
+    program_shape,
+)
 from nas.engines.update_rule import N_COEFFICIENTS, coefficients, initial_second_moment
 from nas.metrics import Metric
 from nas.models.activations import ACTIVATIONS, Activation
@@ -37,17 +48,29 @@ from nas.seeds import derive_seed
 from nas.spec import Examination, Problem, TrialSpec
 
 PREDICT_ROWS = 8192  # training rows that are predicted at once
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # in the message of XLA's error
 
 KerasWeights = list[NDArray[np.float32]]
 
 
 class CompiledEngine(Engine):
-    """Trains any dense network that is not too deep; see `shapes.unsupported`."""
+    """Trains any dense network that is not too deep; see `shapes.unsupported`.
+
+    Args:
+        folds: Encoded folds, all equally wide.
+        metric: What they are scored by.
+        memory: Bytes of a GPU that programs may use; they hold many lanes then. None is a
+            processor, where a program holds no more lanes than a trial has and the caches fit.
+    """
 
     name = "compiled"
 
-    def __init__(self, folds: Sequence[FoldData], metric: Metric) -> None:
+    def __init__(
+        self, folds: Sequence[FoldData], metric: Metric, memory: float | None = None
+    ) -> None:
         super().__init__(folds, metric)
+        self._memory = memory
+        self._most_lanes = MAX_LANES_OF_A_GPU
         self.n_rows = max(len(fold.y_train) for fold in folds)  # of the longest fold
         lengths = [len(fold.y_train) for fold in folds]
         self.first_rows = np.cumsum([0, *lengths[:-1]])  # where each fold's training rows begin
@@ -67,11 +90,24 @@ class CompiledEngine(Engine):
         return started
 
     def epochs_at_once(self, spec: TrialSpec, n_lanes: int) -> int:
-        return self.capacity(program_shape(spec, self.n_rows), n_lanes)
+        shape = program_shape(spec, self.n_rows)
+        return self.capacity(shape, max(n_lanes, self.places(shape, n_lanes)))
+
+    def places(self, shape: Shape, n_lanes: int) -> int:
+        """Places for lanes in a new program, when so many wait for one."""
+        if self._memory is None:
+            return lanes_at_once(shape, n_lanes)
+        n_val = self._x_val.shape[1]
+        return min(self._most_lanes, lanes_that_fit(shape, self.n_rows, n_val, self._memory))
+
+    def had_no_room_for(self, n_lanes: int) -> None:
+        """Notes that so many lanes are too many for the memory."""
+        self._most_lanes = max(1, n_lanes // 2)
 
     def capacity(self, shape: Shape, n_lanes: int) -> int:
         """Epochs that one call trains so many lanes for, at the most."""
-        return epochs_at_once(shape, self.n_rows, self._x_val.shape[1], n_lanes)
+        budget = CALL_BUDGET if self._memory is None else CALL_BUDGET_OF_A_GPU
+        return epochs_at_once(shape, self.n_rows, self._x_val.shape[1], n_lanes, budget)
 
     def rows(self, shape: Shape, problem: Problem) -> Rows:
         """The rows of all folds, as a program takes them."""
@@ -84,16 +120,6 @@ class CompiledEngine(Engine):
             for fold in self.folds
         ]
         return jax.device_put(np.concatenate(labels))
-
-
-class _Moments(NamedTuple):
-    """States by which a lane is examined: before training, and after the first epoch.
-
-    States never change, so each is the one of all lanes that trained beside it.
-    """
-
-    initial: State
-    first: State
 
 
 class CompiledLanes(LoggedLanes):
@@ -122,34 +148,81 @@ class CompiledLanes(LoggedLanes):
                 self._place(shape, alike)
 
     def _place(self, shape: Shape, numbers: Sequence[int]) -> None:
-        """Gives lanes of a shape the places of lanes that have ended, or new blocks."""
+        """Gives lanes of a shape free places, those of lanes that have ended, or new blocks."""
         self._engine.shapes.add(shape)
         waiting = list(numbers)
         for block in self._blocks:
-            free = [k for k in block.numbers if not self.logs[k].active]
-            if block.shape == shape and free and waiting:
+            if block.shape == shape and waiting:
+                free = [k for k, n in enumerate(block.numbers) if n is None or self._has_ended(n)]
                 pairs = list(zip(free, waiting, strict=False))
                 waiting = waiting[len(pairs) :]
-                for old, _ in pairs:
-                    self._kept[old] = (block.weights(old), block.snapshots(old))
-                    del self._blocks_of[old]
-                block.replace(pairs)
-                self._blocks_of |= {new: block for _, new in pairs}
-        size = lanes_at_once(shape, len(waiting)) if waiting else 1
-        for first in range(0, len(waiting), size):
-            block = _Block(self, self._engine, shape, waiting[first : first + size])
+                for place, new in pairs:
+                    self._vacate(block, place)
+                    block.put(place, new)
+                    self._blocks_of[new] = block
+        while waiting:
+            size = self._engine.places(shape, len(waiting))
+            block = _Block(self, self._engine, shape, waiting[:size], size)
             self._blocks.append(block)
-            self._blocks_of |= dict.fromkeys(block.numbers, block)
+            self._blocks_of |= dict.fromkeys(waiting[:size], block)
+            waiting = waiting[size:]
 
-    def _train(self, numbers: Sequence[int], epochs: int) -> None:
-        running = set(numbers)
-        for block in self._blocks:
-            active = [number for number in block.numbers if number in running]
-            left = epochs
-            while active and left:
-                with self._timed(active):
-                    left -= block.train(active, left)
-                active = [number for number in active if self.logs[number].active]
+    def _has_ended(self, number: int) -> bool:
+        return not self.logs[number].active
+
+    def _vacate(self, block: "_Block", place: int) -> None:
+        """Keeps what a lane has learned that loses its place."""
+        old = block.numbers[place]
+        if old is not None:
+            self._kept[old] = (block.weights(old), block.snapshots(old))
+            block.clear(old)
+            del self._blocks_of[old]
+
+    def _forget(self, number: int) -> None:
+        self._kept.pop(number, None)
+        block = self._blocks_of.pop(number, None)
+        if block is not None:
+            block.clear(number)
+            if block.is_empty:
+                self._blocks.remove(block)
+
+    def _train(self, epochs: Mapping[int, int]) -> None:
+        left = dict(epochs)
+        while True:
+            calls: list[tuple[_Block, dict[int, int], int]] = []
+            for block in list(self._blocks):  # all begin before the first is waited for
+                active = {
+                    n: left[n]
+                    for n in block.numbers
+                    if n is not None and left.get(n, 0) and self.logs[n].active
+                }
+                if active:
+                    with self._timed(list(active)), self._divided_if_too_large(block):
+                        calls.append((block, active, block.launch(active)))
+            for block, active, n_epochs in calls:
+                with self._timed(list(active)), self._divided_if_too_large(block):
+                    block.collect(active, n_epochs)
+                    for number in active:
+                        left[number] -= min(n_epochs, left[number])
+            if not any(left[n] and self.logs[n].active for n in left):
+                return
+
+    @contextmanager
+    def _divided_if_too_large(self, block: "_Block") -> Iterator[None]:
+        """Makes two blocks of one for which the memory does not suffice; both begin anew."""
+        try:
+            yield
+        except jax.errors.JaxRuntimeError as error:
+            if OUT_OF_MEMORY not in str(error) or len(block.numbers) == 1:
+                raise
+        else:
+            return
+        self._engine.had_no_room_for(len(block.numbers))
+        halves = [half for half in block.halves() if not half.is_empty]
+        place = self._blocks.index(block)
+        self._blocks[place : place + 1] = halves
+        for half in halves:
+            self._blocks_of |= {n: half for n in half.numbers if n is not None}
 
     def _ended(self, number: int) -> tuple[float, Examination | None]:
         lane, log, engine = self.logs[number].lane, self.logs[number], self._engine
@@ -168,57 +241,92 @@ class CompiledLanes(LoggedLanes):
 
 
 class _Block:
-    """Lanes of one shape that train together, each at a place of its own."""
+    """Lanes of one shape that train together, each at a place of its own.
+
+    Args:
+        lanes: All lanes.
+        engine: Their engine.
+        shape: Theirs.
+        numbers: Of its lanes.
+        n_places: How many places it has; the others are free.
+    """
 
     def __init__(
-        self, lanes: CompiledLanes, engine: CompiledEngine, shape: Shape, numbers: Sequence[int]
+        self,
+        lanes: CompiledLanes,
+        engine: CompiledEngine,
+        shape: Shape,
+        numbers: Sequence[int],
+        n_places: int,
     ) -> None:
         self._lanes, self._engine, self.shape = lanes, engine, shape
-        self.numbers = list(numbers)  # by place
+        self.numbers: list[int | None] = [*numbers, *[None] * (n_places - len(numbers))]
+        self._capacity = engine.capacity(shape, n_places)
+        self._initial: dict[int, KerasWeights] = {}  # of the examined ones
+        self._pending: tuple[State, Any] | None = None
+        states = [self._begin(number) for number in numbers]
         specs = [lanes.logs[number].lane.spec for number in numbers]
-        self._state: State = _stacked([self._initial(number) for number in numbers])
-        self._settings: Settings = _stacked([_settings(spec, shape) for spec in specs])
-        self._capacity = engine.capacity(shape, len(numbers))
-        self._moments = {n: _Moments(*[self._state] * 2) for n in numbers if self._is_examined(n)}
+        self._state: State = _stacked(states, n_places)
+        self._settings: Settings = _stacked([_settings(spec, shape) for spec in specs], n_places)
 
-    def replace(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Puts other lanes in the place of some: pairs of an old and a new number."""
-        state = jax.tree.map(np.array, self._state)
-        settings = jax.tree.map(np.array, self._settings)
-        for old, new in pairs:
-            place = self.numbers.index(old)
-            self.numbers[place] = new
-            spec = self._lanes.logs[new].lane.spec
-            _put(state, place, self._initial(new))
-            _put(settings, place, _settings(spec, self.shape))
-            self._moments.pop(old, None)
-        self._state, self._settings = state, settings
-        for _, new in pairs:
-            if self._is_examined(new):
-                self._moments[new] = _Moments(*[self._state] * 2)
+    @property
+    def is_empty(self) -> bool:
+        """Whether all its places are free."""
+        return all(number is None for number in self.numbers)
 
-    def train(self, active: Sequence[int], epochs: int) -> int:
-        """Trains some of its lanes for at most so many epochs; the others rest.
+    def put(self, place: int, number: int) -> None:
+        """Puts a lane at a free place."""
+        self.numbers[place] = number
+        lane = self._begin(number)
+        settings = _settings(self._lanes.logs[number].lane.spec, self.shape)
+        self._state, self._settings = _put((self._state, self._settings), (lane, settings), place)
+
+    def clear(self, number: int) -> None:
+        """Makes the place of a lane free."""
+        self.numbers[self.numbers.index(number)] = None
+        self._initial.pop(number, None)
+
+    def halves(self) -> "list[_Block]":
+        """Two blocks with its lanes."""
+        middle = (len(self.numbers) + 1) // 2
+        halves = []
+        for part in (slice(0, middle), slice(middle, None)):
+            half = copy.copy(self)
+            half.numbers = self.numbers[part]
+            half._capacity = self._engine.capacity(self.shape, len(half.numbers))
+            half._initial = {n: self._initial[n] for n in half.numbers if n in self._initial}
+            half._state, half._settings = jax.tree.map(
+                lambda values, part=part: np.array(np.asarray(values)[part]),
+                (self._state, self._settings),
+            )
+            halves.append(half)
+        return halves
+
+    def launch(self, active: Mapping[int, int]) -> int:
+        """Begins to train some of its lanes, each for at most so many epochs; the others rest.
 
         Returns:
-            For how many.
+            For how many; `collect` waits for them.
         """
         logs = self._lanes.logs
-        # What an examined lane was after its first epoch is kept.
-        is_first = [n for n in active if n in self._moments and not logs[n].epochs]
-        left = max(logs[number].epochs_left for number in active)
-        n_epochs = 1 if is_first else min(epochs, self._capacity, left)
-        problem = logs[active[0]].lane.spec.problem
+        wanted = max(min(n, logs[number].epochs_left) for number, n in active.items())
+        n_epochs = min(wanted, self._capacity)
+        problem = logs[next(iter(active))].lane.spec.problem
         program = compile_epochs(self.shape)
         rows, course = self._engine.rows(self.shape, problem), self._course(active, n_epochs)
-        self._state, trained = program(self._state, self._settings, course, rows, n_epochs)
-        losses, finite, outputs = map(np.asarray, trained)
-        for number in is_first:
-            self._moments[number] = self._moments[number]._replace(first=self._state)
-        for number in active:
-            place = self.numbers.index(number)
-            self._record(number, losses[place], finite[place], outputs[place], n_epochs)
+        self._pending = program(self._state, self._settings, course, rows, n_epochs)
         return n_epochs
+
+    def collect(self, active: Mapping[int, int], n_epochs: int) -> None:
+        """Notes the epochs that `launch` began."""
+        assert self._pending is not None
+        (state, trained), self._pending = self._pending, None
+        losses, finite, outputs = map(np.asarray, trained)
+        self._state = state
+        for number, n in active.items():
+            place = self.numbers.index(number)
+            n = min(n, n_epochs)
+            self._record(number, losses[place], finite[place], outputs[place], n)
 
     def _record(
         self,
@@ -240,32 +348,35 @@ class _Block:
                 log.record(float(losses[epoch]), val_loss, score, bool(finite[epoch]))
 
     def weights(self, number: int) -> KerasWeights:
-        return self._to_keras(self._state, number)
+        return self._to_keras(number, self._state.weights)
 
     def snapshots(self, number: int) -> Snapshots | None:
         """A lane's weights at four moments; None where it is not to be examined."""
-        if number not in self._moments:
+        if number not in self._initial:
             return None
-        before = self._state._replace(weights=self._state.previous)
-        states = (*self._moments[number], before, self._state)
-        return Snapshots(*[self._to_keras(state, number) for state in states])
+        state = self._state
+        later = [self._to_keras(number, w) for w in (state.early, state.previous, state.weights)]
+        return Snapshots(self._initial[number], *later)
 
-    def _is_examined(self, number: int) -> bool:
-        return self._lanes.logs[number].lane.examined
-
-    def _initial(self, number: int) -> State:
+    def _begin(self, number: int) -> State:
+        """The state of a lane before its training."""
         lane = self._lanes.logs[number].lane
-        return _initial_state(lane.spec, self.shape, lane.seed)
+        state = _initial_state(lane.spec, self.shape, lane.seed)
+        if lane.examined:
+            views = _views(lane.spec, self.shape, state.weights, state.moving)
+            self._initial[number] = [np.array(view) for view in views]
+        return state
 
-    def _to_keras(self, state: State, number: int) -> KerasWeights:
+    def _to_keras(self, number: int, weights: Weights) -> KerasWeights:
+        """A lane's part of some weights, with its moving statistics."""
         place = self.numbers.index(number)
         own: tuple[Weights, Any] = jax.tree.map(
-            lambda values: np.asarray(values)[place], (state.weights, state.moving)
+            lambda values: _row(values, place), (weights, self._state.moving)
         )
         spec = self._lanes.logs[number].lane.spec
         return [np.array(view) for view in _views(spec, self.shape, *own)]
 
-    def _course(self, active: Sequence[int], n_epochs: int) -> Course:
+    def _course(self, active: Mapping[int, int], n_epochs: int) -> Course:
         """Rows, rates and seeds of the next epochs."""
         batch, n_lanes, capacity = self.shape.batch_size, len(self.numbers), self._capacity
         steps = -(-self._engine.n_rows // batch)
@@ -275,20 +386,21 @@ class _Block:
         rule = np.zeros((n_lanes, capacity, steps, N_COEFFICIENTS), np.float32)
         seeds = np.zeros((n_lanes, capacity), np.uint32)
         best_loss = np.zeros(n_lanes, np.float32)
+        is_new = np.zeros(n_lanes, bool)
         epochs, folds, patience, stale_epochs = np.zeros((4, n_lanes), np.int32)
         rule_of = cache(coefficients)
         for place, number in enumerate(self.numbers):
+            if number is None or number not in active:
+                continue
             log = self._lanes.logs[number]
             lane, training = log.lane, log.lane.spec.training
-            folds[place] = lane.fold
-            if number not in active:
-                continue
+            folds[place], is_new[place] = lane.fold, not log.epochs
             n_rows = len(self._engine.folds[lane.fold].y_train)
             own_steps = -(-n_rows // batch)
             sizes = np.full(own_steps, batch)
             sizes[-1] = n_rows - batch * (own_steps - 1)
             row_weights[place, :n_rows] = np.repeat(1.0 / sizes, sizes)
-            epochs[place] = min(n_epochs, log.epochs_left)
+            epochs[place] = min(n_epochs, active[number], log.epochs_left)
             patience[place] = training.early_stopping
             best_loss[place], stale_epochs[place] = log.best_loss, log.stale_epochs
             for e in range(epochs[place]):
@@ -302,6 +414,7 @@ class _Block:
                 seeds[place, e] = derive_seed("dropout", lane.seed, epoch)
         return Course(
             n_epochs=epochs,
+            is_new=is_new,
             rows=rows.reshape(n_lanes, capacity, steps, batch),
             row_weights=row_weights.reshape(n_lanes, steps, batch),
             share=share,
@@ -330,15 +443,22 @@ def _stack(arrays: list[NDArray[Any]]) -> NDArray[np.float32]:
     return stacked
 
 
-def _stacked(trees: list[Any]) -> Any:
-    """One tree of arrays with an axis of lanes in front."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+def _stacked(trees: list[Any], n_places: int) -> Any:
+    """One tree of arrays with an axis of places in front, the free ones with zeros."""
+    free = [jax.tree.map(np.zeros_like, trees[0])] * (n_places - len(trees))
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees, *free)
 
 
-def _put(tree: Any, place: int, lane: Any) -> None:
-    """Writes a lane's values into a tree of arrays with an axis of lanes."""
-    for array, value in zip(jax.tree.leaves(tree), jax.tree.leaves(lane), strict=True):
-        array[place] = value
+@partial(jax.jit, donate_argnums=0)
+def _put(tree: Any, lane: Any, place: Any) -> Any:
+    """Writes a lane's values into a tree of arrays with an axis of places."""
+    return jax.tree.map(lambda array, value: array.at[place].set(value), tree, lane)
+
+
+def _row(values: Any, place: int) -> NDArray[Any]:
+    """One row of an array that may lie on a GPU, from where only that row is fetched."""
+    is_here = isinstance(values, np.ndarray) or values.device.platform == "cpu"
+    return np.asarray(values)[place] if is_here else np.asarray(values[place])
 
 
 def _settings(spec: TrialSpec, shape: Shape) -> Settings:
@@ -377,6 +497,7 @@ def _initial_state(spec: TrialSpec, shape: Shape, seed: int) -> State:
         first=jax.tree.map(np.zeros_like, weights),
         second=jax.tree.map(lambda w: np.full_like(w, second), weights),
         moving=moving,
+        early=weights,
         previous=weights,
     )
 

@@ -6,7 +6,7 @@ is one call of that program. Any network that Keras can build runs here.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -96,12 +96,17 @@ class KerasLanes(LoggedLanes):
                     self._models[spec] = _SharedModel(self, spec)
                 self._models[spec].add(number)
 
-    def _train(self, numbers: Sequence[int], epochs: int) -> None:
-        for _ in range(epochs):
-            for number in numbers:
-                if self.logs[number].active:
+    def _train(self, epochs: Mapping[int, int]) -> None:
+        for epoch in range(max(epochs.values())):
+            for number, n_epochs in epochs.items():
+                if epoch < n_epochs and self.logs[number].active:
                     with self._timed([number]):
                         self._model_of(number).train_epoch(number)
+
+    def _forget(self, number: int) -> None:
+        spec = self.logs[number].lane.spec
+        if self._models[spec].forget(number):
+            del self._models[spec]
 
     def _ended(self, number: int) -> tuple[float, Examination | None]:
         return self._model_of(number).ended(number)
@@ -158,6 +163,14 @@ class _SharedModel:
         self._states[number] = [*weights, *random_states, *self._fresh_optimizer]
         if lane.examined:
             self._moments[number] = _Moments(weights, weights, weights)
+
+    def forget(self, number: int) -> bool:
+        """Forgets a lane; whether it was the last one."""
+        if self._loaded == number:
+            self._loaded = None
+        del self._states[number]
+        self._moments.pop(number, None)
+        return not self._states
 
     def train_epoch(self, number: int) -> None:
         log, training = self._lanes.logs[number], self._spec.training

@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,39 +99,49 @@ class LoggedLanes(Lanes):
 
     def __init__(self, folds: Sequence[FoldData]) -> None:
         self.folds = folds
-        self.logs: list[LaneLog] = []
+        self.logs: dict[int, LaneLog] = {}  # by number
+        self._n_added = 0
 
-    def add(self, lanes: Sequence[Lane]) -> None:
-        first = len(self.logs)
-        self.logs += [LaneLog(lane, len(self.folds[lane.fold].y_train)) for lane in lanes]
-        self._prepare(range(first, len(self.logs)))
+    def add(self, lanes: Sequence[Lane]) -> list[int]:
+        numbers = list(range(self._n_added, self._n_added + len(lanes)))
+        self._n_added += len(lanes)
+        for number, lane in zip(numbers, lanes, strict=True):
+            self.logs[number] = LaneLog(lane, len(self.folds[lane.fold].y_train))
+        self._prepare(numbers)
+        return numbers
 
-    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
-        before = [log.epochs for log in self.logs]
-        running = [number for number, log in enumerate(self.logs) if log.active]
+    def advance(self, epochs: int | Mapping[int, int] = 1) -> NDArray[np.float64]:
+        wanted = dict.fromkeys(self.logs, epochs) if isinstance(epochs, int) else dict(epochs)
+        before = {number: self.logs[number].epochs for number in wanted}
+        running = {number: n for number, n in wanted.items() if self.logs[number].active}
         if running:
-            self._train(running, epochs)
-        logs = zip(self.logs, before, strict=True)
-        return np.array([log.scores(first, epochs) for log, first in logs])
+            self._train(running)
+        most = max(wanted.values(), default=0)
+        return np.array([self.logs[number].scores(first, most) for number, first in before.items()])
 
     def epochs(self) -> NDArray[np.int64]:
-        return np.array([log.epochs for log in self.logs], dtype=np.int64)
+        return np.array([log.epochs for log in self.logs.values()], dtype=np.int64)
 
     def running(self) -> NDArray[np.bool_]:
-        return np.array([log.active for log in self.logs], dtype=bool)
+        return np.array([log.active for log in self.logs.values()], dtype=bool)
 
     def drop(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self.logs[number].active = False
 
     def results(self, numbers: Sequence[int] | None = None) -> list[LaneResult]:
-        wanted = range(len(self.logs)) if numbers is None else numbers
+        wanted = list(self.logs) if numbers is None else numbers
         results = []
         for number in wanted:
             with self._timed([number]):
                 ended = self._ended(number)
             results.append(self.logs[number].result(*ended))
         return results
+
+    def release(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._forget(number)
+            del self.logs[number]
 
     @contextmanager
     def _timed(self, numbers: Sequence[int]) -> Iterator[None]:
@@ -147,8 +157,12 @@ class LoggedLanes(Lanes):
         """Makes lanes ready that were added."""
 
     @abstractmethod
-    def _train(self, numbers: Sequence[int], epochs: int) -> None:
-        """Trains running lanes for so many epochs, and notes them in their logs."""
+    def _train(self, epochs: Mapping[int, int]) -> None:
+        """Trains running lanes for so many epochs each, and notes them in their logs."""
+
+    @abstractmethod
+    def _forget(self, number: int) -> None:
+        """Lets go of what a lane has learned."""
 
     @abstractmethod
     def _ended(self, number: int) -> tuple[float, Examination | None]:

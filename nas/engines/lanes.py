@@ -14,7 +14,7 @@ What every engine guarantees, and `tests/contract.py` checks:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,22 +68,29 @@ class LaneResult:
 
 
 class Lanes(ABC):
-    """Lanes in training, each with a number: its place in the order of adding."""
+    """Lanes in training, each with a number: its place in the order of adding.
+
+    Where a method speaks of all lanes, those that were released are not among them.
+    """
 
     @abstractmethod
-    def add(self, lanes: Sequence[Lane]) -> None:
-        """Adds lanes, which begin with their first epoch."""
+    def add(self, lanes: Sequence[Lane]) -> list[int]:
+        """Adds lanes, which begin with their first epoch; returns their numbers."""
 
     @abstractmethod
-    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
-        """Trains every running lane for some epochs and scores its validation part after each.
+    def advance(self, epochs: int | Mapping[int, int] = 1) -> NDArray[np.float64]:
+        """Trains running lanes for some epochs and scores their validation parts after each.
 
         A lane stops by itself after its specification's epochs, by early stopping, or when it
         diverges: its loss, or an output for a validation row, is no longer finite.
 
+        Args:
+            epochs: How many for every lane, or by the numbers of those that are to train.
+
         Returns:
-            Scores after each of these epochs, shape (n_lanes, epochs); NaN from where a lane
-            diverged. A lane that has ended or was dropped keeps its last score.
+            Scores after each of these epochs, shape (n_lanes, most epochs), of the lanes that were
+            to train; NaN from where a lane diverged. A lane that has ended or was dropped keeps its
+            last score.
         """
 
     @abstractmethod
@@ -105,6 +112,10 @@ class Lanes(ABC):
     @abstractmethod
     def weights(self, number: int) -> list[NDArray[np.float32]]:
         """A lane's weights, in the order of `build_model(spec).get_weights()`."""
+
+    @abstractmethod
+    def release(self, numbers: Sequence[int]) -> None:
+        """Forgets lanes and what they have learned; running ones end."""
 
 
 class Engine(ABC):

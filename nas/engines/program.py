@@ -49,6 +49,7 @@ class State(NamedTuple):
         first: Their first moments.
         second: Their second moments.
         moving: Moving mean and variance of each batch normalization, (2, width) each.
+        early: The weights after the first epoch.
         previous: The weights before the last epoch.
     """
 
@@ -56,6 +57,7 @@ class State(NamedTuple):
     first: Weights
     second: Weights
     moving: tuple[Any, ...]
+    early: Weights
     previous: Weights
 
 
@@ -64,6 +66,7 @@ class Course(NamedTuple):
 
     Attributes:
         n_epochs: Epochs that this lane trains, at the most.
+        is_new: Whether it has not been trained before.
         rows: The training rows of each step, (capacity, steps, batch_size).
         row_weights: The weight of each row of a step, 1 over the batch's rows, (steps, batch_size);
             0 fills up a smaller batch.
@@ -77,6 +80,7 @@ class Course(NamedTuple):
     """
 
     n_epochs: Any
+    is_new: Any
     rows: Any
     row_weights: Any
     share: Any
@@ -372,11 +376,11 @@ def _advance(
 ) -> tuple[State, Trained, _Going]:
     """Trains and scores an epoch of one lane."""
     active = going.active & (epoch < course.n_epochs)
-    old = zip(jax.tree.leaves(state.weights), jax.tree.leaves(state.previous), strict=True)
-    previous = [jnp.where(active, new, before) for new, before in old]
-    kinds = jax.tree.structure(state.weights)
-    state = state._replace(previous=jax.tree.unflatten(kinds, previous))
+    previous = _select(active, state.weights, state.previous)
     state, loss = _train(shape, state, settings, course, rows, epoch, active)
+    is_first = active & course.is_new & (epoch == 0)
+    early = _select(is_first, state.weights, state.early)
+    state = state._replace(early=early, previous=previous)
     outputs = _predict(shape, state, settings, rows.x_val[course.fold], at_once)
     finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(outputs))
     trained = Trained(
@@ -419,8 +423,8 @@ def _train(
     """The state behind an epoch, and the mean loss over its rows, penalties included."""
     seed = course.seeds[epoch]
 
-    def step(s: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
-        (weights, first, second, moving, previous), total = carry
+    def step(s: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        (weights, first, second, moving), total = carry
         c = Coefficients(*course.coefficients[epoch, s])
         share = jnp.where(active, course.share[epoch, s], 0.0)
         on = share > 0.0
@@ -451,14 +455,18 @@ def _train(
         if statistics:
             both = zip(statistics, moving, strict=True)
             moving = tuple(jnp.where(on, new, old) for new, old in both)
-        return State(weights, first, second, moving, previous), total + jnp.where(
-            on, share * loss, 0.0
-        )
+        total += jnp.where(on, share * loss, 0.0)
+        return (weights, first, second, moving), total
 
-    trained: tuple[State, Any] = lax.fori_loop(
-        0, course.rows.shape[1], step, (state, jnp.float32(0.0))
-    )
-    return trained
+    start = (state.weights, state.first, state.second, state.moving)
+    trained, loss = lax.fori_loop(0, course.rows.shape[1], step, (start, jnp.float32(0.0)))
+    weights, first, second, moving = trained
+    return State(weights, first, second, moving, state.early, state.previous), loss
+
+
+def _select(chosen: Any, one: Weights, other: Weights) -> Weights:
+    selected: Weights = jax.tree.map(lambda a, b: jnp.where(chosen, a, b), one, other)
+    return selected
 
 
 def _sum(values: Any) -> Any:

@@ -13,9 +13,12 @@ from nas.spec import TrialSpec
 MAX_DEPTH = 16  # hidden layers; a program's compilation takes longer with each
 MAX_WIDTH = 4096
 MAX_LANES = 8  # of one program on a CPU
+MAX_LANES_OF_A_GPU = 512  # of one program; more are no faster
+GPU_SHARE = 0.25  # of a GPU's memory for one program: others lie beside it
 STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in the caches
 MAX_EPOCHS = 100  # of one call
 CALL_BUDGET = 4e9  # floating-point operations of one call: some 0.2 s of a core
+CALL_BUDGET_OF_A_GPU = 1e12
 STEP_COST = 1e6  # the operations that take as long as the rest of a lane's step
 OUTPUT_BUDGET = 32e6  # bytes of a call's rows and outputs
 
@@ -106,7 +109,30 @@ def lanes_at_once(shape: Shape, n_lanes: int) -> int:
     return max(n for n in range(1, at_most + 1) if n_lanes % n == 0)
 
 
-def epochs_at_once(shape: Shape, n_rows: int, n_val: int, n_lanes: int) -> int:
+def lanes_that_fit(shape: Shape, n_rows: int, n_val: int, memory: float) -> int:
+    """How many lanes of a program have room on a GPU; at least 1.
+
+    Args:
+        shape: Of the program.
+        n_rows: Training rows of the longest fold.
+        n_val: Validation rows of the longest fold.
+        memory: Bytes of the GPU that programs may use.
+    """
+    n_weights = sum(math.prod(kernel) for kernel in shape.kernels) + sum(shape.others)
+    steps = -(-n_rows // shape.batch_size)
+    # The state before and behind a call, with five arrays of weights each, and the gradients.
+    state = 11 * n_weights
+    # Of each layer of a batch some six arrays; of what is predicted two layers.
+    rows_at_once = max(shape.batch_size, n_val)
+    activations = shape.width * (6 * shape.depth * shape.batch_size + 2 * rows_at_once)
+    # Of each epoch: outputs, rows, and coefficients of its steps.
+    of_epochs = n_val * shape.n_outputs + n_rows + 12 * steps
+    return int(max(1.0, GPU_SHARE * memory / (4 * (state + activations + of_epochs))))
+
+
+def epochs_at_once(
+    shape: Shape, n_rows: int, n_val: int, n_lanes: int, budget: float = CALL_BUDGET
+) -> int:
     """How many epochs of so many lanes one call trains.
 
     Args:
@@ -114,10 +140,11 @@ def epochs_at_once(shape: Shape, n_rows: int, n_val: int, n_lanes: int) -> int:
         n_rows: Training rows of the longest fold.
         n_val: Validation rows of the longest fold.
         n_lanes: Lanes side by side.
+        budget: Floating-point operations of one call.
     """
     n_weights = sum(math.prod(kernel) for kernel in shape.kernels)
     steps = -(-n_rows // shape.batch_size)
     operations = n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
     n_bytes = 4 * (n_rows + n_val * shape.n_outputs)
-    fitting = min(CALL_BUDGET / operations, OUTPUT_BUDGET / n_bytes) / n_lanes
+    fitting = min(budget / operations, OUTPUT_BUDGET / n_bytes) / n_lanes
     return int(min(max(1.0, fitting), MAX_EPOCHS))

@@ -1,5 +1,6 @@
 """The compiled engine: the contract, and what is its own."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -26,7 +27,7 @@ from contract import (  # noqa: E402
 from nas.engines import compiled_engine, program, shapes  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
-from nas.engines.lanes import Lane  # noqa: E402
+from nas.engines.lanes import Lane, trial_lanes  # noqa: E402
 from nas.engines.program import compile_epochs, times_traced  # noqa: E402
 from nas.engines.shapes import lanes_at_once, program_shape, width_class  # noqa: E402
 from nas.engines.update_rule import coefficients  # noqa: E402
@@ -341,6 +342,137 @@ def test_a_freed_place_is_taken_and_its_neighbours_do_not_notice() -> None:
     assert len(dropped.train_loss) == 2 and dropped.examination is not None
     expected, _ = alone(first[1])
     np.testing.assert_allclose(dropped.train_loss, expected.train_loss[:2], rtol=1e-4)
+
+
+@pytest.fixture
+def on_gpu() -> CompiledEngine:
+    """An engine as on a GPU with so much memory, here on the processor."""
+    return CompiledEngine(folds_of("multiclass"), METRICS["log_loss"], memory=2e8)
+
+
+def lanes_of(n_trials: int, **changes: Any) -> list[Lane]:
+    """Lanes of trials on three folds that share a program and little else."""
+    generator = np.random.default_rng(0)
+    lanes: list[Lane] = []
+    for trial in range(n_trials):
+        spec = make_spec(
+            "multiclass",
+            units=(int(generator.integers(3, 33)),),
+            activation=str(generator.choice(["relu", "tanh", "gelu"])),
+            optimizer=str(generator.choice(["adam", "sgd", "rmsprop"])),
+            dropout=float(generator.choice([0.0, 0.3])),
+            epochs=int(generator.integers(2, 7)),
+            early_stopping=int(generator.choice([0, 2])),
+            **changes,
+        )
+        lanes += trial_lanes(spec, trial, 3)
+    return lanes
+
+
+def assert_same_lanes(lanes: Any, numbers: Sequence[int], expected: Sequence[Lane]) -> None:
+    """Each is what an engine of the processor makes of it alone."""
+    engine = CompiledEngine(folds_of("multiclass"), METRICS["log_loss"])
+    for number, lane in zip(numbers, expected, strict=True):
+        alone = engine.start([lane])
+        alone.advance(10)
+        (mine,), (theirs,) = lanes.results([number]), alone.results()
+        np.testing.assert_allclose(mine.train_loss, theirs.train_loss, rtol=1e-4)
+        np.testing.assert_allclose(mine.val_value, theirs.val_value, rtol=1e-4)
+        assert (mine.examination is None) == (theirs.examination is None)
+        if mine.examination and theirs.examination:
+            for name in ("norm_ratio", "first_step", "last_step"):
+                a, b = getattr(mine.examination, name), getattr(theirs.examination, name)
+                np.testing.assert_allclose(a, b, rtol=1e-3)
+
+
+def test_many_lanes_of_many_trials_are_one_program(on_gpu: CompiledEngine) -> None:
+    wanted = lanes_of(40)
+    together = on_gpu.start(wanted)
+    (block,) = together._blocks
+    assert len(block.numbers) > len(wanted) == 120  # with room for others
+    together.advance(10)
+    assert not together.running().any()
+    some = range(0, 120, 7)
+    assert_same_lanes(together, some, [wanted[number] for number in some])
+
+
+def test_released_lanes_make_room_for_others(on_gpu: CompiledEngine) -> None:
+    wanted = lanes_of(24, batch_size=31)  # which no other test has
+    together = on_gpu.start([])
+    numbers, waiting, done = [], list(wanted), 0
+    while waiting or numbers:
+        while waiting and len(numbers) < 12:  # a small program is always full
+            numbers += together.add([waiting.pop(0)])
+        assert len(together._blocks) == 1
+        together.advance(dict.fromkeys(numbers, 1))
+        ended = [n for n in numbers if n not in running_of(together)]
+        assert_same_lanes(together, ended[:1], [wanted[n] for n in ended[:1]])
+        together.release(ended)
+        numbers = [n for n in numbers if n not in ended]
+        done += len(ended)
+    assert done == 72 and together._blocks == [] and together.logs == {}
+    assert together.epochs().size == 0
+    (shape,) = on_gpu.shapes
+    assert times_traced[shape] == 2  # with many places, and with one
+
+
+def running_of(lanes: Any) -> set[int]:
+    return {number for number, log in lanes.logs.items() if log.active}
+
+
+def test_lanes_train_for_as_many_epochs_as_each_is_to(on_gpu: CompiledEngine) -> None:
+    first, second, third = wanted = lanes_of(1, normalization="layer")
+    together = on_gpu.start(wanted)
+    n = first.spec.training.epochs
+    scores = together.advance({0: 2, 2: 1})
+    assert scores.shape == (2, 2) and scores[1, 0] == scores[1, 1]
+    assert together.epochs().tolist() == [2, 0, 1]
+    together.advance({1: n, 2: n})
+    assert together.epochs()[0] == 2
+    together.advance(n)
+    assert_same_lanes(together, [0, 1, 2], [first, second, third])
+
+
+def test_a_program_without_room_is_divided(
+    on_gpu: CompiledEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU says it: an error of XLA where a call begins, or where its outputs are fetched."""
+    wanted = lanes_of(8)
+    launch, collect = compiled_engine._Block.launch, compiled_engine._Block.collect
+    most, failures = 20, []
+
+    def scarce(method: Any) -> Any:
+        def call(block: Any, *arguments: Any) -> Any:
+            if len(block.numbers) > most:
+                failures.append(method.__name__)
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+            return method(block, *arguments)
+
+        return call
+
+    together = on_gpu.start(wanted)
+    together.advance(1)
+    monkeypatch.setattr(compiled_engine._Block, "collect", scarce(collect))
+    together.advance(1)
+    monkeypatch.setattr(compiled_engine._Block, "launch", scarce(launch))
+    most = 10
+    together.advance(10)
+    assert set(failures) == {"launch", "collect"}
+    assert max(len(block.numbers) for block in together._blocks) <= 10
+    numbers = [n for block in together._blocks for n in block.numbers if n is not None]
+    assert sorted(numbers) == list(range(24))
+    assert_same_lanes(together, range(0, 24, 5), wanted[::5])
+    late = together.add(wanted[:1])
+    assert len(together._blocks_of[late[0]].numbers) <= 10  # later programs are as small
+
+
+def test_more_memory_is_more_lanes() -> None:
+    shape = program_shape(make_spec("multiclass", units=(128,) * 4), 1000)
+    few, many = (shapes.lanes_that_fit(shape, 1000, 300, memory) for memory in (1e9, 8e10))
+    assert 1 <= few < many and many / few == pytest.approx(80, rel=0.1)
+    wide = program_shape(make_spec("multiclass", units=(2048,) * 4), 1000)
+    assert shapes.lanes_that_fit(wide, 1000, 300, 8e10) < many / 20
+    assert shapes.lanes_that_fit(wide, 1000, 300, 1.0) == 1
 
 
 def test_lanes_of_any_trial_share_a_program() -> None:

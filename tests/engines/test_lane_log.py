@@ -62,7 +62,7 @@ def test_folds_end_with_their_epochs_or_steps(changes: dict[str, int], epochs: l
     logs = [LaneLog(Lane(spec, k, 1), len(fold.y_train)) for k, fold in enumerate(folds)]
     for log in logs:
         while log.active:
-            log.record(1.0, 1.0, 0.5)
+            log.record(1.0, 1.0, 0.5, finite=True)
     assert [log.epochs for log in logs] == epochs
 
 
