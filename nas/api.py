@@ -16,6 +16,7 @@ from nas.arguments import check_bounds, check_words, seconds_of
 from nas.choices import EngineName, PrunerName, SamplerName, Scaling, Task
 from nas.display import Display
 from nas.errors import NasError
+from nas.execution.devices import find_gpus
 from nas.execution.processes import default_workers, prepare_processes
 from nas.stopping import forget
 from nas.study_name import check_study_name
@@ -69,6 +70,7 @@ def search(
     max_params: int | None = None,
     allow_duplicates: bool = False,
     engine: EngineName = "auto",
+    device: str = "auto",
     workers: int | None = None,
     name: str | None = None,
     storage: str = DEFAULT_STORAGE,
@@ -123,8 +125,10 @@ def search(
         allow_duplicates: Whether a network may be trained a second time.
         engine: The engine that trains; `auto` takes the compiled one for every network that it can
             train.
+        device: `cpu`, `gpu` for all GPUs, or some of them as `gpu:0,1`; `auto` takes GPUs where
+            there are any and JAX can use them.
         workers: Number of processes that train; 1 trains in the calling process. None is the
-            number of cores.
+            number of cores. A GPU has one process, whatever is given.
         name: Name of the study; None is the name of the space.
         storage: Study database, as an SQLAlchemy URL.
         tensorboard: Folder for learning curves in the format of TensorBoard.
@@ -157,8 +161,12 @@ def search(
     display = Display(quiet)
     seconds = seconds_of(timeout)
     n_workers = default_workers() if workers is None else workers
+    gpus = find_gpus(device)
+    if gpus and workers is not None and workers > len(gpus):
+        given = f"got {workers} for {counted(len(gpus), 'GPU')}"
+        raise NasError("workers", given, "at most one for each GPU", "Leave workers out.")
     with display.working("Reading the data"):
-        if n_workers > 1:  # they import JAX while this process reads the data
+        if n_workers > 1 and not gpus:  # they import JAX while this process reads the data
             prepare_processes()
         import_optuna()
 
@@ -213,7 +221,7 @@ def search(
         )
         settings = prepared.settings()
     return search_prepared(
-        prepared, settings, options, name, storage, n_workers, display, engine, tensorboard
+        prepared, settings, options, name, storage, n_workers, display, engine, tensorboard, gpus
     )
 
 
@@ -227,6 +235,7 @@ def search_prepared(
     display: Display,
     engine: EngineName = "auto",
     tensorboard: str | Path | None = None,
+    gpus: tuple[int, ...] = (),
 ) -> "Study":
     """`search` from where the data is read and divided.
 
@@ -240,6 +249,7 @@ def search_prepared(
         display: Where it shows itself.
         engine: What trains.
         tensorboard: Folder to write learning curves to.
+        gpus: Numbers of the GPUs to train on.
     """
     from nas.preparation import opened_pool
     from nas.results import Study
@@ -259,7 +269,7 @@ def search_prepared(
     _show_plan(display, prepared, settings, options.sampler, options.pruner, name, storage)
 
     with display.working("Getting ready to train"):
-        pool, encoded = opened_pool(prepared, workers, engine)
+        pool, encoded = opened_pool(prepared, workers, engine, gpus)
     with pool:
         problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
         with live_study(database, storage, name) as live:

@@ -4,13 +4,14 @@ The way of the data: a source or values in memory become a `Dataset`, options a 
 and both together the folds that a pool trains on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from nas.choices import EngineName
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.dataset import check_weights
 from nas.data.findings import find
@@ -273,16 +274,19 @@ def prepare_search(prepared: Prepared, space: SearchSpace, metric: str | None) -
     return replace(prepared, space=space, metric=chosen)
 
 
-def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tuple[FoldData, ...]]:
+def opened_pool(
+    prepared: Prepared, workers: int, engine: EngineName, gpus: Sequence[int] = ()
+) -> tuple[Pool, tuple[FoldData, ...]]:
     """A pool that has the folds, and the folds.
 
     Args:
         prepared: What to train on.
-        workers: Processes; 1 trains in this one.
-        engine: `auto`, `compiled` or `keras`.
+        workers: Processes; 1 trains in this one, unless there are GPUs.
+        engine: What trains.
+        gpus: Numbers of the GPUs to train on, with a process for each.
     """
     dataset, metric = prepared.dataset, prepared.metric
-    if workers == 1:
+    if workers == 1 and not gpus:
         from nas.engines.selection import Selection
 
         encoded = encode_data(dataset, prepared.split)
@@ -290,7 +294,7 @@ def opened_pool(prepared: Prepared, workers: int, engine: Any) -> tuple[Pool, tu
     from nas.execution.workers import WorkerPool
 
     needs_keras = engine == "keras" or prepared.space.network != "mlp"
-    pool = WorkerPool(workers, "tensorflow" if needs_keras else "jax")
+    pool = WorkerPool(workers, "tensorflow" if needs_keras else "jax", gpus)
     try:
         encoded = encode_data(dataset, prepared.split, pool.rows_folder)
         pool.load(encoded, metric, engine, prepared.build)

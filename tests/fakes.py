@@ -1,7 +1,7 @@
 """An engine without networks, so that the search can be tested by the thousand."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -79,12 +79,15 @@ class FakeLanes(Lanes):
         self.scores: list[list[float]] = []
         self.dropped: set[int] = set()
 
-    def add(self, lanes: Sequence[Lane]) -> None:
+    def add(self, lanes: Sequence[Lane]) -> list[int]:
         self.lanes += lanes
         self.scores += [[] for _ in lanes]
+        return list(range(len(self.lanes) - len(lanes), len(self.lanes)))
 
-    def advance(self, epochs: int = 1) -> NDArray[np.float64]:
+    def advance(self, epochs: int | Mapping[int, int] = 1) -> NDArray[np.float64]:
         columns = []
+        if not isinstance(epochs, int):  # all lanes alike, as `Task` has it
+            (epochs,) = set(epochs.values())
         for _ in range(epochs):
             for number in np.flatnonzero(self.running()):
                 lane, scores = self.lanes[number], self.scores[number]
@@ -93,10 +96,10 @@ class FakeLanes(Lanes):
             columns.append([scores[-1] for scores in self.scores])
         return np.array(columns).T
 
-    def epochs(self) -> NDArray[np.int64]:
+    def epochs(self, numbers: Sequence[int] | None = None) -> NDArray[np.int64]:
         return np.array([len(scores) for scores in self.scores])
 
-    def running(self) -> NDArray[np.bool_]:
+    def running(self, numbers: Sequence[int] | None = None) -> NDArray[np.bool_]:
         return np.array(
             [
                 number not in self.dropped
@@ -122,6 +125,9 @@ class FakeLanes(Lanes):
 
     def weights(self, number: int) -> list[NDArray[np.float32]]:
         return []
+
+    def release(self, numbers: Sequence[int]) -> None:
+        pass
 
 
 class SlotsPool(Pool):

@@ -121,6 +121,17 @@ def test_a_frame_and_a_file_are_the_same_data(folder: Path) -> None:
     assert (of_frame.predict(new) == of_file.predict("iris.csv")).all()
 
 
+def test_a_search_on_a_gpu_finds_networks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the code for a GPU, here on the processor."""
+    monkeypatch.setattr("nas.execution.devices.GPU_PLATFORM", "cpu")
+    monkeypatch.setattr("nas.api.find_gpus", lambda device: (0,))
+    with pytest.raises(NasError, match="workers: got 2 for 1 GPU; expected at most one for each"):
+        search(**{**GOOD, "workers": 2})
+    found = search(SPACE, X, Y, trials=30, folds=3, name="gpu", device="gpu", quiet=True)
+    assert len(found.record.counted) == 30 and found.best.value > 0.8
+    assert {trial.engine for trial in found.record.counted} == {"compiled"}
+
+
 def test_rows_may_count_differently(folder: Path) -> None:
     """Rows of one class alone count: nothing else is learned."""
     weights = np.where(Y[0] == Y, 1.0, 0.0)

@@ -115,6 +115,10 @@ def search(
         EngineName,
         typer.Option(help="The engine that trains; auto is compiled if it can train the network."),
     ] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, gpu, or some GPUs as gpu:0,1; auto takes a GPU that JAX can use."),
+    ] = "auto",
     workers: Annotated[
         int | None,
         typer.Option(
@@ -131,7 +135,7 @@ def search(
     """Search a space for the best network, test it once, and save it.
 
     The same command continues an earlier search. Ctrl-C ends it at once, or with --workers 1 after
-    the current epoch.
+    some tenths of a second or the current epoch.
     """
     from nas import api
     from nas.model_card import default_model_path
@@ -168,6 +172,7 @@ def search(
             max_params=max_params,
             allow_duplicates=allow_duplicates,
             engine=engine,
+            device=device,
             workers=workers,
             name=study,
             storage=storage,

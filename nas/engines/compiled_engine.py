@@ -48,6 +48,7 @@ from nas.seeds import derive_seed
 from nas.spec import Examination, Problem, TrialSpec
 
 PREDICT_ROWS = 8192  # training rows that are predicted at once
+UNKNOWN_MEMORY = 1e9  # bytes of a device that does not tell
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # in the message of XLA's error
 
 KerasWeights = list[NDArray[np.float32]]
@@ -120,6 +121,12 @@ class CompiledEngine(Engine):
             for fold in self.folds
         ]
         return jax.device_put(np.concatenate(labels))
+
+
+def memory_of_device() -> float:
+    """Bytes that programs may use on the GPU that this process has."""
+    (device,) = jax.local_devices()[:1]
+    return float((device.memory_stats() or {}).get("bytes_limit", UNKNOWN_MEMORY))
 
 
 class CompiledLanes(LoggedLanes):

@@ -119,11 +119,14 @@ class LoggedLanes(Lanes):
         most = max(wanted.values(), default=0)
         return np.array([self.logs[number].scores(first, most) for number, first in before.items()])
 
-    def epochs(self) -> NDArray[np.int64]:
-        return np.array([log.epochs for log in self.logs.values()], dtype=np.int64)
+    def epochs(self, numbers: Sequence[int] | None = None) -> NDArray[np.int64]:
+        return np.array([log.epochs for log in self._logs_of(numbers)], dtype=np.int64)
 
-    def running(self) -> NDArray[np.bool_]:
-        return np.array([log.active for log in self.logs.values()], dtype=bool)
+    def running(self, numbers: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        return np.array([log.active for log in self._logs_of(numbers)], dtype=bool)
+
+    def _logs_of(self, numbers: Sequence[int] | None) -> list[LaneLog]:
+        return [self.logs[n] for n in (self.logs if numbers is None else numbers)]
 
     def drop(self, numbers: Sequence[int]) -> None:
         for number in numbers:

@@ -94,12 +94,12 @@ class Lanes(ABC):
         """
 
     @abstractmethod
-    def epochs(self) -> NDArray[np.int64]:
-        """Epochs that each lane has run, shape (n_lanes,)."""
+    def epochs(self, numbers: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """Epochs that lanes have run, shape (n_lanes,); None is all of them."""
 
     @abstractmethod
-    def running(self) -> NDArray[np.bool_]:
-        """Lanes that would train on, shape (n_lanes,)."""
+    def running(self, numbers: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        """Which lanes would train on, shape (n_lanes,); None is all of them."""
 
     @abstractmethod
     def drop(self, numbers: Sequence[int]) -> None:

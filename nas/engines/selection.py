@@ -31,6 +31,7 @@ class Selection:
         build: The function that builds custom networks; see `nas.families.custom`. None where
             there are none.
         single_thread: Whether this process is to use one thread only.
+        on_gpu: Whether the compiled engine has a GPU to itself, which TensorFlow must not see then.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Selection:
         wanted: EngineName,
         build: BuildModel | None = None,
         single_thread: bool = False,
+        on_gpu: bool = False,
     ) -> None:
         self._folds, self._metric, self._wanted = folds, metric, wanted
-        self._build, self._single_thread = build, single_thread
+        self._build, self._single_thread, self._on_gpu = build, single_thread, on_gpu
         self._made: dict[str, Engine] = {}
 
     def choose(self, spec: TrialSpec) -> Choice:
@@ -66,7 +68,7 @@ class Selection:
 
     def _keras(self) -> Engine:
         if "keras" not in self._made:
-            start_tensorflow(self._single_thread)
+            start_tensorflow(self._single_thread, without_gpu=self._on_gpu)
             from nas.engines.keras_engine import KerasEngine
 
             self._made["keras"] = KerasEngine(self._folds, self._metric, self._build)
@@ -75,7 +77,8 @@ class Selection:
     def _compiled(self) -> Engine:
         if "compiled" not in self._made:
             start_jax()
-            from nas.engines.compiled_engine import CompiledEngine
+            from nas.engines.compiled_engine import CompiledEngine, memory_of_device
 
-            self._made["compiled"] = CompiledEngine(self._folds, self._metric)
+            memory = memory_of_device() if self._on_gpu else None
+            self._made["compiled"] = CompiledEngine(self._folds, self._metric, memory)
         return self._made["compiled"]

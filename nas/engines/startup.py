@@ -53,13 +53,14 @@ def start_jax() -> None:
         gc.freeze()
 
 
-def start_tensorflow(single_thread: bool = False) -> None:
+def start_tensorflow(single_thread: bool = False, without_gpu: bool = False) -> None:
     """Imports TensorFlow, and Keras on top of it, and makes them ready.
 
     Objects that exist by then are left out of garbage collections until a `LocalPool` closes.
 
     Args:
         single_thread: Whether this process is to use one thread only.
+        without_gpu: Whether it is not to see GPUs.
 
     Raises:
         NasError: When this process has imported Keras already, with another backend.
@@ -73,6 +74,8 @@ def start_tensorflow(single_thread: bool = False) -> None:
         import keras  # noqa: F401
         import tensorflow as tf
 
+        if without_gpu:
+            tf.config.set_visible_devices([], "GPU")
         if single_thread:
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(1)

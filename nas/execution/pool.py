@@ -157,6 +157,7 @@ class Task:
         done: Epochs that a worker which has ended had reported. They are trained once more, and
             not reported again.
         replicates: How often each fold is trained, each time with other seeds.
+        shared: The list of lanes that all jobs of an engine are in; None where each has its own.
     """
 
     def __init__(
@@ -167,47 +168,83 @@ class Task:
         seed: int,
         done: int = 0,
         replicates: int = 1,
+        shared: Callable[[Engine], Lanes | None] = lambda engine: None,
     ) -> None:
         self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
-        self._done, self._replicates = done, replicates
+        self._done, self._replicates, self._shared = done, replicates, shared
         self._lanes: Lanes | None = None
+        self._numbers: list[int] = []
+        self._is_shared = False
         self._engine: dict[str, Any] = {}
         self._at_once = 1
+        self._before = 0  # epochs that it had run before `plan`
+        self._began = 0.0
 
     def advance(self, epochs: int | None = None) -> Report:
         """Trains epochs, at most so many; makes the network before the first one."""
-        return self._guarded(lambda: self._advance(epochs))
+        return self.guarded(lambda: self._advance(epochs))
 
     def end(self) -> Report:
         """The report of a job that does not go on."""
-        return self._guarded(self._end)
+        return self.guarded(self._end)
 
-    def _advance(self, epochs: int | None) -> Report:
-        started = time.process_time()
+    def plan(self, epochs: int | None = None) -> tuple[Lanes, dict[int, int]]:
+        """The lanes that are to train next, and for how many epochs each."""
+        self._began = time.process_time()
         lanes = self._started()
         if self._done:
-            lanes.advance(self._done)
-            self._done, started = 0, time.process_time()
-        before = lanes.epochs().max()
-        scores = lanes.advance(min(self._at_once, epochs or self._at_once))
-        scores = scores[:, : lanes.epochs().max() - before]
-        seconds = time.process_time() - started
-        running = bool(lanes.running().any())
-        result = None if running else trial_result(lanes.results())
+            lanes.advance(dict.fromkeys(self._numbers, self._done))
+            self._done, self._began = 0, time.process_time()
+        self._before = int(lanes.epochs(self._numbers).max())
+        n_epochs = min(self._at_once, epochs or self._at_once)
+        return lanes, dict.fromkeys(self._numbers, n_epochs)
+
+    def report(self, scores: NDArray[np.float64]) -> Report:
+        """What is known after these epochs.
+
+        Args:
+            scores: What `Lanes.advance` returned for the lanes of `plan`.
+        """
+        lanes = self._started()
+        seconds = time.process_time() - self._began
+        n_epochs = int(lanes.epochs(self._numbers).max()) - self._before
+        running = bool(lanes.running(self._numbers).any())
         return Report(
             self._job,
             **self._engine,
-            scores=scores,
+            scores=scores[:, :n_epochs],
             seconds=seconds,
             running=running,
-            result=result,
+            result=None if running else self._result(lanes),
         )
+
+    def release(self) -> None:
+        """Gives its places up among lanes that it shares."""
+        if self._is_shared and self._lanes is not None:
+            self._lanes.release(self._numbers)
+            self._numbers = []
+
+    def guarded(self, act: Callable[[], Report]) -> Report:
+        """What a function reports; a failure where it raises."""
+        try:
+            return act()
+        except NasError as error:
+            return Report(self._job, **self._engine, failure=error.on_command_line)
+        except Exception as error:  # whatever a network does must not end the search
+            return Report(self._job, **self._engine, failure=first_line(error))
+
+    def _advance(self, epochs: int | None) -> Report:
+        lanes, wanted = self.plan(epochs)
+        return self.report(lanes.advance(wanted))
 
     def _end(self) -> Report:
         lanes = self._started()
         if self._done:
-            lanes.advance(self._done)
-        return Report(self._job, **self._engine, result=trial_result(lanes.results()))
+            lanes.advance(dict.fromkeys(self._numbers, self._done))
+        return Report(self._job, **self._engine, result=self._result(lanes))
+
+    def _result(self, lanes: Lanes) -> TrialResult:
+        return trial_result(lanes.results(self._numbers))
 
     def _started(self) -> Lanes:
         if self._lanes is None:
@@ -215,16 +252,12 @@ class Task:
             self._engine = {"engine": engine.name, "engine_reason": reason}
             lanes = trial_lanes(self._spec, self._seed, len(engine.folds), self._replicates)
             self._at_once = engine.epochs_at_once(self._spec, len(lanes))
-            self._lanes = engine.start(lanes)
+            shared = self._shared(engine)
+            self._is_shared = shared is not None
+            started = engine.start([]) if shared is None else shared
+            self._numbers = started.add(lanes)
+            self._lanes = started
         return self._lanes
-
-    def _guarded(self, act: Callable[[], Report]) -> Report:
-        try:
-            return act()
-        except NasError as error:
-            return Report(self._job, **self._engine, failure=error.on_command_line)
-        except Exception as error:  # whatever a network does must not end the search
-            return Report(self._job, **self._engine, failure=first_line(error))
 
 
 class LocalPool(Pool):

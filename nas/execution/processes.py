@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from multiprocessing import forkserver, resource_tracker, spawn, util
 from multiprocessing.process import BaseProcess
@@ -37,7 +37,9 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "NPROC": "1",  # threads of JAX
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "JAX_PLATFORMS": "cpu",  # else each of them would take the whole memory of a GPU
+    # Else each of them would take the whole memory of a GPU.
+    "JAX_PLATFORMS": "cpu",
+    "CUDA_VISIBLE_DEVICES": "-1",
     "XLA_FLAGS": "--xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false",
 }
 
@@ -62,22 +64,29 @@ def prepare_processes(library: Library = "jax") -> None:
             _start_server(library)
 
 
-def start_process(library: Library, target: Callable[..., None], *arguments: Any) -> BaseProcess:
+def start_process(
+    library: Library,
+    target: Callable[..., None],
+    *arguments: Any,
+    environment: Mapping[str, str] | None = None,
+) -> BaseProcess:
     """Starts a process that calls a function; it ends with this one at the latest.
 
     Args:
         library: What it needs, and has loaded already on Linux.
         target: A function of a module, not of the user's program.
         arguments: What multiprocessing can send to a process that starts.
+        environment: Variables of its own; it then loads the library itself.
     """
     process = _Process(target=target, args=arguments, daemon=True)
     process.library = library
+    process.method = START_METHOD if environment is None else "spawn"
     with _terminal_signals_blocked():
-        if START_METHOD == "forkserver":
+        if process.method == "forkserver":
             _start_server(library)
             process.start()
         else:
-            with _process_environment():
+            with _process_environment(), changed_environment(environment or {}):
                 process.start()
     return process
 
@@ -87,10 +96,11 @@ class _Process(BaseProcess):
 
     _start_method = None  # the one of this program's other processes stays what it is
     library: Library
+    method: StartMethod
 
     @staticmethod
     def _Popen(process: Any) -> Any:  # noqa: N802
-        return _popen(START_METHOD, process.library)(process)
+        return _popen(process.method, process.library)(process)
 
 
 @cache

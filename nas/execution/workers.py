@@ -26,6 +26,7 @@ from typing import Any
 from nas.encoding import FoldData
 from nas.engines.shapes import program_shape, unsupported
 from nas.errors import NasError
+from nas.execution.devices import gpu_environment
 from nas.execution.messages import receive, send
 from nas.execution.pool import Pool, Report
 from nas.execution.processes import Library, prepare_processes, start_process
@@ -35,6 +36,7 @@ from nas.metrics import Metric
 from nas.spec import TrialSpec
 
 JOBS_OF_A_WORKER = 2
+JOBS_OF_A_GPU = 200  # of five folds that is 1,000 lanes
 JOBS_TO_CHOOSE_FROM = 2  # for each worker, so that it finds one that it has a program for
 # Each model that Keras traces leaves 10 to 30 MB behind, which nothing but the process's end frees.
 TRACED_MODELS = 24  # after which a worker is replaced
@@ -104,11 +106,16 @@ class WorkerPool(Pool):
     Args:
         n_workers: Processes that train.
         library: What most jobs need; another job waits for its import.
+        gpus: Numbers of GPUs; there is a process for each of them then, whatever `n_workers` is.
     """
 
-    def __init__(self, n_workers: int, library: Library = "jax") -> None:
+    def __init__(self, n_workers: int, library: Library = "jax", gpus: Sequence[int] = ()) -> None:
         self._library: Library = library
-        self.slots = (JOBS_OF_A_WORKER + JOBS_TO_CHOOSE_FROM) * n_workers
+        self._gpus = tuple(gpus)
+        n_workers = len(gpus) or n_workers
+        self._trains_together = bool(gpus) and library == "jax"
+        self._jobs_of_a_worker = JOBS_OF_A_GPU if self._trains_together else JOBS_OF_A_WORKER
+        self.slots = (self._jobs_of_a_worker + JOBS_TO_CHOOSE_FROM) * n_workers
         self._jobs: dict[int, _Job] = {}  # by their tickets
         self._tickets: dict[int, int] = {}  # of the jobs in it, by their numbers
         self._n_submitted = 0
@@ -120,7 +127,8 @@ class WorkerPool(Pool):
         # Also where an error ends the program before `close`.
         self._remove_rows = weakref.finalize(self, rmtree, self.rows_folder, ignore_errors=True)
         self._workers: list[_Worker] = []
-        prepare_processes(library)
+        if not gpus:
+            prepare_processes(library)
 
     def load(
         self,
@@ -215,12 +223,14 @@ class WorkerPool(Pool):
 
     def _start_workers(self) -> None:
         while len(self._workers) < self._n_workers:
-            self._workers.append(self._start())
+            self._workers.append(self._start(len(self._workers)))
 
-    def _start(self) -> _Worker:
+    def _start(self, place: int) -> _Worker:
         ours, theirs = Pipe()
         in_training = RawValue("q", NOTHING)
-        process = start_process(self._library, train_jobs, theirs, in_training)
+        environment = gpu_environment(self._gpus[place]) if self._gpus else None
+        arguments = (train_jobs, theirs, in_training, self._trains_together)
+        process = start_process(self._library, *arguments, environment=environment)
         theirs.close()
         return _Worker(process, ours, in_training)
 
@@ -266,7 +276,7 @@ class WorkerPool(Pool):
         A worker rather gets what it has a program for, or nobody has; one that only another
         worker has a program for, it gets when it would otherwise be idle.
         """
-        for load in range(JOBS_OF_A_WORKER):
+        for load in range(self._jobs_of_a_worker):
             for worker in self._workers:
                 has_room = len(worker.jobs) == load and not worker.is_used_up
                 if has_room and self._backlog:
@@ -279,8 +289,8 @@ class WorkerPool(Pool):
             kind = _kind(self._jobs[self._backlog[position]].spec)
             return 0 if kind in worker.programs else 2 if kind in elsewhere else 1
 
-        best = min(range(len(self._backlog)), key=rank)
-        if worker.jobs and rank(best) == 2:
+        best = 0 if self._trains_together else min(range(len(self._backlog)), key=rank)
+        if worker.jobs and not self._trains_together and rank(best) == 2:
             return
         ticket = self._backlog[best]
         del self._backlog[best]
@@ -323,9 +333,10 @@ class WorkerPool(Pool):
         """Starts another worker in the place of one that has ended."""
         worker.process.join()
         worker.connection.close()
-        fresh = self._start()
+        place = self._workers.index(worker)
+        fresh = self._start(place)
         send(fresh.connection, self._setup)
-        self._workers[self._workers.index(worker)] = fresh
+        self._workers[place] = fresh
 
 
 def _kind(spec: TrialSpec) -> Any:

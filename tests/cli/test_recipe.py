@@ -48,6 +48,7 @@ VALUES = {
     "max_params": ("1000", 1000),
     "allow_duplicates": ("true", True),
     "engine": ("keras", "keras"),
+    "device": ("cpu", "cpu"),
     "workers": ("1", 1),
     "study": ("2024-01-01", "2024-01-01"),  # no date
     "storage": ("sqlite:///other.db", "sqlite:///other.db"),

@@ -167,6 +167,39 @@ def test_a_job_is_not_trained_again_for_ever(monkeypatch: pytest.MonkeyPatch) ->
         pool.close()
 
 
+def test_gpus_train_many_jobs_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two GPUs would, here on the processor: a worker each, with all its jobs in programs."""
+    monkeypatch.setattr("nas.execution.devices.GPU_PLATFORM", "cpu")
+    specs = [
+        make_spec("multiclass", units=(8 + k,), epochs=2 + k % 3, dropout=0.1) for k in range(22)
+    ]
+    specs[5] = make_spec("multiclass", activation="no_such_activation")
+    stop_after = {7: 1, 12: 2}
+    local = run(LocalPool(Selection(FOLDS, METRIC, "auto").choose), specs, stop_after)
+    pool = WorkerPool(1, gpus=(0, 1))
+    assert pool.slots > 2 * len(specs)
+    try:
+        pool.load(FOLDS, METRIC, "auto")
+        endless = make_spec("multiclass", units=(9,), epochs=100000)
+        for job in (100, 101):
+            pool.submit(job, endless, 1, epochs=1)
+        assert {next_report(pool).job, next_report(pool).job} == {100, 101}
+        pool.answer(100, go_on=True, epochs=1)
+        pool.cancel(101)
+        killed = next(w for w in pool._workers if pool._tickets[100] in w.jobs)
+        os.kill(killed.process.pid, signal.SIGTERM)  # its jobs are trained again
+        assert (again := next_report(pool)).job == 100 and again.running
+        pool.cancel(100)
+        reports = run(pool, specs, stop_after)
+        assert len(pool._workers) == 2 and not any(worker.jobs for worker in pool._workers)
+    finally:
+        pool.close()
+    assert "no_such_activation" in reports[5][-1].failure
+    for job in set(range(22)) - {5}:
+        assert_same(reports[job][-1].result, local[job][-1].result)
+        assert [r.scores.shape for r in reports[job]] == [r.scores.shape for r in local[job]]
+
+
 BROKEN_CACHE = """
 import sys
 sys.path[:0] = sys.argv[1:3]
