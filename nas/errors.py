@@ -86,8 +86,7 @@ def first_line(error: BaseException, limit: int = 300) -> str:
     """An exception in one line, for the reason that is stored with a failed trial."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     name = type(error).__name__
-    if isinstance(error, MemoryError) or (
-        name == "ResourceExhaustedError" and MEMORY.search(str(error))
-    ):
-        return OUT_OF_MEMORY  # TensorFlow's own words for it are long, and no help
+    of_a_library = name == "ResourceExhaustedError" or text.startswith("RESOURCE_EXHAUSTED")
+    if isinstance(error, MemoryError) or (of_a_library and MEMORY.search(str(error))):
+        return OUT_OF_MEMORY  # the words of TensorFlow and JAX for it are long, and no help
     return visible(f"{name}: {text}"[:limit] if text else name)

@@ -19,6 +19,8 @@ def test_memory_is_blamed_for_memory_only() -> None:
     for text in ("OOM when allocating tensor with shape[9]", "Out of memory while trying to"):
         assert first_line(ResourceExhaustedError(text)) == OUT_OF_MEMORY
     assert first_line(MemoryError()) == OUT_OF_MEMORY
+    jax = RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+    assert first_line(jax) == OUT_OF_MEMORY
     for text in ("/cache/x.tmp; No space left on device", "Too many open files"):
         assert first_line(ResourceExhaustedError(text)) == f"ResourceExhaustedError: {text}"
 

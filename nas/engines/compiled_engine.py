@@ -48,7 +48,7 @@ from nas.seeds import derive_seed
 from nas.spec import Examination, Problem, TrialSpec
 
 PREDICT_ROWS = 8192  # training rows that are predicted at once
-UNKNOWN_MEMORY = 1e9  # bytes of a device that does not tell
+UNKNOWN_MEMORY = 1e8  # bytes of a device that does not tell
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # in the message of XLA's error
 
 KerasWeights = list[NDArray[np.float32]]

@@ -13,7 +13,9 @@ from nas.spec import TrialSpec
 MAX_DEPTH = 16  # hidden layers; a program's compilation takes longer with each
 MAX_WIDTH = 4096
 MAX_LANES = 8  # of one program on a CPU
-MAX_LANES_OF_A_GPU = 512  # of one program; more are no faster
+# Of one program. A free place costs as much as a lane, and the trials of a search are spread over a
+# dozen shapes; more lanes of a shape are several programs.
+MAX_LANES_OF_A_GPU = 128
 GPU_SHARE = 0.25  # of a GPU's memory for one program: others lie beside it
 STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in the caches
 MAX_EPOCHS = 100  # of one call

@@ -1,0 +1,125 @@
+"""A pool that trains all its jobs together: in one list of lanes, as a GPU wants it."""
+
+from collections import deque
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from nas.engines.lanes import Engine, Lanes
+from nas.engines.startup import start_tensorflow
+from nas.execution.pool import Choose, Pool, Report, Task
+from nas.spec import TrialSpec
+
+
+class TogetherPool(Pool):
+    """Trains many jobs at once, in this process, while the search waits.
+
+    Jobs of the compiled engine share programs; those of another engine train one after another.
+
+    Args:
+        choose: Chooses the engine.
+        slots: How many jobs to train at once.
+        replicates: How often each fold is trained, each time with other seeds.
+    """
+
+    def __init__(self, choose: Choose, slots: int, replicates: int = 1) -> None:
+        self._choose, self.slots, self._replicates = choose, slots, replicates
+        self._tasks: dict[int, Task] = {}
+        self._turns: dict[int, int | None] = {}  # who may train, and how many epochs
+        self._ready: deque[Report] = deque()
+        self._lanes = cache(lambda engine: engine.start([]))
+
+    def submit(
+        self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None, done: int = 0
+    ) -> None:
+        """See `Pool.submit`.
+
+        Args:
+            job: Its number.
+            spec: The network.
+            seed: Its seed.
+            epochs: After how many epochs it reports at the latest.
+            done: Epochs that were reported already; an answer to the last report follows.
+        """
+        replicates, lanes = self._replicates, self._lanes_of
+        self._tasks[job] = Task(self._choose, job, spec, seed, done, replicates, lanes)
+        if not done:
+            self._turns[job] = epochs
+
+    def wait(self, timeout: float) -> Report | None:
+        if not self._ready:
+            self.train()
+        return self.ready()
+
+    def ready(self) -> Report | None:
+        """The next report that is there without more training."""
+        return self._ready.popleft() if self._ready else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job may train."""
+        return not self._turns
+
+    def answer(self, job: int, go_on: bool, epochs: int | None = None) -> None:
+        if job not in self._tasks:
+            return
+        if go_on:
+            self._turns[job] = epochs
+        else:
+            self._tell(job, self._tasks[job].end())
+
+    def cancel(self, job: int) -> None:
+        self._turns.pop(job, None)
+        task = self._tasks.pop(job, None)  # it may have ended by itself
+        if task is not None:
+            task.release()
+        self._ready = deque(report for report in self._ready if report.job != job)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        start_tensorflow(without_gpu=True)
+        return function(*arguments)
+
+    def close(self) -> None:
+        self._tasks, self._turns = {}, {}
+        self._ready.clear()
+
+    def _lanes_of(self, engine: Engine) -> Lanes | None:
+        lanes: Lanes | None = self._lanes(engine) if engine.name == "compiled" else None
+        return lanes
+
+    def train(self) -> None:
+        """Trains all jobs whose turn it is: those that share lanes in one go."""
+        turns, self._turns = self._turns, {}
+        planned: dict[int, tuple[Lanes, dict[int, int]]] = {}
+        together: dict[Lanes, dict[int, int]] = {}
+        for job, epochs in turns.items():
+            task = self._tasks[job]
+            try:
+                lanes, wanted = planned[job] = task.plan(epochs)
+            except Exception as error:
+                self._tell(job, task.guarded(partial(_raise, error)))
+            else:
+                together.setdefault(lanes, {}).update(wanted)
+        for lanes, wanted in together.items():
+            jobs = [job for job, (of_job, _) in planned.items() if of_job is lanes]
+            try:
+                scores = dict(zip(wanted, lanes.advance(wanted), strict=True))
+            except Exception as error:
+                for job in jobs:
+                    self._tell(job, self._tasks[job].guarded(partial(_raise, error)))
+                continue
+            for job in jobs:
+                task = self._tasks[job]
+                own = np.array([scores[number] for number in planned[job][1]])
+                self._tell(job, task.guarded(partial(task.report, own)))
+
+    def _tell(self, job: int, report: Report) -> None:
+        if not report.running:
+            self._tasks.pop(job).release()
+        self._ready.append(report)
+
+
+def _raise(error: Exception) -> Report:
+    raise error
