@@ -127,8 +127,8 @@ def lanes_that_fit(shape: Shape, n_rows: int, n_val: int, memory: float) -> int:
     # Of each layer of a batch some six arrays; of what is predicted two layers.
     rows_at_once = max(shape.batch_size, n_val)
     activations = shape.width * (6 * shape.depth * shape.batch_size + 2 * rows_at_once)
-    # Of each epoch: outputs, rows, and coefficients of its steps.
-    of_epochs = n_val * shape.n_outputs + n_rows + 12 * steps
+    # Of each epoch: outputs, rows, and coefficients of its steps; and a copy of what is predicted.
+    of_epochs = n_val * (shape.n_outputs + shape.n_inputs) + n_rows + 12 * steps
     return int(max(1.0, GPU_SHARE * memory / (4 * (state + activations + of_epochs))))
 
 
