@@ -68,7 +68,6 @@ class FakeEngine(Engine):
     def start(self, lanes: Sequence[Lane]) -> "FakeLanes":
         started = FakeLanes(self)
         started.add(lanes)
-        self.started += dict.fromkeys(lane.spec for lane in lanes)
         return started
 
 
@@ -82,6 +81,7 @@ class FakeLanes(Lanes):
     def add(self, lanes: Sequence[Lane]) -> list[int]:
         self.lanes += lanes
         self.scores += [[] for _ in lanes]
+        self.engine.started += dict.fromkeys(lane.spec for lane in lanes)
         return list(range(len(self.lanes) - len(lanes), len(self.lanes)))
 
     def advance(self, epochs: int | Mapping[int, int] = 1) -> NDArray[np.float64]:
