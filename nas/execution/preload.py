@@ -4,6 +4,7 @@ Imports only: what it loads must not have begun anything when it is forked.
 """
 
 import atexit
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -20,8 +21,10 @@ def loading() -> Iterator[None]:
     for number in TERMINAL_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
+    gc.disable()  # there is no garbage in what is loaded
     with silence():
         yield
+    gc.enable()
     # From here on workers are forked from it, and the search decides what they mean. It ends when
     # the search does, and not before: it alone can tell how a worker ended.
     for number in SIGNALS:
