@@ -164,7 +164,7 @@ def search(
     gpus = find_gpus(device)
     if gpus and workers is not None and workers > len(gpus):
         given = f"got {workers} for {counted(len(gpus), 'GPU')}"
-        raise NasError("workers", given, "at most one for each GPU", "Leave workers out.")
+        raise NasError("--workers", given, "at most one for each GPU")
     with display.working("Reading the data"):
         if n_workers > 1 and not gpus:  # they import JAX while this process reads the data
             prepare_processes()

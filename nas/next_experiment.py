@@ -56,7 +56,7 @@ def run(
         raise NasError(
             "experiment",
             f"got {type(experiment).__name__} {repr(experiment)[:60]}",
-            "one that study.diagnose() or study.explain() proposes, such as nas.TrainAgain(3)",
+            "one that study.diagnose() or study.explain() proposes, such as a nas.TrainAgain",
         )
     if isinstance(study, str):
         study = load(study)

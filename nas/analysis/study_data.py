@@ -28,7 +28,7 @@ def study_data(study: StudyRecord, data: Any = None, target: Any = None) -> tupl
             study.name,
             "was searched on data in memory, which cannot be read again",
             "the data",
-            "Give it again: with --data, or in Python as data and target of the same call.",
+            "Give it again with --data (in Python its target, too).",
         )
     options = settings.data
     if not is_moved:

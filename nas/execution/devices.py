@@ -27,45 +27,44 @@ def find_gpus(device: str) -> tuple[int, ...]:
     """
     match = re.fullmatch(r"auto|cpu|gpu(?::(\d+(?:,\d+)*))?", device)
     if match is None:
-        raise NasError("device", f"got '{device}'", "auto, cpu, gpu, or some GPUs as gpu:0,1")
+        raise NasError("--device", f"got '{device}'", "auto, cpu, gpu, or some GPUs as gpu:0,1")
     if device == "cpu":
         return ()
-    there = _visible_gpus()
+    there = tuple(range(len(_names_of_gpus())))
     can_use = any(find_spec(plugin) is not None for plugin in PLUGINS)
     if device == "auto":
         return there if can_use else ()
     if not there:
-        raise NasError("device", f"got '{device}'", "cpu", "No GPU of NVIDIA was found here.")
+        raise NasError("--device", f"got '{device}'", "cpu", "No GPU of NVIDIA was found here.")
     if not can_use:
-        raise NasError("device", f"got '{device}'", fix="Run: pip install 'nas[cuda]'.")
+        raise NasError("--device", f"got '{device}'", fix="Run: pip install 'nas[cuda]'.")
     wanted = tuple(dict.fromkeys(map(int, match[1].split(",")))) if match[1] else there
     missing = [number for number in wanted if number not in there]
     if missing:
         raise NasError(
-            "device", f"there is no GPU {missing[0]}", "one of " + ", ".join(map(str, there))
+            "--device", f"there is no GPU {missing[0]}", "one of " + ", ".join(map(str, there))
         )
     return wanted
 
 
-def _visible_gpus() -> tuple[int, ...]:
-    """Numbers of the GPUs, as CUDA counts them."""
+def _names_of_gpus() -> list[str]:
+    """The GPUs that this process may see, as `CUDA_VISIBLE_DEVICES` names them."""
     if not DRIVER.is_dir():
-        return ()
-    numbers = tuple(range(len(list(DRIVER.iterdir()))))
+        return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return numbers
-    return tuple(
-        range(len([name for name in visible.split(",") if name.strip() not in ("", "-1")]))
-    )
+        return [str(number) for number in range(len(list(DRIVER.iterdir())))]
+    return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
 
 
 def gpu_environment(number: int) -> dict[str, str]:
-    """Environment variables of a process that trains on a GPU, and sees no other."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    name = str(number) if visible is None else visible.split(",")[number].strip()
+    """Environment variables of a process that trains on a GPU, and sees no other.
+
+    Args:
+        number: Of the GPU, as from `find_gpus`.
+    """
     return {
         "JAX_PLATFORMS": GPU_PLATFORM,
-        "CUDA_VISIBLE_DEVICES": name,
+        "CUDA_VISIBLE_DEVICES": dict(enumerate(_names_of_gpus())).get(number, str(number)),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }

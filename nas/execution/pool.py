@@ -182,11 +182,11 @@ class Task:
 
     def advance(self, epochs: int | None = None) -> Report:
         """Trains epochs, at most so many; makes the network before the first one."""
-        return self.guarded(lambda: self._advance(epochs))
+        return self._guarded(lambda: self._advance(epochs))
 
     def end(self) -> Report:
         """The report of a job that does not go on."""
-        return self.guarded(self._end)
+        return self._guarded(self._end)
 
     def plan(self, epochs: int | None = None) -> tuple[Lanes, dict[int, int]]:
         """The lanes that are to train next, and for how many epochs each."""
@@ -224,14 +224,16 @@ class Task:
             self._lanes.release(self._numbers)
             self._numbers = []
 
-    def guarded(self, act: Callable[[], Report]) -> Report:
-        """What a function reports; a failure where it raises."""
+    def failed(self, error: Exception) -> Report:
+        """The report of a job that an error has ended."""
+        told = error.on_command_line if isinstance(error, NasError) else first_line(error)
+        return Report(self._job, **self._engine, failure=told)
+
+    def _guarded(self, act: Callable[[], Report]) -> Report:
         try:
             return act()
-        except NasError as error:
-            return Report(self._job, **self._engine, failure=error.on_command_line)
         except Exception as error:  # whatever a network does must not end the search
-            return Report(self._job, **self._engine, failure=first_line(error))
+            return self.failed(error)
 
     def _advance(self, epochs: int | None) -> Report:
         lanes, wanted = self.plan(epochs)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ class TogetherPool(Pool):
             try:
                 lanes, wanted = planned[job] = task.plan(epochs)
             except Exception as error:
-                self._tell(job, task.guarded(partial(_raise, error)))
+                self._tell(job, task.failed(error))
             else:
                 together.setdefault(lanes, {}).update(wanted)
         for lanes, wanted in together.items():
@@ -108,18 +108,18 @@ class TogetherPool(Pool):
                 scores = dict(zip(wanted, lanes.advance(wanted), strict=True))
             except Exception as error:
                 for job in jobs:
-                    self._tell(job, self._tasks[job].guarded(partial(_raise, error)))
+                    self._tell(job, self._tasks[job].failed(error))
                 continue
             for job in jobs:
                 task = self._tasks[job]
                 own = np.array([scores[number] for number in planned[job][1]])
-                self._tell(job, task.guarded(partial(task.report, own)))
+                try:
+                    report = task.report(own)
+                except Exception as error:
+                    report = task.failed(error)
+                self._tell(job, report)
 
     def _tell(self, job: int, report: Report) -> None:
         if not report.running:
             self._tasks.pop(job).release()
         self._ready.append(report)
-
-
-def _raise(error: Exception) -> Report:
-    raise error

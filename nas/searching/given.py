@@ -80,8 +80,10 @@ def train_given(
             for scores in report.scores.T:
                 epoch += 1
                 value = float(np.mean(scores))
-                if np.isfinite(scores).all():
-                    trial.report(value, epoch)
+                if not np.isfinite(scores).all():  # what other folds did after that is no matter
+                    yield Given(epoch, value)
+                    break
+                trial.report(value, epoch)
                 yield Given(epoch, value)
         assert report is not None and report.result is not None  # the last one
         reason = ""

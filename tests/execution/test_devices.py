@@ -30,6 +30,8 @@ def test_only_visible_gpus_count(three_gpus: None, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-8932f937")
     assert find_gpus("auto") == (0, 1)
     assert gpu_environment(1)["CUDA_VISIBLE_DEVICES"] == "GPU-8932f937"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,,3")
+    assert find_gpus("gpu") == (0, 1) and gpu_environment(1)["CUDA_VISIBLE_DEVICES"] == "3"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert find_gpus("auto") == ()
 

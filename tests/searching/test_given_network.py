@@ -122,3 +122,15 @@ def test_one_that_fails_is_recorded_with_its_reason(live: LiveStudy) -> None:
         train(live, INSIDE, FakeEngine(broken))
     (trial,) = study_record(live.study).trials
     assert (trial.outcome, trial.reason) == ("failed", "RuntimeError: no such op")
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_it_diverges_in_the_epoch_of_its_first_fold(live: LiveStudy, at_once: int) -> None:
+    def scores(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        return float("nan") if (fold, epoch) == (1, 3) else smooth(spec, fold, seed, epoch)
+
+    steps = train(live, INSIDE, FakeEngine(scores, at_once=at_once))
+    assert [step.epoch for step in steps[:-1]] == [1, 2, 3]
+    (trial,) = study_record(live.study).trials
+    assert (trial.outcome, trial.reason) == ("diverged", "diverged in epoch 3")
+    assert sorted(trial.epoch_values) == [1, 2]
