@@ -283,9 +283,9 @@ class _Block:
 
     def put(self, place: int, number: int) -> None:
         """Puts a lane at a free place."""
-        self.numbers[place] = number
-        lane = self._begin(number)
         settings = _settings(self._lanes.logs[number].lane.spec, self.shape)
+        lane = self._begin(number)
+        self.numbers[place] = number
         self._state, self._settings = _put((self._state, self._settings), (lane, settings), place)
 
     def clear(self, number: int) -> None:

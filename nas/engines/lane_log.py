@@ -107,7 +107,12 @@ class LoggedLanes(Lanes):
         self._n_added += len(lanes)
         for number, lane in zip(numbers, lanes, strict=True):
             self.logs[number] = LaneLog(lane, len(self.folds[lane.fold].y_train))
-        self._prepare(numbers)
+        try:
+            self._prepare(numbers)
+        except Exception:  # of a network that cannot be made; the others know nothing of it
+            for number in numbers:
+                del self.logs[number]
+            raise
         return numbers
 
     def advance(self, epochs: int | Mapping[int, int] = 1) -> NDArray[np.float64]:

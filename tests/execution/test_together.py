@@ -58,9 +58,13 @@ def test_a_job_that_is_cancelled_leaves_its_places_to_others() -> None:
 def test_a_network_that_cannot_be_made_fails_alone() -> None:
     jobs = [(k, spec, k) for k, spec in enumerate(SPECS[:3])]
     jobs[1] = (1, make_spec("multiclass", activation="no_such_activation"), 1)
-    ends = ends_of(drive(pool_of(3), jobs))
+    pool = pool_of(3)
+    ends = ends_of(drive(pool, jobs))
     assert "no_such_activation" in ends[1].failure and ends[1].result is None
     assert ends[0].result is not None and ends[2].result is not None
+    engine, _ = pool._choose(SPECS[0])
+    lanes = pool._lanes(engine)
+    assert lanes.logs == {} and lanes._blocks == []
 
 
 def test_what_ends_a_call_fails_all_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
