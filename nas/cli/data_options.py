@@ -65,7 +65,8 @@ SampleWeightOption = Annotated[
 ]
 SCALING = typer.Option(
     "--scaling",
-    help="Scaling of numbers: mean 0 and standard deviation 1, [0, 1], [-1, 1], or none.",
+    help="Scaling of numbers: mean 0 and standard deviation 1, by quartiles, to a normal "
+    "distribution, [0, 1], [-1, 1], or none.",
 )
 ScalingOption = Annotated[Scaling, SCALING]
 ImageSizeOption = Annotated[

@@ -64,5 +64,12 @@ def vary(dataset: Dataset, options: DataOptions) -> Dataset:
 
 def with_scaling(dataset: Dataset, options: DataOptions) -> Dataset:
     """The data set with its scaling, and what is to be told of it."""
+    if options.scaling == "quantile" and len(dataset.schema.row_shape) > 1:
+        raise NasError(
+            "--scaling",
+            "got 'quantile' for images or sequences, whose numbers share one scale",
+            "a table or rows of numbers",
+            "Use 'robust' instead.",
+        )
     dataset = replace(dataset, scaling=options.scaling)
     return replace(dataset, notes=(*dataset.notes, *scaling_notes(dataset)))

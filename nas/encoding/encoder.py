@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.data import Dataset, Features, Schema, n_rows, numeric_values, take_rows
-from nas.encoding.statistics import Statistics, fit_statistics
+from nas.encoding.statistics import Statistics, fit_statistics, soft_clipped
 
 ENCODE_BATCH = 8192  # rows that are encoded at once
 
@@ -70,7 +70,12 @@ class Encoder:
                     encoded[:, end] = is_missing[:, column]
                     end += 1
             numbers -= learned.mean.astype(np.float32)
-            np.multiply(numbers, learned.inverse_scale, out=encoded[:, : values.shape[1]])
+            numbers *= learned.inverse_scale
+            if learned.soft_clip:
+                numbers = soft_clipped(numbers)
+            if learned.knots is not None:
+                numbers = learned.knots.apply(numbers)
+            encoded[:, : values.shape[1]] = numbers
         if not isinstance(features, Mapping):
             return
         for name, categories in learned.categories.items():

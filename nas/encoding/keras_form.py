@@ -14,7 +14,8 @@ from keras import layers, ops
 
 from nas.data import Features, Schema
 from nas.encoding.encoder import Encoder
-from nas.encoding.statistics import Statistics
+from nas.encoding.quantiles import Knots
+from nas.encoding.statistics import FAR, Statistics
 
 
 def build_preprocessor(encoder: Encoder) -> keras.Model:
@@ -77,12 +78,39 @@ def _scaled(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
     # Not by `Normalization`, which squares the scale: 32 bits hold 1e-30 and 1e30, no squares.
     mean, inverse_scale = statistics.mean.astype(np.float32), statistics.inverse_scale
     if not schema.columns:
-        return [(x - mean) * inverse_scale]
+        return [_bent((x - mean) * inverse_scale, statistics)]
     is_missing = ops.isnan(x)
     filled = ops.where(is_missing, statistics.fill.astype(np.float32), x)
-    parts = [(filled - mean) * inverse_scale]
+    parts = [_bent((filled - mean) * inverse_scale, statistics)]
     parts.extend(ops.cast(is_missing[:, k : k + 1], "float32") for k in statistics.missing)
     return parts
+
+
+def _bent(x: Any, statistics: Statistics) -> Any:
+    """What `soft_clipped` and `Knots.apply` make of scaled numbers."""
+    if statistics.soft_clip:
+        x = ops.clip(x, -FAR, FAR)
+        x = x / ops.sqrt(1.0 + ops.square(x / 3.0))
+    return x if statistics.knots is None else _on_lines(x, statistics.knots)
+
+
+def _on_lines(x: Any, knots: Knots) -> Any:
+    """`Knots.apply`, by a binary search in all columns at once."""
+    n_columns, n_knots = knots.places.shape
+    places, heights = knots.places.reshape(-1), knots.heights.reshape(-1)
+    x = ops.minimum(ops.maximum(x, knots.places[:, 0]), knots.places[:, -1])
+    first = np.arange(n_columns, dtype=np.int32) * n_knots  # of each column's knots
+    knot = ops.zeros_like(x, dtype="int32")
+    step = 1 << (n_knots - 1).bit_length() - 1
+    while step:
+        further = ops.minimum(knot + step, n_knots - 1)
+        knot = ops.where(x >= ops.take(places, further + first), further, knot)
+        step //= 2
+    knot = ops.minimum(knot, n_knots - 2) + first
+    start, low = ops.take(places, knot), ops.take(heights, knot)
+    gap = ops.take(places, knot + 1) - start
+    share = (x - start) / ops.where(gap > 0.0, gap, 1.0)
+    return low + share * (ops.take(heights, knot + 1) - low)
 
 
 def _joined(parts: Sequence[Any], encoder: Encoder) -> Any:

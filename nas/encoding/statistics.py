@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.data import Dataset, Features, Schema, numeric_values, take_rows
+from nas.encoding.quantiles import Knots, fit_knots
 
 MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
+FAR = 1e15  # scaled numbers beyond it are drawn in to it first; its square is finite
 
 
 @dataclass(frozen=True)
@@ -22,16 +24,21 @@ class Statistics:
     Attributes:
         mean: What is subtracted from each numeric column, or from all pixels of an image, shape
             (n_numeric,) or (), or (n_inputs,) where each feature of a sequence has its own scale.
-            With scaling `standard` it is their mean, with `unit` the minimum,
-            with `symmetric` the middle between minimum and maximum, with `none` 0.
-        scale: What the rest is divided by: the standard deviation, the range, half the range, or
-            1, which it also is where all values are the same; same shape.
-        fill: What takes the place of missing numbers: the mean of each column; same shape.
+            With scaling `standard` and `quantile` it is their mean, with `robust` the median,
+            with `unit` the minimum, with `symmetric` the middle between minimum and maximum, with
+            `none` 0.
+        scale: What the rest is divided by: the standard deviation, the distance of the quartiles,
+            the range, half the range, or 1, which it also is where all values are the same; same
+            shape.
+        fill: What takes the place of missing numbers: the mean of each column, with `robust` and
+            `quantile` the median; same shape.
         missing: Numeric columns that have missing values, as positions; each gets a column of
             its own that says so.
         categories: The known texts of each categorical column, most frequent first.
         target_mean: Mean of the target; 0 unless regression.
         target_scale: Standard deviation of the target; 1 unless regression.
+        soft_clip: Whether scaled numbers are drawn in, see `soft_clipped`.
+        knots: What makes a normal distribution of scaled numbers; None where they stay.
     """
 
     mean: NDArray[np.float64]
@@ -41,6 +48,8 @@ class Statistics:
     categories: Mapping[str, tuple[str, ...]]
     target_mean: float
     target_scale: float
+    soft_clip: bool = False
+    knots: Knots | None = None
 
     def n_columns(self, schema: Schema) -> int:
         """Columns of the encoded matrix."""
@@ -66,11 +75,16 @@ class Statistics:
             "categories": {name: list(texts) for name, texts in self.categories.items()},
             "target_mean": self.target_mean,
             "target_scale": self.target_scale,
+            "soft_clip": self.soft_clip,
+            "knots": None
+            if self.knots is None
+            else [self.knots.places.tolist(), self.knots.heights.tolist()],
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Statistics":
         """The inverse of `to_dict`, also after a way through JSON."""
+        knots = data.get("knots")
         return cls(
             mean=np.asarray(data["mean"], np.float64),
             scale=np.asarray(data["scale"], np.float64),
@@ -79,6 +93,8 @@ class Statistics:
             categories={name: tuple(texts) for name, texts in data["categories"].items()},
             target_mean=data["target_mean"],
             target_scale=data["target_scale"],
+            soft_clip=data.get("soft_clip", False),
+            knots=None if knots is None else Knots(*(np.asarray(k, np.float32) for k in knots)),
         )
 
 
@@ -97,7 +113,18 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
         target_mean, target_scale = float(y.mean()), float(y.std())
         if _is_constant(np.array(target_mean), np.array(target_scale), len(y)):
             target_scale = 1.0
-    return Statistics(mean, scale, fill, missing, categories, target_mean, target_scale)
+    learned = Statistics(mean, scale, fill, missing, categories, target_mean, target_scale)
+    if dataset.scaling == "robust":
+        return replace(learned, soft_clip=True)
+    values = numeric_values(features, dataset.schema)
+    if dataset.scaling != "quantile" or values is None:
+        return learned
+    return replace(learned, knots=fit_knots(_scaled(learned, values)))
+
+
+def _scaled(learned: Statistics, values: NDArray[Any]) -> NDArray[np.float32]:
+    """Numbers as the encoder scales them before they become a normal distribution."""
+    return (values.astype(np.float32) - learned.mean.astype(np.float32)) * learned.inverse_scale
 
 
 def _most_frequent(values: NDArray[Any]) -> tuple[str, ...]:
@@ -121,19 +148,28 @@ def _numeric_statistics(
         axis = tuple(range(len(row_shape)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
-        fill = np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
+        average = np.asarray(np.nanmean(values, axis=axis, dtype=np.float64))
         deviation = np.asarray(np.nanstd(values, axis=axis, dtype=np.float64))
         low = np.asarray(np.nanmin(values, axis=axis), dtype=np.float64)
         high = np.asarray(np.nanmax(values, axis=axis), dtype=np.float64)
-    fill = np.nan_to_num(fill, nan=0.0)
+        fill = average
+        spread = deviation
+        if dataset.scaling in ("robust", "quantile"):
+            quartiles = np.nanquantile(values.astype(np.float64), [0.25, 0.5, 0.75], axis=axis)
+            fill, spread = np.asarray(quartiles[1]), np.asarray(quartiles[2] - quartiles[0])
+            # Where half of the values and more are the same.
+            spread = np.where(spread > 0.0, spread, (high - low) / 2.0)
     mean, scale = {
-        "standard": (fill, deviation),
+        "standard": (average, deviation),
+        "robust": (fill, spread),
+        "quantile": (average, deviation),
         "unit": (low, high - low),
         "symmetric": ((high + low) / 2, (high - low) / 2),
-        "none": (np.zeros_like(fill), np.ones_like(fill)),
+        "none": (np.zeros_like(average), np.ones_like(average)),
     }[dataset.scaling]
-    mean = np.nan_to_num(mean, nan=0.0)
-    scale = np.where(_is_constant(fill, deviation, len(values)), 1.0, scale)
+    mean, fill = np.nan_to_num(mean, nan=0.0), np.nan_to_num(fill, nan=0.0)
+    average = np.nan_to_num(average, nan=0.0)
+    scale = np.where(_is_constant(average, deviation, len(values)), 1.0, scale)
     scale = np.where(scale < np.finfo(np.float32).tiny, 1.0, scale)  # 1 / scale would be infinite
     if dataset.scale_per_feature:
         repeats = math.prod(row_shape[:-1])
@@ -154,3 +190,9 @@ def _is_constant(
     variance = np.nan_to_num(scale, nan=0.0) ** 2
     eps = np.finfo(np.float64).eps
     return np.asarray(variance <= n_rows * eps * variance + (n_rows * mean * eps) ** 2)
+
+
+def soft_clipped(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Numbers drawn in, so that none is beyond 3 (Holzmueller et al. 2024, section 3)."""
+    x = np.clip(numbers, np.float32(-FAR), np.float32(FAR))
+    return np.asarray(x / np.sqrt(np.float32(1.0) + (x / np.float32(3.0)) ** 2), np.float32)

@@ -39,7 +39,7 @@ def test_a_file_of_unknown_kind(tmp_path):
 
 @pytest.mark.parametrize("scaling, fix", [("units", "'unit'"), ("minmax", "")])
 def test_an_unknown_scaling(scaling, fix):
-    expected = "one of standard, unit, symmetric, none"
+    expected = "one of standard, robust, quantile, unit, symmetric, none"
     fails(lambda: load("iris", scaling=scaling), "--scaling", f"got '{scaling}'", expected, fix)
 
 

@@ -84,9 +84,11 @@ def tables(draw: Any) -> Dataset:
 def arrays(draw: Any) -> Dataset:
     """Numbers with and without names, pixels of some types, sequences."""
     kind = draw(st.sampled_from(["names", "columns", "uint8", "int64", "float", "sequence"]))
-    scaling = draw(st.sampled_from(get_args(Scaling)))
+    in_columns = kind in ("names", "columns")
+    allowed = [scaling for scaling in get_args(Scaling) if in_columns or scaling != "quantile"]
+    scaling = draw(st.sampled_from(allowed))
     generator = np.random.default_rng(draw(st.integers(0, 1000)))
-    if kind in ("names", "columns"):
+    if in_columns:
         x = np.stack([numbers_of(draw) for _ in range(3)], axis=1)
         if kind == "names":
             x[generator.random(x.shape) < 0.2] = np.nan
@@ -129,6 +131,8 @@ def test_columns_without_any_number_are_encoded_alike(adult: Dataset) -> None:
 def test_a_saved_form_gives_the_same_numbers(
     any_dataset: Dataset, scaling: Any, tmp_path: Path
 ) -> None:
+    if scaling == "quantile" and not any_dataset.schema.is_table:
+        pytest.skip("images share one scale")
     fitted = fit_encoder(replace(any_dataset, scaling=scaling), TRAIN)
     build_preprocessor(fitted).save(tmp_path / "model.keras")
     saved = keras.models.load_model(tmp_path / "model.keras")
