@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from nas.layers import Layer, build_layers, well_known_name
+from nas.layers import Embedding, Layer, build_layers, well_known_name
 
 CUSTOM = "custom"  # the family of networks that a function of the user's builds
 
@@ -36,6 +36,11 @@ class Architecture:
         spatial_dropout: Share of feature maps dropped after each convolution, in [0, 1).
         normalization_momentum: What a step leaves of the moving averages of batch normalization,
             in [0, 1).
+        embedding: What numbers in columns pass first: `none`, or `periodic`; see
+            `nas.layers.Embedding`.
+        embedding_size: Of what each number becomes.
+        frequencies: Of each number.
+        frequency_scale: Standard deviation of the initial frequencies, per unit of scaled inputs.
     """
 
     network: str
@@ -50,6 +55,10 @@ class Architecture:
     convolutions: tuple[str, ...] = ()
     spatial_dropout: float = 0.0
     normalization_momentum: float = 0.99
+    embedding: str = "none"
+    embedding_size: int = 16
+    frequencies: int = 32
+    frequency_scale: float = 0.1
 
     @property
     def batch_normalized(self) -> bool:
@@ -62,13 +71,20 @@ class Architecture:
         return bool(self.convolutions)
 
     def layers_for(
-        self, n_inputs: int, image_shape: tuple[int, ...], n_outputs: int
+        self, n_inputs: int, image_shape: tuple[int, ...], n_outputs: int, n_numbers: int = 0
     ) -> tuple[Layer, ...]:
         """All layers of a network with these inputs and outputs."""
         shape = image_shape if self.convolutions else (n_inputs,)
         return build_layers(
-            shape, self.convolutions, self.units, n_outputs, self.residual, self.activation
-        )
+            shape, self.convolutions, self.units, n_outputs, self.residual, self.activation,
+            self.embedding_of(n_numbers),
+        )  # fmt: skip
+
+    def embedding_of(self, n_numbers: int) -> Embedding | None:
+        """The embedding of so many numbers in columns."""
+        if self.embedding == "none" or not n_numbers:
+            return None
+        return Embedding(n_numbers, self.frequencies, self.embedding_size)
 
     def weights_of(self, layer: Layer) -> int:
         """Numbers in the weights of a layer, those of its normalization included."""
@@ -81,6 +97,8 @@ class Architecture:
     def __str__(self) -> str:
         """The layers in a few words, such as `3 x 64 relu` or `32c3-mp2-fc32 relu`."""
         units = self.units
+        if self.embedding != "none":
+            return f"{self.embedding} {replace(self, embedding='none')}"
         if self.convolutions:
             items = (*self.convolutions, *(f"fc{n}" for n in units))
             shown = "-".join(items if len(items) <= 12 else [*items[:6], "...", *items[-5:]])
@@ -156,7 +174,7 @@ class CustomArchitecture:
         return any(len(layer.output_shape) > 1 for layer in self.layers)
 
     def layers_for(
-        self, n_inputs: int, image_shape: tuple[int, ...], n_outputs: int
+        self, n_inputs: int, image_shape: tuple[int, ...], n_outputs: int, n_numbers: int = 0
     ) -> tuple[Layer, ...]:
         """Its layers, which are known from the model itself."""
         return self.layers

@@ -25,7 +25,7 @@ from typing import Any, Literal
 ItemKind = Literal["c", "r", "mp", "ap", "gap", "gmp", "fc"]
 LayerKind = Literal[
     "convolution", "max_pooling", "average_pooling", "global_average", "global_max", "flatten",
-    "dense",
+    "embedding", "dense",
 ]  # fmt: skip
 
 _VGG_ENDS = "-fc4096-fc4096"
@@ -201,6 +201,34 @@ def convolution_blocks(
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """Periodic embeddings of numbers (Gorishniy et al. 2022, section 3.3).
+
+    Each number has frequencies of its own, which are learned, and a dense layer of its own with
+    ReLU behind the cosines and sines.
+
+    Attributes:
+        n_numbers: How many of the inputs, the first ones, are embedded.
+        frequencies: Of each number.
+        size: Of what each number becomes.
+    """
+
+    n_numbers: int
+    frequencies: int
+    size: int
+
+    @property
+    def weight_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of its frequencies, kernels and biases."""
+        n, waves = self.n_numbers, 2 * self.frequencies
+        return [(n, self.frequencies), (n, waves, self.size), (n, self.size)]
+
+    def n_outputs(self, n_inputs: int) -> int:
+        """Numbers that so many inputs become; those that are not embedded stay."""
+        return self.n_numbers * self.size + n_inputs - self.n_numbers
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One layer of a network, with its shapes.
 
@@ -219,6 +247,7 @@ class Layer:
         skip_first: Whether it is added before the activation, as in a residual block.
         activation: Keras name of its activation; empty where it has none.
         has_bias: Whether it has a bias.
+        embedding: What it is, of the kind `embedding`.
     """
 
     kind: LayerKind
@@ -232,9 +261,12 @@ class Layer:
     skip_first: bool = False
     activation: str = ""
     has_bias: bool = True
+    embedding: Embedding | None = None
 
     def weight_shapes(self, normalization: str) -> list[tuple[int, ...]]:
         """Shapes of its weights, in Keras's order: kernel, bias, then those of a normalization."""
+        if self.embedding is not None:
+            return self.embedding.weight_shapes
         if not self.kernel:
             return []
         units = self.output_shape[-1:]
@@ -254,6 +286,7 @@ def build_layers(
     n_outputs: int,
     residual: bool,
     activation: str = "",
+    embedding: Embedding | None = None,
 ) -> tuple[Layer, ...]:
     """The layers of a network, the output layer included.
 
@@ -264,6 +297,7 @@ def build_layers(
         n_outputs: Of the output layer.
         residual: Whether each hidden layer after the first adds its input.
         activation: Of each hidden layer.
+        embedding: Of numbers among the inputs.
     """
     layers: list[Layer] = []
     shape = input_shape
@@ -311,6 +345,9 @@ def build_layers(
                 add(kind, kind, shape[-1:])
     if len(shape) > 1:
         add("flatten", "flatten", (math.prod(shape),))
+    if embedding is not None:
+        shape = (embedding.n_outputs(shape[0]),)
+        layers.append(Layer("embedding", "embedding", shape, embedding=embedding))
     for size in units:
         skip = _skip(layers, n_hidden, residual)
         n_hidden += 1

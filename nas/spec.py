@@ -13,7 +13,7 @@ from nas.architectures import Architecture as Architecture
 from nas.architectures import CustomArchitecture, architecture_from_dict
 from nas.choices import Task
 from nas.errors import NasError
-from nas.layers import Layer
+from nas.layers import Embedding, Layer
 
 Loss = Literal["cross_entropy", "logistic", "squared", "absolute", "huber"]
 
@@ -49,12 +49,14 @@ class Problem:
         n_outputs: Units of the output layer.
         image_shape: Height, width and channels of a row that is an image, in the order of its
             columns; empty for any other row.
+        n_numbers: Columns that are scaled numbers, the first ones; 0 for images and sequences.
     """
 
     task: Task
     n_inputs: int
     n_outputs: int
     image_shape: tuple[int, ...] = ()
+    n_numbers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,10 @@ class Training:
     Attributes:
         optimizer: Keras name of the optimizer.
         learning_rate: Peak learning rate.
-        schedule: `constant`, `cosine` or `exponential`.
+        schedule: `constant`, `cosine`, `flat_cosine`, `cos_log` or `exponential`; see
+            `nas.models.steps.learning_rates`.
         warmup: Share of all steps in which the rate rises linearly from 0, in [0, 1).
-        decay_to: Where cosine and exponential schedules end, as a fraction of `learning_rate`.
+        decay_to: Where a schedule ends, as a fraction of `learning_rate`.
         momentum: SGD and RMSprop.
         nesterov: SGD.
         beta_1: Adam, AdamW and Nadam.
@@ -194,8 +197,13 @@ class TrialSpec:
         """
         problem = self.problem
         return self.architecture.layers_for(
-            problem.n_inputs, problem.image_shape, problem.n_outputs
+            problem.n_inputs, problem.image_shape, problem.n_outputs, problem.n_numbers
         )
+
+    @property
+    def embedding(self) -> Embedding | None:
+        """The embedding of numbers among the inputs."""
+        return self.in_words.embedding_of(self.problem.n_numbers)
 
     @property
     def hidden(self) -> tuple[Layer, ...]:

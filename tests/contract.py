@@ -41,6 +41,10 @@ PLAIN: dict[str, Any] = {
     "convolutions": (),
     "spatial_dropout": 0.0,
     "normalization_momentum": 0.99,
+    "embedding": "none",
+    "embedding_size": 3,
+    "frequencies": 4,
+    "frequency_scale": 0.5,
     "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "constant",
@@ -101,7 +105,8 @@ def make_spec(task: Any, **changes: Any) -> TrialSpec:
     architecture = {f.name: values[f.name] for f in fields(Architecture) if f.name != "network"}
     n_outputs = 10 if task == "multiclass" else 1
     image_shape = (8, 8, 1) if task == "multiclass" else ()
-    problem = Problem(task, folds_of(task)[0].x_train.shape[1], n_outputs, image_shape)
+    n_inputs = folds_of(task)[0].x_train.shape[1]
+    problem = Problem(task, n_inputs, n_outputs, image_shape, n_numbers=n_inputs - 2)
     return TrialSpec.from_dict(
         {
             "problem": {f.name: getattr(problem, f.name) for f in fields(Problem)},
@@ -211,6 +216,21 @@ def assert_same_trial(
 # The oracle: plain Keras, written without a look at `nas.models`
 
 
+class ReferenceSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Schedules that Keras does not have."""
+
+    def __init__(self, name: str, rate: float, end: float, total: int) -> None:
+        self.name, self.rate, self.end, self.total = name, rate, end, total
+
+    def __call__(self, step: Any) -> Any:
+        ops, share = keras.ops, keras.ops.cast(step, "float32") / self.total
+        if self.name == "flat_cosine":
+            factor = ops.where(share < 0.5, 1.0, 0.5 - 0.5 * ops.cos(2.0 * np.pi * share))
+        else:
+            factor = 0.5 - 0.5 * ops.cos(2.0 * np.pi * ops.log2(1.0 + 15.0 * share))
+        return self.rate * (self.end + (1.0 - self.end) * factor)
+
+
 def reference_rate(t: Any, total: int) -> Any:
     warm = round(t.warmup * total)
     schedules = keras.optimizers.schedules
@@ -226,6 +246,8 @@ def reference_rate(t: Any, total: int) -> Any:
         return schedules.CosineDecay(t.learning_rate, total, alpha=t.decay_to)
     if t.schedule == "exponential" and not warm:
         return schedules.ExponentialDecay(t.learning_rate, total, t.decay_to)
+    if t.schedule in ("flat_cosine", "cos_log") and not warm:
+        return ReferenceSchedule(t.schedule, t.learning_rate, t.decay_to, total)
     assert t.schedule == "constant", "Keras has no such schedule"
     if warm:
         return schedules.PolynomialDecay(0.0, warm, end_learning_rate=t.learning_rate)
@@ -250,12 +272,37 @@ def reference_optimizer(t: Any, rate: Any) -> keras.optimizers.Optimizer:
     }[t.optimizer]()
 
 
+class ReferenceEmbedding(layers.Layer):  # type: ignore[misc]
+    """Gorishniy et al. 2022, equations 5 and 6, one number after another."""
+
+    def __init__(self, n_numbers: int, n_frequencies: int, size: int) -> None:
+        super().__init__()
+        shapes = (
+            (n_numbers, n_frequencies),
+            (n_numbers, 2 * n_frequencies, size),
+            (n_numbers, size),
+        )
+        self.own = [self.add_weight(shape=shape) for shape in shapes]
+        self.n_numbers = n_numbers
+
+    def call(self, x: Any) -> Any:
+        frequencies, weights, biases = self.own
+        parts = []
+        for k in range(self.n_numbers):
+            angles = 2.0 * np.pi * x[:, k : k + 1] * frequencies[k]
+            waves = keras.ops.concatenate([keras.ops.cos(angles), keras.ops.sin(angles)], axis=1)
+            parts.append(keras.ops.relu(waves @ weights[k] + biases[k]))
+        return keras.ops.concatenate([*parts, x[:, self.n_numbers :]], axis=1)
+
+
 def reference_model(spec: TrialSpec) -> keras.Model:
     a, t = spec.architecture, spec.training
     penalty = {"kernel_regularizer": keras.regularizers.L1L2(t.l1, t.l2)}
     first = x = keras.Input((spec.problem.n_inputs,))
     if a.convolutions:
         x = reference_convolutions(layers.Reshape(spec.problem.image_shape)(x), spec, penalty)
+    if a.embedding != "none":
+        x = ReferenceEmbedding(spec.problem.n_numbers, a.frequencies, a.embedding_size)(x)
     before, n_before = None, 0
     for units in a.units:
         y = layers.Dense(units, **penalty)(x)
@@ -416,6 +463,25 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
     "selu_decay_of_sgd": ("regression", {**SGD, "activation": "selu", "weight_decay": 0.2}),
     "silu_clip_norm": ("multiclass", {**SGD, "activation": "silu", "clip_norm": 0.5}),
     "leaky_relu_smoothing": ("multiclass", {"activation": "leaky_relu", "label_smoothing": 0.2}),
+    "mish_flat_cosine_to_0": (
+        "regression",
+        {"activation": "mish", "schedule": "flat_cosine", "decay_to": 0.0, "epochs": 4},
+    ),
+    "periodic_adamw": (
+        "regression",
+        {"embedding": "periodic", "optimizer": "adamw", "weight_decay": 0.3, **ADAM},
+    ),
+    "periodic_clip_cos_log": (
+        "binary",
+        {
+            "embedding": "periodic",
+            "activation": "relu",
+            "clip_norm": 0.3,
+            "schedule": "cos_log",
+            "decay_to": 0.1,
+            "l2": 0.01,
+        },
+    ),
     "softplus_smoothing": ("binary", {"activation": "softplus", "label_smoothing": 0.2}),
     "linear_cosine": (
         "regression",
@@ -450,7 +516,7 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
 QUICK = {
     "adam", "sgd_nesterov", "relu_l1", "sigmoid_l1_l2", "silu_clip_norm", "cosine_warmup", "batch",
     "layer_decay", "residual_widths", "relu_batch", "leaky_relu_tied_logits",
-    "relu_layer_absolute", "poolings_l2",
+    "relu_layer_absolute", "poolings_l2", "periodic_adamw",
 }  # fmt: skip
 
 

@@ -78,7 +78,13 @@ def test_a_spec_from_before_convolutions_is_read():
 def test_to_dict_is_plain():
     data = make().to_dict()
     assert set(data) == {"problem", "architecture", "training"}
-    problem = {"task": "multiclass", "n_inputs": 4, "n_outputs": 3, "image_shape": ()}
+    problem = {
+        "task": "multiclass",
+        "n_inputs": 4,
+        "n_outputs": 3,
+        "image_shape": (),
+        "n_numbers": 0,
+    }
     assert data["problem"] == problem
     assert data["architecture"]["units"] == (8, 6)
     assert data["training"]["learning_rate"] == 0.001

@@ -74,6 +74,13 @@ class Schema:
             return (*self.row_shape, 1)
         return self.row_shape if len(self.row_shape) == 3 else ()
 
+    @property
+    def n_numbers(self) -> int:
+        """Columns of numbers; 0 for images and sequences."""
+        if self.is_table:
+            return sum(column.kind == "numeric" for column in self.columns)
+        return self.row_shape[0] if len(self.row_shape) == 1 else 0
+
     def describe(self) -> str:
         """The feature types in a few words."""
         if self.is_table:
@@ -146,7 +153,9 @@ class Dataset:
 
     def problem(self, n_inputs: int) -> Problem:
         """What it asks of a network, with so many columns in the encoded matrix."""
-        return Problem(self.task, n_inputs, self.n_outputs, self.schema.image_shape)
+        return Problem(
+            self.task, n_inputs, self.n_outputs, self.schema.image_shape, self.schema.n_numbers
+        )
 
     def describe(self) -> str:
         """One line: rows, feature types and task."""

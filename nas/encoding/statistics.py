@@ -53,11 +53,7 @@ class Statistics:
 
     def n_columns(self, schema: Schema) -> int:
         """Columns of the encoded matrix."""
-        numeric = (
-            sum(column.kind == "numeric" for column in schema.columns)
-            if schema.is_table
-            else int(np.prod(schema.row_shape))
-        )
+        numeric = schema.n_numbers if schema.is_table else int(np.prod(schema.row_shape))
         return numeric + len(self.missing) + sum(map(len, self.categories.values()))
 
     @property

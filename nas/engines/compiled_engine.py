@@ -513,9 +513,14 @@ def _views(
     spec: TrialSpec, shape: Shape, weights: Weights, moving: Sequence[Any]
 ) -> list[NDArray[np.float32]]:
     """The parts of a lane's weights that are those of `build_model(spec)`, in its order."""
-    sizes = (spec.problem.n_inputs, *spec.in_words.units, spec.problem.n_outputs)
+    first = shape.kernels[0][0]
+    sizes = (first, *spec.in_words.units, spec.problem.n_outputs)
     others = np.split(weights.others, np.cumsum(shape.others)[:-1])
     views = []
+    if shape.embedding is not None:
+        embedding = shape.embedding.weight_shapes
+        own = others[len(others) - len(embedding) :]
+        views += [part.reshape(size) for part, size in zip(own, embedding, strict=True)]
     for layer, (inputs, units) in enumerate(pairwise(sizes)):
         views += [weights.kernels[layer][:inputs, :units], others[layer][:units]]
         if layer < shape.depth and shape.normalization != "none":

@@ -22,8 +22,8 @@ from jax import lax
 
 from nas.engines.shapes import Shape
 from nas.engines.update_rule import Coefficients
-from nas.models.activations import Activation, activate, softplus
-from nas.models.dense import NORMALIZATION_EPSILON
+from nas.models.activations import FORMULAS, Activation, activate
+from nas.models.dense import NORMALIZATION_EPSILON, embedded
 
 PREDICT_ROWS = 8192  # rows that are predicted at once, over all lanes
 
@@ -164,12 +164,18 @@ def _activate(z: Any, c: Activation) -> Any:
 _activate.defvjp(lambda z, c: activate(jnp, z, c), lambda slope, g: (g * slope, None))
 
 
-@jax.custom_vjp
-def _softplus(z: Any) -> Any:
-    return softplus(jnp, z)[0]
+def _by_formula(formula: Any) -> Any:
+    """An activation with a formula of its own."""
+
+    @jax.custom_vjp
+    def by_formula(z: Any) -> Any:
+        return formula(jnp, z)[0]
+
+    by_formula.defvjp(lambda z: formula(jnp, z), lambda slope, g: (g * slope,))
+    return by_formula
 
 
-_softplus.defvjp(lambda z: softplus(jnp, z), lambda slope, g: (g * slope,))
+_BY_FORMULA = {name: _by_formula(formula) for name, formula in FORMULAS.items()}
 
 
 # Dropout
@@ -229,6 +235,10 @@ def _forward(
     With a batch as in training, else as in prediction.
     """
     kernels, others = weights.kernels, jnp.split(weights.others, np.cumsum(shape.others)[:-1])
+    if shape.embedding is not None:
+        sizes = shape.embedding.weight_shapes
+        parts = [p.reshape(s) for p, s in zip(others[-len(sizes) :], sizes, strict=True)]
+        x = embedded(jnp, x, *parts)
     statistics = []
     skip = None
     for i in range(shape.depth):
@@ -256,7 +266,8 @@ def _forward(
                     mean, variance = batch_mean, batch_variance
                 centered = a - mean
             a = centered * lax.rsqrt(variance + NORMALIZATION_EPSILON) * scale + offset
-        a = _softplus(a) if shape.softplus else _activate(a, settings.activation)
+        by_formula = _BY_FORMULA.get(shape.formula)
+        a = by_formula(a) if by_formula else _activate(a, settings.activation)
         if batch is not None:  # else nothing need be kept from unused units: no weight reads them
             key = _hash(batch.key + np.uint32(i))
             a = a * units * _dropout(batch.counters, key, settings.dropout)

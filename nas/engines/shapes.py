@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nas.architectures import CustomArchitecture
+from nas.layers import Embedding
+from nas.models.activations import FORMULAS
 from nas.spec import TrialSpec
 
 MAX_DEPTH = 16  # hidden layers; a program's compilation takes longer with each
@@ -37,9 +39,10 @@ class Shape:
         width: Units of every hidden layer; a narrower layer leaves its last units unused.
         batch_size: Rows of a step.
         normalization: `none`, `batch` or `layer`.
-        softplus: Whether that is the activation; all others share one formula.
+        formula: The activation, if it has a formula of its own; empty for all that share one.
         has_l1: Whether there is a penalty on absolute values.
         clips: Whether gradients are clipped.
+        embedding: Of numbers among the inputs.
     """
 
     loss: str
@@ -49,20 +52,33 @@ class Shape:
     width: int
     batch_size: int
     normalization: str
-    softplus: bool
+    formula: str
     has_l1: bool
     clips: bool
+    embedding: Embedding | None = None
 
     @property
     def kernels(self) -> list[tuple[int, int]]:
         """Shape of each kernel, from the inputs to the outputs."""
-        return list(pairwise((self.n_inputs, *[self.width] * self.depth, self.n_outputs)))
+        embedding, n_inputs = self.embedding, self.n_inputs
+        first = n_inputs if embedding is None else embedding.n_outputs(n_inputs)
+        return list(pairwise((first, *[self.width] * self.depth, self.n_outputs)))
 
     @property
     def others(self) -> list[int]:
-        """Size of each other weight: the biases, then scale and offset of each normalization."""
+        """Size of each other weight: biases, scale and offset of normalizations, an embedding's."""
         normalized = 0 if self.normalization == "none" else self.depth
-        return [*[n_out for _, n_out in self.kernels], *[self.width] * (2 * normalized)]
+        embedded = self.embedding.weight_shapes if self.embedding is not None else []
+        return [
+            *[n_out for _, n_out in self.kernels],
+            *[self.width] * (2 * normalized),
+            *map(math.prod, embedded),
+        ]
+
+    @property
+    def n_weights(self) -> int:
+        """Numbers in all weights."""
+        return sum(map(math.prod, self.kernels)) + sum(self.others)
 
 
 def unsupported(spec: TrialSpec) -> str:
@@ -97,16 +113,16 @@ def program_shape(spec: TrialSpec, n_rows: int) -> Shape:
         width=width_class(max(units)) if units else 0,
         batch_size=spec.training.rows_per_step(n_rows),
         normalization=spec.in_words.normalization if units else "none",
-        softplus=bool(units) and spec.in_words.activation == "softplus",
+        formula=spec.in_words.activation if units and spec.in_words.activation in FORMULAS else "",
         has_l1=spec.training.l1 > 0.0,
         clips=spec.training.clip_norm > 0.0,
+        embedding=spec.embedding,
     )
 
 
 def lanes_at_once(shape: Shape, n_lanes: int) -> int:
     """How many of so many lanes train in one call: a divisor, so that none rests."""
-    n_weights = sum(math.prod(kernel) for kernel in shape.kernels)
-    fitting = STATE_BUDGET / (12 * n_weights)  # weights and two moments, 4 bytes each
+    fitting = STATE_BUDGET / (12 * shape.n_weights)  # weights and two moments, 4 bytes each
     at_most = int(max(1.0, min(fitting, MAX_LANES)))
     return max(n for n in range(1, at_most + 1) if n_lanes % n == 0)
 
@@ -120,13 +136,15 @@ def lanes_that_fit(shape: Shape, n_rows: int, n_val: int, memory: float) -> int:
         n_val: Validation rows of the longest fold.
         memory: Bytes of the GPU that programs may use.
     """
-    n_weights = sum(math.prod(kernel) for kernel in shape.kernels) + sum(shape.others)
     steps = -(-n_rows // shape.batch_size)
     # The state before and behind a call, with five arrays of weights each, and the gradients.
-    state = 11 * n_weights
+    state = 11 * shape.n_weights
     # Of each layer of a batch some six arrays; of what is predicted two layers.
     rows_at_once = max(shape.batch_size, n_val)
     activations = shape.width * (6 * shape.depth * shape.batch_size + 2 * rows_at_once)
+    if shape.embedding is not None:
+        numbers = shape.embedding.n_numbers * (shape.embedding.frequencies + shape.embedding.size)
+        activations += 4 * numbers * rows_at_once
     # Of each epoch: outputs, rows, and coefficients of its steps; and a copy of what is predicted.
     of_epochs = n_val * (shape.n_outputs + shape.n_inputs) + n_rows + 12 * steps
     return int(max(1.0, GPU_SHARE * memory / (4 * (state + activations + of_epochs))))
@@ -144,9 +162,8 @@ def epochs_at_once(
         n_lanes: Lanes side by side.
         budget: Floating-point operations of one call.
     """
-    n_weights = sum(math.prod(kernel) for kernel in shape.kernels)
     steps = -(-n_rows // shape.batch_size)
-    operations = n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
+    operations = shape.n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
     n_bytes = 4 * (n_rows + n_val * shape.n_outputs)
     fitting = min(budget / operations, OUTPUT_BUDGET / n_bytes) / n_lanes
     return int(min(max(1.0, fitting), MAX_EPOCHS))

@@ -78,7 +78,7 @@ class CustomSpace(SearchSpace):
         it is to be trained.
         """
         architecture = self._known.draw(suggester, problem)  # type: ignore[attr-defined]
-        values = Sampling(self, suggester, problem.task)
+        values = Sampling(self, suggester, problem)
         for key in words_of(CUSTOM):
             values.resolve(key)
         return TrialSpec(problem, architecture, values.training())

@@ -26,7 +26,7 @@ class InsideDense:
         n = len(labels)
         passed = run_dense(self._spec, weights, x, n)
         loss, slope = loss_and_slope(self._spec, labels, passed.outputs[:n])
-        gradients = kernel_gradients(self._spec, passed, x, slope)
+        gradients = kernel_gradients(self._spec, passed, slope)
         return Look(
             tuple(map(root_mean_square, gradients)),
             loss,

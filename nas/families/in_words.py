@@ -16,7 +16,7 @@ from nas.families.inside import Inside, penalty_in_words, plain_labels
 from nas.models.dense import Forward
 from nas.models.forward import kernels_of, run_forward
 from nas.models.initializers import initial_weights
-from nas.models.network import build_model
+from nas.models.network import build_model, undecayed
 from nas.models.training import make_loss, make_optimizer
 from nas.spec import TrialSpec
 
@@ -72,7 +72,8 @@ class NetworkInWords(KerasNetwork):
         self.model = adapt(build_model(spec))
         # Compiled to XLA, a program of this kind takes longer to compile than it saves.
         loss = make_loss(spec.problem, spec.training)
-        self.model.compile(make_optimizer(spec.training), loss, jit_compile=False)
+        optimizer = make_optimizer(spec.training, undecayed(self.model))
+        self.model.compile(optimizer, loss, jit_compile=False)
         self.input_shape = (spec.problem.n_inputs,)
         self.sets_rates = True
         self.outputs = "value" if spec.problem.task == "regression" else "logits"

@@ -13,7 +13,7 @@ from scipy.special import erf, expit
 
 
 class Activation(NamedTuple):
-    """Coefficients of the one formula that is every activation but softplus.
+    """Coefficients of the one formula that is every activation but softplus and mish.
 
     With `e = exp(-|steepness z| - bell z^2)` and a cumulative distribution `s`, which rises from
     0 to 1 and whose tail is `e t (tail_1 + tail_2 t + ...)` with `t = 1 / (1 + spread |z| +
@@ -62,7 +62,8 @@ ACTIVATIONS = {
         0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.3275911 / math.sqrt(2.0), 0.0,
         *[coefficient / 2.0 for coefficient in _NORMAL_TAIL],
     ),
-    "softplus": Activation(),  # is not of this form
+    "softplus": Activation(),  # these are not of this form
+    "mish": Activation(),
 }  # fmt: skip
 
 _FAR = 1e18  # beyond it every tail is 0; its square is finite
@@ -107,6 +108,18 @@ def softplus(xp: Any, z: Any) -> tuple[Any, Any]:
     return xp.maximum(z, 0.0) + xp.log1p(e), xp.where(z < 0.0, e, 1.0) / (1.0 + e)
 
 
+def mish(xp: Any, z: Any) -> tuple[Any, Any]:
+    """`z` times the hyperbolic tangent of its softplus, and its slope (Misra 2020)."""
+    e, below = xp.exp(-xp.abs(z)), z < 0.0
+    small, large = e * (e + 2.0), 1.0 + 2.0 * e
+    gate = xp.where(below, small / (small + 2.0), large / (large + 2.0 * e * e))
+    logistic = xp.where(below, e, 1.0) / (1.0 + e)
+    return z * gate, gate + z * (1.0 - gate * gate) * logistic
+
+
+FORMULAS = {"softplus": softplus, "mish": mish}  # of those that do not share one
+
+
 def activation(name: str, z: NDArray[np.float32]) -> NDArray[np.float32]:
     """An activation in NumPy."""
     match name:
@@ -122,8 +135,8 @@ def activation(name: str, z: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.asarray(z * expit(z))
         case "gelu":
             return z * _normal(z)
-        case "softplus":
-            return np.asarray(softplus(np, z)[0])
+        case "softplus" | "mish":
+            return np.asarray(FORMULAS[name](np, z)[0])
     c = ACTIVATIONS[name]
     below = np.float32(c.negative) * z
     if c.exponential:
@@ -147,8 +160,8 @@ def activation_slope(name: str, z: NDArray[np.float32]) -> NDArray[np.float32]:
         case "gelu":
             density = np.exp(-0.5 * z * z) * np.float32(1.0 / math.sqrt(2.0 * math.pi))
             return np.asarray(_normal(z) + z * density)
-        case "softplus":
-            return np.asarray(softplus(np, z)[1])
+        case "softplus" | "mish":
+            return np.asarray(FORMULAS[name](np, z)[1])
     c = ACTIVATIONS[name]
     below: Any = np.float32(c.negative)
     if c.exponential:

@@ -4,6 +4,7 @@ For looking at networks that are trained elsewhere: needs neither Keras nor JAX,
 compiled. Weights are in the order of `build_model(spec).get_weights()`. There is no dropout.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,11 +62,17 @@ class DensePass(Forward):
 
     _layers: list[_Hidden]
     _kernel: Array
+    _start: Array  # what the first dense layer gets
 
 
 def dense_kernels(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:
     """The kernels among the weights, from the first layer to the output layer."""
-    return list(weights[:: _n_arrays(spec)])
+    return list(weights[_n_first(spec) :: _n_arrays(spec)])
+
+
+def _n_first(spec: TrialSpec) -> int:
+    """Arrays of weights of the embedding, which are the first ones."""
+    return 0 if spec.embedding is None else len(spec.embedding.weight_shapes)
 
 
 def _n_arrays(spec: TrialSpec) -> int:
@@ -91,6 +98,10 @@ def run_dense(
         moving: Whether it takes its moving statistics instead, as a network that predicts.
     """
     network, step = spec.in_words, _n_arrays(spec)
+    if spec.embedding is not None:
+        x = embedded(np, x, *weights[: _n_first(spec)])
+        weights = weights[_n_first(spec) :]
+    start = x
     layers: list[_Hidden] = []
     activations: list[Array] = []
     hidden: list[Array] = []
@@ -115,23 +126,39 @@ def run_dense(
             x = x + _fit(hidden[-1], x.shape[1])
         hidden.append(x)
     kernel, bias = weights[step * len(network.units) :]
-    return DensePass(activations, hidden, x @ kernel + bias, layers, kernel)
+    return DensePass(activations, hidden, x @ kernel + bias, layers, kernel, start)
 
 
-def kernel_gradients(
-    spec: TrialSpec, passed: DensePass, x: Array, slope: Array
-) -> list[NDArray[np.float32]]:
+def embedded(xp: Any, x: Any, frequencies: Any, kernel: Any, bias: Any) -> Any:
+    """Numbers as their periodic embeddings, followed by the other inputs; see `Embedding`.
+
+    Args:
+        xp: NumPy, or `jax.numpy`.
+        x: Encoded rows, (n, n_inputs), the numbers first.
+        frequencies: (n_numbers, n_frequencies).
+        kernel: (n_numbers, 2 * n_frequencies, size).
+        bias: (n_numbers, size).
+    """
+    n, _, size = kernel.shape
+    angles = np.float32(2.0 * math.pi) * x[:, :n, None] * frequencies
+    waves = xp.concatenate([xp.cos(angles), xp.sin(angles)], -1)
+    # One product for each number: rows in the middle.
+    outputs = xp.matmul(xp.swapaxes(waves, 0, 1), kernel) + bias[:, None, :]
+    outputs = xp.swapaxes(xp.maximum(outputs, np.float32(0.0)), 0, 1)
+    return xp.concatenate([outputs.reshape(len(x), n * size), x[:, n:]], 1)
+
+
+def kernel_gradients(spec: TrialSpec, passed: DensePass, slope: Array) -> list[NDArray[np.float32]]:
     """Gradients of the kernels, the output layer's last.
 
     Args:
         spec: The network.
         passed: A pass, of which the first n rows are those of the loss; batch normalization had its
             statistics from exactly those.
-        x: Its rows.
         slope: Of the loss in the outputs, (n, n_outputs).
     """
     network, n = spec.in_words, len(slope)
-    last = (passed.hidden[-1] if passed.hidden else x)[:n]
+    last = (passed.hidden[-1] if passed.hidden else passed._start)[:n]
     gradients = [last.T @ slope]
     upstream = slope @ passed._kernel.T  # in the outputs of the layer below
     for number in range(len(passed._layers) - 1, -1, -1):

@@ -4,13 +4,14 @@ Weights are in the order of `build_model(spec).get_weights()`. There is no dropo
 augmentation; batch normalization uses the statistics of the rows given, or its moving ones.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from nas.layers import Layer
+from nas.layers import Embedding, Layer
 from nas.models.dense import NORMALIZATION_EPSILON, Forward
 from nas.models.network import fit_shape
 from nas.spec import TrialSpec
@@ -47,6 +48,10 @@ def run_forward(
     start, outputs, activations, hidden = x, [], [], []
     starts = iter(_starts(spec))
     for layer in spec.layers:
+        if layer.embedding is not None:
+            x = _embedded(layer.embedding, weights[:3], x)
+            outputs.append(x)
+            continue
         if not layer.kernel:
             x = _without_weights(layer, x)
             outputs.append(x)
@@ -80,8 +85,17 @@ def _starts(spec: TrialSpec) -> list[int]:
     for layer in spec.layers:
         if layer.kernel:
             starts.append(position)
-            position += len(layer.weight_shapes(spec.in_words.normalization))
+        position += len(layer.weight_shapes(spec.in_words.normalization))
     return starts
+
+
+def _embedded(embedding: Embedding, weights: Sequence[Any], x: Any) -> Any:
+    frequencies, kernel, bias = weights
+    n = embedding.n_numbers
+    angles = 2.0 * math.pi * x[:, :n, None] * frequencies
+    waves = tf.concat([tf.cos(angles), tf.sin(angles)], -1)
+    embedded = tf.nn.relu(tf.einsum("bkf,kfe->bke", waves, kernel) + bias)
+    return tf.concat([tf.reshape(embedded, (-1, n * embedding.size)), x[:, n:]], 1)
 
 
 def _apply(layer: Layer, kernel: Any, x: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from nas.layers import Layer
+from nas.layers import Embedding, Layer
 from nas.seeds import derive_seed
 from nas.spec import TrialSpec, parse_initializer
 
@@ -32,6 +32,11 @@ def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
     """Initial weights for a seed, in the order of `build_model(spec).get_weights()`."""
     with_weights = [layer for layer in spec.layers if layer.kernel]
     weights: list[NDArray[np.float32]] = []
+    embedding = spec.embedding
+    if embedding is not None:
+        names = embedding_initializers(embedding, spec.in_words.frequency_scale)
+        for number, (name, shape) in enumerate(zip(names, embedding.weight_shapes, strict=True)):
+            weights.append(draw(name, shape, derive_seed("embedding", seed, number)))
     for number, layer in enumerate(with_weights):
         kernel, bias = initializers_of(spec, layer)
         units = layer.output_shape[-1]
@@ -52,6 +57,13 @@ def initializers_of(spec: TrialSpec, layer: Layer) -> tuple[str, str]:
     if layer.is_hidden or network.output_initializer == "same":
         return network.initializer, network.bias_initializer
     return network.output_initializer, "zeros"
+
+
+def embedding_initializers(embedding: Embedding, scale: float) -> tuple[str, str, str]:
+    """Those of an embedding's frequencies, kernels and biases (Gorishniy et al. 2022)."""
+    limit = 1.0 / math.sqrt(2 * embedding.frequencies)
+    uniform = f"uniform({-limit!r}, {limit!r})"
+    return f"normal({scale!r})", uniform, uniform
 
 
 def draw(initializer: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:

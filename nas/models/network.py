@@ -1,13 +1,16 @@
 """A `TrialSpec` as a Keras model."""
 
+import math
 from typing import Any
 
 import keras
 from keras import layers, ops
 
-from nas.layers import Layer
-from nas.models.initializers import initializers_of
+from nas.layers import Embedding, Layer
+from nas.models.initializers import embedding_initializers, initializers_of
 from nas.spec import Training, TrialSpec, parse_initializer
+
+FREQUENCIES, EMBEDDING = "frequencies", "embedding"  # layers whose kernels do not decay
 
 
 def build_model(spec: TrialSpec) -> keras.Model:
@@ -38,7 +41,10 @@ def build_model(spec: TrialSpec) -> keras.Model:
     outputs: list[Any] = []
     n_hidden = 0
     for layer in spec.layers:
-        x = _main_layer(layer, spec, penalty)(x)
+        if layer.embedding is not None:
+            x = _embedded(x, layer.embedding, network.frequency_scale)
+        else:
+            x = _main_layer(layer, spec, penalty)(x)
         if layer.is_hidden:
             n_hidden += 1
             skip = None
@@ -50,6 +56,38 @@ def build_model(spec: TrialSpec) -> keras.Model:
             x = layers.Dropout(network.dropout, name=f"dropout_{layer.name}")(x)
         outputs.append(x)
     return keras.Model(inputs, x, name=network.network)
+
+
+def undecayed(model: keras.Model) -> list[keras.Variable]:
+    """The kernels of a model in words that weight decay does not touch."""
+    embeddings = [layer for layer in model.layers if layer.name in (FREQUENCIES, EMBEDDING)]
+    return [variable for layer in embeddings for variable in layer.trainable_variables]
+
+
+def _embedded(x: Any, embedding: Embedding, scale: float) -> Any:
+    """Numbers as their periodic embeddings, followed by the other inputs."""
+    n, size = embedding.n_numbers, embedding.size
+    frequencies, kernel, bias = map(make_initializer, embedding_initializers(embedding, scale))
+    numbers, others = x[:, :n], x[:, n:]
+    angles = layers.EinsumDense(
+        "bk,kf->bkf",
+        (n, embedding.frequencies),
+        kernel_initializer=frequencies,
+        name=FREQUENCIES,
+    )(numbers)
+    angles = 2.0 * math.pi * angles
+    waves = layers.Concatenate(name="waves")([ops.cos(angles), ops.sin(angles)])
+    embedded = layers.EinsumDense(
+        "bkf,kfe->bke",
+        (n, size),
+        activation="relu",
+        bias_axes="ke",
+        kernel_initializer=kernel,
+        bias_initializer=bias,
+        name=EMBEDDING,
+    )(waves)
+    flat = layers.Reshape((n * size,), name="embedded")(embedded)
+    return layers.Concatenate(name="inputs")([flat, others]) if others.shape[1] else flat
 
 
 def _main_layer(layer: Layer, spec: TrialSpec, penalty: Any) -> keras.layers.Layer:

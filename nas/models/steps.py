@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from nas.spec import Problem, Training
 
+SMALLEST_DECAY = 1e-6  # where an exponential schedule ends at the lowest
+FLAT_SHARE = 0.5  # of the steps, before the cosine of `flat_cosine`
+
 
 def encode_labels(
     problem: Problem, y: NDArray[np.float64], target_mean: float, target_scale: float
@@ -26,7 +29,9 @@ def learning_rates(training: Training, steps_per_epoch: int, epoch: int) -> NDAr
     Returns:
         Shape (steps_per_epoch,), or less where the budget of steps ends. Warm-up rises linearly
         from 0; then the rate stays, follows half a cosine (Loshchilov and Hutter 2017,
-        equation 5) or decays exponentially, to `decay_to * learning_rate` at the last step.
+        equation 5) at once or in the second half of the steps, rises and falls four times
+        (`cos_log`, Holzmueller et al. 2024, section 3) or decays exponentially, to
+        `decay_to * learning_rate` at the last step.
     """
     total, end_of_epoch = training.epochs * steps_per_epoch, (epoch + 1) * steps_per_epoch
     if training.steps:
@@ -35,11 +40,19 @@ def learning_rates(training: Training, steps_per_epoch: int, epoch: int) -> NDAr
     step = np.arange(epoch * steps_per_epoch, end_of_epoch, dtype=np.float64)
     share = np.clip((step - warm) / max(total - warm, 1), 0.0, 1.0)
     end = training.decay_to
-    if training.schedule == "cosine":
-        factor = end + (1.0 - end) * 0.5 * (1.0 + np.cos(np.pi * share))
-    elif training.schedule == "exponential":
-        factor = end**share
-    else:
-        factor = np.ones_like(share)
+    match training.schedule:
+        case "cosine":
+            factor = end + (1.0 - end) * 0.5 * (1.0 + np.cos(np.pi * share))
+        case "flat_cosine":
+            late = np.clip((share - FLAT_SHARE) / (1.0 - FLAT_SHARE), 0.0, 1.0)
+            factor = end + (1.0 - end) * 0.5 * (1.0 + np.cos(np.pi * late))
+        case "cos_log":
+            factor = end + (1.0 - end) * 0.5 * (
+                1.0 - np.cos(2.0 * np.pi * np.log2(1.0 + 15.0 * share))
+            )
+        case "exponential":
+            factor = max(end, SMALLEST_DECAY) ** share
+        case _:
+            factor = np.ones_like(share)
     rising = step / warm if warm else np.ones_like(step)
     return (training.learning_rate * np.where(step < warm, rising, factor)).astype(np.float32)

@@ -1,5 +1,6 @@
 """How a network is trained, as Keras objects: optimizer and loss."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,11 +8,17 @@ import keras
 from nas.spec import Problem, Training, resolve_loss
 
 
-def make_optimizer(training: Training) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    training: Training, undecayed: Sequence[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
     """The optimizer of a trial, at its peak learning rate.
 
     Weight decay touches kernels only. The schedule is not part of the optimizer: an engine sets
     each step's rate from `learning_rates`.
+
+    Args:
+        training: Names the optimizer.
+        undecayed: Kernels that it does not touch.
     """
     t = training
     common = {
@@ -42,7 +49,7 @@ def make_optimizer(training: Training) -> keras.optimizers.Optimizer:
         case unknown:
             raise ValueError(f"unknown optimizer {unknown!r}")
     if t.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer.exclude_from_weight_decay(list(undecayed), ["bias", "gamma", "beta"])
     return optimizer
 
 

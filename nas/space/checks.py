@@ -317,6 +317,7 @@ def _can_be(key: str, parameters: Mapping[str, Parameter], value: Value) -> bool
     if parent is None:
         return value == word.default
     is_conditional = parent.when or word.used_with or word.at_least or len(word.tasks) < 3
+    is_conditional = is_conditional or word.of_numbers
     if is_conditional and value == word.default:
         return True
     match parent.domain:

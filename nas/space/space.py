@@ -131,7 +131,7 @@ class SearchSpace:
                 "network", "built by a function that is not at hand", fix="Give the function again."
             )
         self.check_problem(problem)
-        values = Sampling(self, suggester, problem.task)
+        values = Sampling(self, suggester, problem)
         convolutions, units = self._layers(values)
         for key in words_of(self.network):  # in this order, so that a sampler always sees the same
             if key != "width":
@@ -151,6 +151,10 @@ class SearchSpace:
                 convolutions=convolutions,
                 spatial_dropout=float(values["spatial_dropout"]),
                 normalization_momentum=float(values["normalization_momentum"]),
+                embedding=str(values["embedding"]),
+                embedding_size=int(values["embedding_size"]),
+                frequencies=int(values["frequencies"]),
+                frequency_scale=float(values["frequency_scale"]),
             ),
             training=values.training(),
         )
@@ -208,7 +212,7 @@ class SearchSpace:
 
     def _any_problem(self, task: Task) -> Problem:
         """A problem with all the networks of this space; its sizes do not matter."""
-        return Problem(task, 1, 1, image_shape=(1, 1, 1))
+        return Problem(task, 1, 1, image_shape=(1, 1, 1), n_numbers=1)
 
     def grid(self, task: Task) -> Iterator[dict[str, Value]]:
         """Every combination of the searched parameters, as parameters of a trial.
@@ -265,10 +269,10 @@ def layer_units(depth: int, width: int, shape: str) -> tuple[int, ...]:
 class Sampling:
     """The values of one trial, drawn on demand so that conditions find theirs."""
 
-    def __init__(self, space: SearchSpace, suggester: Suggester, task: Task) -> None:
+    def __init__(self, space: SearchSpace, suggester: Suggester, problem: Problem) -> None:
         self._space = space
         self._suggester = suggester
-        self._task = task
+        self._problem = problem
         self._drawn: dict[str, Value] = {}
 
     def __getitem__(self, key: str) -> Value:
@@ -297,7 +301,9 @@ class Sampling:
 
     def _has_meaning(self, key: str, entry: Parameter) -> bool:
         word = WORDS[key]
-        if self._task not in word.tasks:
+        if self._problem.task not in word.tasks or (
+            word.of_numbers and not self._problem.n_numbers
+        ):
             return False
         structured = "layers" not in self._space.parameters
         for other, least in word.at_least.items():

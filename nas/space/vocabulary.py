@@ -43,6 +43,7 @@ class Word:
             network has those.
         tasks: The tasks for which it has a meaning.
         networks: The families of networks that have it.
+        of_numbers: Whether it has a meaning only where there are numbers in columns.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Word:
     at_least: dict[str, int] = field(default_factory=dict)
     tasks: tuple[str, ...] = ("binary", "multiclass", "regression")
     networks: tuple[str, ...] = (*NETWORKS, CUSTOM)
+    of_numbers: bool = False
 
     def allowed(self, value: object = None) -> str:
         """The values allowed, in words.
@@ -131,6 +133,7 @@ INITIALIZERS = (
     "orthogonal",
 )
 _MLP, _CNN = ("mlp",), ("cnn",)
+_EMBEDDED: dict[str, tuple[str, ...]] = {"embedding": ("periodic",)}
 
 # The order is the order of sampling, of `nas space show` and of the columns of `nas trials`.
 WORDS: dict[str, Word] = {
@@ -139,6 +142,44 @@ WORDS: dict[str, Word] = {
         "",
         "whole networks in the compact notation, instead of the parameters about layers",
         networks=NETWORKS,
+    ),
+    "embedding": Word(
+        "str",
+        "none",
+        "what each number in a column passes first; periodic: cosines and sines of learned "
+        "frequencies, then a small dense layer",
+        choices=("none", "periodic"),
+        networks=_MLP,
+        of_numbers=True,
+    ),
+    "embedding_size": Word(
+        "int",
+        16,
+        "numbers that each number becomes",
+        low=1,
+        high=1000,
+        used_with=_EMBEDDED,
+        networks=_MLP,
+        of_numbers=True,
+    ),
+    "frequencies": Word(
+        "int",
+        32,
+        "frequencies of each number",
+        low=1,
+        high=1000,
+        used_with=_EMBEDDED,
+        networks=_MLP,
+        of_numbers=True,
+    ),
+    "frequency_scale": Word(
+        "float",
+        0.1,
+        "standard deviation of the initial frequencies; larger ones tell nearer numbers apart",
+        open_low=True,
+        used_with=_EMBEDDED,
+        networks=_MLP,
+        of_numbers=True,
     ),
     "depth": Word(
         "int", 2, "number of hidden layers; 0 is a linear model", high=1000, networks=_MLP
@@ -211,6 +252,7 @@ WORDS: dict[str, Word] = {
             "elu",
             "selu",
             "silu",
+            "mish",
             "leaky_relu",
             "softplus",
             "linear",
@@ -305,8 +347,9 @@ WORDS: dict[str, Word] = {
     "schedule": Word(
         "str",
         "constant",
-        "how the learning rate changes over the epochs",
-        choices=("constant", "cosine", "exponential"),
+        "how the learning rate changes over the epochs; flat_cosine falls in their second half, "
+        "cos_log rises and falls four times",
+        choices=("constant", "cosine", "flat_cosine", "cos_log", "exponential"),
     ),
     "warmup": _unit_interval(
         0.0, "share of the steps for the warm-up, in which the learning rate rises from 0"
@@ -314,10 +357,9 @@ WORDS: dict[str, Word] = {
     "decay_to": Word(
         "float",
         0.01,
-        "where a schedule ends, as a fraction of the learning rate",
+        "where a schedule ends, as a fraction of the learning rate; exponential not below 1e-6",
         high=1.0,
-        open_low=True,
-        used_with={"schedule": ("cosine", "exponential")},
+        used_with={"schedule": ("cosine", "flat_cosine", "cos_log", "exponential")},
     ),
     "momentum": _unit_interval(0.0, "momentum", used_with={"optimizer": ("sgd", "rmsprop")}),
     "nesterov": Word("bool", False, "Nesterov momentum", used_with={"optimizer": ("sgd",)}),

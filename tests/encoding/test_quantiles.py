@@ -28,7 +28,9 @@ def column(request: pytest.FixtureRequest) -> np.ndarray:
 
 
 def test_columns_become_normal_as_by_scikit_learn(houses: Dataset) -> None:
-    transformer = QuantileTransformer(n_quantiles=1_000, output_distribution="normal", subsample=None)
+    transformer = QuantileTransformer(
+        n_quantiles=1_000, output_distribution="normal", subsample=None
+    )
     expected = transformer.fit(houses.features[TRAIN]).transform(houses.features[VAL])
     found = fit_encoder(replace(houses, scaling="quantile"), TRAIN).encode(houses.features, VAL)
     inside = np.abs(expected) < 2.5  # at the ends the two differ in what the last ranks are

@@ -223,8 +223,8 @@ def test_activations_and_their_slopes_are_keras_own(name: str) -> None:
     coefficients = Activation(*map(np.float32, ACTIVATIONS[name]))
 
     def compiled(z: Any) -> Any:
-        if name == "softplus":  # which has a program of its own
-            return program._softplus(z)
+        if name in program._BY_FORMULA:
+            return program._BY_FORMULA[name](z)
         return program._activate(z, coefficients)
 
     z = jnp.asarray(NUMBERS)

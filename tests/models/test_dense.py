@@ -27,6 +27,8 @@ LOSSES = [
 ]  # fmt: skip
 NETWORKS: list[dict[str, Any]] = [
     {"units": ()},
+    {"units": (), "embedding": "periodic"},
+    {"units": (9, 5), "embedding": "periodic", "activation": "mish", "normalization": "layer"},
     {"units": (9, 5, 12), "residual": True, "activation": "gelu"},
     {"units": (9, 5, 12), "residual": True, "normalization": "layer", "activation": "selu"},
     {"units": (9, 5, 12), "residual": True, "normalization": "batch", "activation": "silu"},

@@ -13,11 +13,12 @@ from nas.models.network import build_model
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialSpec
 
-IMAGES = Problem("multiclass", 70, 3, (7, 5, 2))
+IMAGES = Problem("multiclass", 70, 3, (7, 5, 2), n_numbers=6)
 CNN = "4c3-mp2-5r3s2-ap2-6c3-gmp-fc4-fc6"
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense": ("mlp", {"depth": 3, "width": 9, "shape": "funnel", "residual": True}),
     "linear": ("mlp", {"depth": 0}),
+    "embedded": ("mlp", {"embedding": "periodic", "depth": 2, "width": 9, "residual": True}),
     "every layer": ("cnn", {"layers": CNN, "activation": "tanh"}),
     "residual": ("cnn", {"layers": "4c3-mp2-5c5s2-gap-fc3", "residual": True}),
     "block at the input": ("cnn", {"layers": "5r3s2-3r1-fc4", "activation": "gelu"}),

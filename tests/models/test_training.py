@@ -74,9 +74,38 @@ def test_constant_stays() -> None:
 def test_warmup_rises_linearly_from_0_to_the_peak(schedule: str) -> None:
     training = make_training(schedule=schedule, learning_rate=0.5, warmup=0.4, epochs=5)
     rates = all_rates(training, 10)
-    np.testing.assert_allclose(rates[:21], 0.5 * np.arange(21) / 20, rtol=1e-6)
+    np.testing.assert_allclose(rates[:20], 0.5 * np.arange(20) / 20, rtol=1e-6)
+    if schedule == "cos_log":  # begins, too, where it ends
+        assert rates[20] == pytest.approx(0.5 * training.decay_to)
+        return
     assert rates.max() == rates[20]
     assert (np.diff(rates[20:]) <= 0).all()
+
+
+def test_flat_cosine_falls_in_the_second_half() -> None:
+    training = make_training(schedule="flat_cosine", learning_rate=0.5, decay_to=0.0, epochs=4)
+    rates = all_rates(training, 100)
+    assert (rates[:200] == 0.5).all()
+    assert (np.diff(rates[201:]) < 0).all()
+    assert rates[300] == pytest.approx(0.25)
+    assert (learning_rates(training, 100, 4) == 0.0).all()
+
+
+def test_cos_log_rises_and_falls_four_times() -> None:
+    training = make_training(schedule="cos_log", learning_rate=0.5, decay_to=0.0, epochs=10)
+    rates = all_rates(training, 1000)
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(rates))))
+    assert len(turns) == 7  # four tops and the three valleys between them
+    np.testing.assert_allclose(rates[turns[::2]], 0.5, rtol=1e-4)
+    np.testing.assert_allclose(rates[turns[1::2]], 0.0, atol=1e-4)
+    assert learning_rates(training, 1000, 10).max() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_an_exponential_schedule_to_0_ends_near_it() -> None:
+    training = make_training(schedule="exponential", learning_rate=0.5, decay_to=0.0, epochs=3)
+    rates = all_rates(training, 1000)
+    assert (np.diff(rates) < 0).all()
+    assert rates[-1] == pytest.approx(0.5e-6, rel=0.02)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "exponential"])

@@ -192,7 +192,10 @@ def test_a_changed_network_is_normalized_by_design() -> None:
         ({"momentum": 0.9, "optimizer": "adam"}, ["momentum", "optimizer sgd or rmsprop"]),
         ({"momentum": 0.9, "optimizer": "sgd"}, None),
         ({"momentum": 0.9}, ["momentum", "optimizer sgd or rmsprop"]),
-        ({"decay_to": 0.1}, ["decay_to", "schedule cosine or exponential"]),
+        (
+            {"decay_to": 0.1},
+            ["decay_to", "schedule cosine or flat_cosine or cos_log or exponential"],
+        ),
         ({"normalization_momentum": 0.9}, ["normalization_momentum", "normalization batch"]),
         ({"normalization_momentum": 0.9, "layers": "resnet18/32"}, None),
         ({"filter_growth": 3.0, "blocks": 1}, ["filter_growth", "blocks 2 or more"]),

@@ -26,7 +26,7 @@ from nas.spec import Problem
 
 TASKS = ("binary", "multiclass", "regression")
 IMAGE = (2, 2, 1)
-BINARY = Problem("binary", 4, 1, IMAGE)
+BINARY = Problem("binary", 4, 1, IMAGE, 4)
 # Whole networks have tests of their own.
 FAMILIES = {
     network: {key: word for key, word in words_of(network).items() if key != "layers"}
@@ -209,7 +209,7 @@ def _is_given(space, values, key):
 @given(spaces(), st.sampled_from(TASKS), st.integers(0, 2**32))
 def test_a_sample_is_what_the_space_says(space, task, seed):
     suggester = RandomSuggester(seed)
-    spec = space.sample(suggester, Problem(task, 4, 1, IMAGE))
+    spec = space.sample(suggester, Problem(task, 4, 1, IMAGE, 4))
 
     for name, value in suggester.params.items():
         assert inside(
@@ -235,7 +235,7 @@ def test_a_sample_is_what_the_space_says(space, task, seed):
 @settings(max_examples=50, deadline=None)
 @given(spaces(), st.sampled_from(TASKS))
 def test_no_trial_has_more_epochs_than_max_epochs(space, task):
-    for spec, _ in draw_specs(space, 5, Problem(task, 4, 1, IMAGE)):
+    for spec, _ in draw_specs(space, 5, Problem(task, 4, 1, IMAGE, 4)):
         assert spec.training.epochs <= space.max_epochs
 
 
@@ -243,6 +243,10 @@ def test_no_trial_has_more_epochs_than_max_epochs(space, task):
 
 
 SEARCHES = {
+    "embedding": Choice(["none", "periodic"]),
+    "embedding_size": Range(2, 5),
+    "frequencies": Range(2, 5),
+    "frequency_scale": Range(0.1, 0.2),
     "depth": Range(2, 5),
     "width": Range(8, 9),
     "shape": Choice(["funnel", "pyramid"]),
@@ -292,6 +296,9 @@ SEARCHES = {
     "early_stopping": Range(1, 5),
 }
 ENABLES = {
+    "embedding_size": {"embedding": "periodic"},
+    "frequencies": {"embedding": "periodic"},
+    "frequency_scale": {"embedding": "periodic"},
     "momentum": {"optimizer": "sgd"},
     "nesterov": {"optimizer": "sgd"},
     "rho": {"optimizer": "rmsprop"},
@@ -321,6 +328,12 @@ def test_every_parameter_can_be_searched(network, key):
         seen = {fields(spec)[key] for spec, _ in pairs}
         assert seen == {params[key] for _, params in pairs}
     assert len(seen) > 1
+
+
+def test_nothing_is_embedded_where_there_are_no_numbers():
+    space = SearchSpace({"embedding": Choice(["periodic", "none"]), "frequencies": Range(2, 5)})
+    for spec, params in draw_specs(space, problem=Problem("binary", 4, 1, IMAGE)):
+        assert (spec.architecture.embedding, params) == ("none", {})
 
 
 def test_an_empty_space_has_the_defaults():
