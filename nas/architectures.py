@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from nas.choices import Scaling
 from nas.layers import Embedding, Layer, build_layers, well_known_name
 
 CUSTOM = "custom"  # the family of networks that a function of the user's builds
@@ -41,6 +42,7 @@ class Architecture:
         embedding_size: Of what each number becomes.
         frequencies: Of each number.
         frequency_scale: Standard deviation of the initial frequencies, per unit of scaled inputs.
+        scaling: How numbers in columns are scaled; `data` is as the data says.
     """
 
     network: str
@@ -59,6 +61,7 @@ class Architecture:
     embedding_size: int = 16
     frequencies: int = 32
     frequency_scale: float = 0.1
+    scaling: Literal["data"] | Scaling = "data"
 
     @property
     def batch_normalized(self) -> bool:
@@ -162,6 +165,11 @@ class CustomArchitecture:
     optimizer: str = ""
     loss: str = ""
     network: str = CUSTOM
+
+    @property
+    def scaling(self) -> Literal["data"]:
+        """How numbers in columns are scaled: as the data says."""
+        return "data"
 
     @property
     def params(self) -> dict[str, Any]:

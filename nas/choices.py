@@ -3,7 +3,7 @@
 from typing import Literal
 
 Task = Literal["binary", "multiclass", "regression"]
-# Of numbers: to mean 0 and deviation 1; to median 0 and quartiles, with outliers drawn in; to a normal
+# Of numbers: to mean 0 and deviation 1; by quartiles, with outliers drawn in; to a normal
 # distribution; from minimum and maximum to [0, 1] or to [-1, 1]; or none.
 Scaling = Literal["standard", "robust", "quantile", "unit", "symmetric", "none"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]

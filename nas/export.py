@@ -110,6 +110,9 @@ def export_winner(
     best = study.best()
     if best.spec is None:
         raise NasError(study.name, f"trial {best.number} has no specification")
+    scaling = best.spec.architecture.scaling
+    if scaling != "data":
+        dataset = replace(dataset, scaling=scaling)
     # Without the test rows: nothing in the training can see or score them.
     (data,) = encode_folds(dataset, [Fold(split.development, split.test[:0])])
     # Categories that no fold's training part held may widen the input.

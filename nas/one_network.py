@@ -210,11 +210,13 @@ def _train(
     from nas.results import Study
     from nas.searching import live_study, train_given
     from nas.space import without_effect
+    from nas.space.vocabulary import WORDS
     from nas.study.record import load_study
     from nas.study.storage import open_storage
 
     with display.working("Getting ready to train"):
-        pool, encoded = opened_pool(prepared, 1, "auto")
+        # Which scaling the network has is known only when its inputs are.
+        pool, encoded = opened_pool(prepared, 1, "auto", scalings=WORDS["scaling"].choices)
     with pool:
         spec = spec_for(prepared.dataset.problem(encoded[0].x_train.shape[1]))
         message, trial = f"Training {spec.describe()}", None

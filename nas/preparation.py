@@ -275,7 +275,11 @@ def prepare_search(prepared: Prepared, space: SearchSpace, metric: str | None) -
 
 
 def opened_pool(
-    prepared: Prepared, workers: int, engine: EngineName, gpus: Sequence[int] = ()
+    prepared: Prepared,
+    workers: int,
+    engine: EngineName,
+    gpus: Sequence[int] = (),
+    scalings: Sequence[str] | None = None,
 ) -> tuple[Pool, tuple[FoldData, ...]]:
     """A pool that has the folds, and the folds.
 
@@ -284,19 +288,24 @@ def opened_pool(
         workers: Processes; 1 trains in this one, unless there are GPUs.
         engine: What trains.
         gpus: Numbers of the GPUs to train on, with a process for each.
+        scalings: How networks may scale numbers; None is as in the space.
     """
+    if scalings is None:
+        scalings = prepared.space.scalings
+    if not prepared.dataset.schema.n_numbers:
+        scalings = ()
     dataset, metric = prepared.dataset, prepared.metric
     if workers == 1 and not gpus:
         from nas.engines.selection import Selection
 
-        encoded = encode_data(dataset, prepared.split)
+        encoded = encode_data(dataset, prepared.split, scalings=scalings)
         return LocalPool(Selection(encoded, metric, engine, prepared.build).choose), encoded
     from nas.execution.workers import WorkerPool
 
     needs_keras = engine == "keras" or prepared.space.network != "mlp"
     pool = WorkerPool(workers, "tensorflow" if needs_keras else "jax", gpus)
     try:
-        encoded = encode_data(dataset, prepared.split, pool.rows_folder)
+        encoded = encode_data(dataset, prepared.split, pool.rows_folder, scalings)
         pool.load(encoded, metric, engine, prepared.build)
     except BaseException:
         pool.close()

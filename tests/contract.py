@@ -41,6 +41,7 @@ PLAIN: dict[str, Any] = {
     "convolutions": (),
     "spatial_dropout": 0.0,
     "normalization_momentum": 0.99,
+    "scaling": "data",
     "embedding": "none",
     "embedding_size": 3,
     "frequencies": 4,
@@ -767,6 +768,19 @@ class EngineContract:
         np.testing.assert_allclose(
             [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
         )
+
+    def test_a_network_sees_the_numbers_in_its_own_scaling(self) -> None:
+        plain = folds_of("regression")[:2]
+        other = [replace(f, x_train=f.x_train**3, x_val=f.x_val**3) for f in plain]
+        rows = [{"robust": (f.x_train, f.x_val)} for f in other]
+        both = [replace(f, otherwise=r) for f, r in zip(plain, rows, strict=True)]
+        spec = make_spec("regression", scaling="robust", epochs=2)
+        as_data = make_spec("regression", epochs=2)
+        found = train(self.start(both, [spec, as_data], [3, 3]))
+        scaled, unscaled = (train(self.start(f, [as_data], [3])) for f in (other, plain))
+        assert_same_trial(found, 0, scaled, 0, self.tolerance)
+        assert_same_trial(found, 1, unscaled, 0, self.tolerance)
+        assert weights_differ(found.weights[0][0], found.weights[1][0])
 
     @pytest.mark.parametrize("case", some_slow(CONSTANTS))
     def test_agrees_with_fit_from_constants(self, case: str) -> None:

@@ -1,15 +1,16 @@
 """The folds of a split, encoded."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.choices import Task
+from nas.choices import Scaling, Task
 from nas.data import Dataset, Fold
-from nas.encoding.encoder import fit_encoder
+from nas.encoding.encoder import Encoder, fit_encoder
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class FoldData:
         target_scale: See `target_mean`; 1 for classes.
         weights: How much each training row counts in the loss, shape (n_train,), 1 on average;
             None for all alike.
+        scaling: How the numbers are scaled.
+        otherwise: `x_train` and `x_val` with the numbers scaled in other ways, by name.
     """
 
     task: Task
@@ -36,12 +39,24 @@ class FoldData:
     target_mean: float = 0.0
     target_scale: float = 1.0
     weights: NDArray[np.float32] | None = None
+    scaling: Scaling = "standard"
+    otherwise: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(
+        default_factory=dict
+    )
+
+    def scaled(self, scaling: str) -> "FoldData":
+        """The fold with the numbers scaled so; `data` is the scaling that it has."""
+        if scaling in ("data", self.scaling):
+            return self
+        x_train, x_val = self.otherwise[scaling]
+        return replace(self, x_train=x_train, x_val=x_val)
 
 
 def encode_folds(
     dataset: Dataset,
     folds: Sequence[Fold],
     keep: Callable[[FoldData], FoldData] = lambda fold: fold,
+    scalings: Sequence[str] = (),
 ) -> tuple[FoldData, ...]:
     """Encodes each fold with what its own training rows teach; all folds are equally wide.
 
@@ -50,24 +65,37 @@ def encode_folds(
         folds: Its folds; at least one.
         keep: Is given each fold as soon as it is encoded, and returns what is to be kept of it,
             such as a fold whose rows lie in files.
+        scalings: Names of scalings that networks may have instead of that of the data.
     """
     encoders = [fit_encoder(dataset, fold.train) for fold in folds]
     width = max(encoder.n_columns for encoder in encoders)
+    others = [name for name in get_args(Scaling) if name in scalings and name != dataset.scaling]
     encoded = []
     for fold, fitted in zip(folds, encoders, strict=True):
-        encoder = replace(fitted, n_columns=width)
+        rows = partial(_rows, dataset, fold)
+        x_train, x_val = rows(replace(fitted, n_columns=width))
+        scaled = {name: fit_encoder(replace(dataset, scaling=name), fold.train) for name in others}
         data = FoldData(
             task=dataset.task,
-            x_train=encoder.encode(dataset.features, fold.train),
+            x_train=x_train,
             y_train=dataset.y[fold.train],
-            x_val=encoder.encode(dataset.features, fold.val),
+            x_val=x_val,
             y_val=dataset.y[fold.val],
             target_mean=fitted.statistics.target_mean,
             target_scale=fitted.statistics.target_scale,
             weights=_weights(dataset, fold.train),
+            scaling=dataset.scaling,
+            otherwise={name: rows(replace(e, n_columns=width)) for name, e in scaled.items()},
         )
         encoded.append(keep(data))
     return tuple(encoded)
+
+
+def _rows(
+    dataset: Dataset, fold: Fold, encoder: Encoder
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    features = dataset.features
+    return encoder.encode(features, fold.train), encoder.encode(features, fold.val)
 
 
 def _weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:

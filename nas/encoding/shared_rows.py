@@ -5,7 +5,9 @@ is short. What is sent to another process is its name.
 """
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from nas.data import Dataset, Split
 from nas.encoding import FoldData, encode_folds
 
+Rows = NDArray[np.float32]
+
 LEAST = 10_000_000  # bytes of a fold's rows; fewer are not worth a file
 
 
@@ -23,18 +27,25 @@ def share_rows(fold: FoldData, folder: Path | None) -> FoldData:
     if folder is None or fold.x_train.nbytes + fold.x_val.nbytes < LEAST:
         return fold
     number = len(list(folder.iterdir()))
-    return replace(
-        fold,
-        x_train=_in_file(fold.x_train, folder / f"{number}_train.npy"),
-        x_val=_in_file(fold.x_val, folder / f"{number}_val.npy"),
-    )
+
+    def in_files(x_train: Rows, x_val: Rows, name: str = "") -> tuple[Rows, Rows]:
+        train, val = (folder / f"{number}_{name}{part}.npy" for part in ("train", "val"))
+        return _in_file(x_train, train), _in_file(x_val, val)
+
+    x_train, x_val = in_files(fold.x_train, fold.x_val)
+    otherwise = {name: in_files(*rows, f"{name}_") for name, rows in fold.otherwise.items()}
+    return replace(fold, x_train=x_train, x_val=x_val, otherwise=otherwise)
 
 
 def encode_data(
-    dataset: Dataset, split: Split, rows_folder: Path | None = None
+    dataset: Dataset,
+    split: Split,
+    rows_folder: Path | None = None,
+    scalings: Sequence[str] = (),
 ) -> tuple[FoldData, ...]:
     """The folds of a split, encoded; large ones with their rows in files of a folder, if given."""
-    return encode_folds(dataset, split.folds, lambda fold: share_rows(fold, rows_folder))
+    keep = partial(share_rows, folder=rows_folder)
+    return encode_folds(dataset, split.folds, keep, scalings)
 
 
 def as_tensor(rows: NDArray[np.float32]) -> Any:

@@ -73,14 +73,18 @@ class CompiledEngine(Engine):
         self._memory = memory
         self._most_lanes = MAX_LANES_OF_A_GPU
         self.n_rows = max(len(fold.y_train) for fold in folds)  # of the longest fold
-        lengths = [len(fold.y_train) for fold in folds]
-        self.first_rows = np.cumsum([0, *lengths[:-1]])  # where each fold's training rows begin
+        # A fold with its numbers scaled in another way is one more fold to a program.
+        self._scalings = ["data", *folds[0].otherwise]
+        self._scaled = [fold.scaled(name) for name in self._scalings for fold in folds]
+        lengths = [len(fold.y_train) for fold in self._scaled]
+        self.first_rows = np.cumsum([0, *lengths[:-1]])  # where each one's training rows begin
         # Put there once for the whole search, and shared by all lanes.
-        self._x = jax.device_put(np.concatenate([fold.x_train for fold in folds]))
-        self._x_val = jax.device_put(_stack([fold.x_val for fold in folds]))
+        self._x = jax.device_put(np.concatenate([fold.x_train for fold in self._scaled]))
+        self._x_val = jax.device_put(_stack([fold.x_val for fold in self._scaled]))
         self._weights = None
         if any(fold.weights is not None for fold in folds):
-            self._weights = jax.device_put(np.concatenate([_row_weights(fold) for fold in folds]))
+            weights = [_row_weights(fold) for fold in self._scaled]
+            self._weights = jax.device_put(np.concatenate(weights))
         self._labels = cache(self._encode_labels)
         self._counters = cache(lambda shape: jax.device_put(dropout_counters(shape)))
         self.shapes: set[Shape] = set()
@@ -118,9 +122,16 @@ class CompiledEngine(Engine):
     def _encode_labels(self, problem: Problem) -> Any:
         labels = [
             encode_labels(problem, fold.y_train, fold.target_mean, fold.target_scale)
-            for fold in self.folds
+            for fold in self._scaled
         ]
         return jax.device_put(np.concatenate(labels))
+
+    def place_of(self, lane: Lane) -> int:
+        """The number of a lane's fold among those that programs have."""
+        scaling = lane.spec.architecture.scaling
+        is_own = scaling == self.folds[0].scaling
+        variant = 0 if is_own else self._scalings.index(scaling)
+        return variant * len(self.folds) + lane.fold
 
 
 def memory_of_device() -> float:
@@ -233,7 +244,8 @@ class CompiledLanes(LoggedLanes):
 
     def _ended(self, number: int) -> tuple[float, Examination | None]:
         lane, log, engine = self.logs[number].lane, self.logs[number], self._engine
-        fold, weights = self.folds[lane.fold], self.weights(number)
+        fold = self.folds[lane.fold].scaled(lane.spec.architecture.scaling)
+        weights = self.weights(number)
         with np.errstate(all="ignore"):  # a diverged network's numbers
             ends = range(PREDICT_ROWS, len(fold.x_train), PREDICT_ROWS)
             parts = np.split(fold.x_train, ends)
@@ -401,7 +413,7 @@ class _Block:
                 continue
             log = self._lanes.logs[number]
             lane, training = log.lane, log.lane.spec.training
-            folds[place], is_new[place] = lane.fold, not log.epochs
+            folds[place], is_new[place] = self._engine.place_of(lane), not log.epochs
             n_rows = len(self._engine.folds[lane.fold].y_train)
             own_steps = -(-n_rows // batch)
             sizes = np.full(own_steps, batch)
@@ -413,7 +425,7 @@ class _Block:
             for e in range(epochs[place]):
                 epoch = log.epochs + e
                 order = batch_order(lane.seed, epoch, n_rows)
-                rows[place, e, :n_rows] = order + self._engine.first_rows[lane.fold]
+                rows[place, e, :n_rows] = order + self._engine.first_rows[folds[place]]
                 of_steps = rule_of(training, own_steps, epoch)
                 taken = len(of_steps)  # less than there are where the budget of steps ends
                 share[place, e, :taken] = sizes[:taken] / sizes[:taken].sum()

@@ -6,7 +6,7 @@ is one call of that program. Any network that Keras can build runs here.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -51,7 +51,11 @@ class KerasEngine(Engine):
         super().__init__(folds, metric)
         self._build = build
         # Converted once for the whole search.
-        self._x = [(as_tensor(fold.x_train), as_tensor(fold.x_val)) for fold in folds]
+        self._x = cache(self._tensors)
+
+    def _tensors(self, fold: int, scaling: str) -> tuple[Any, Any]:
+        data = self.folds[fold].scaled(scaling)
+        return as_tensor(data.x_train), as_tensor(data.x_val)
 
     def start(self, lanes: Sequence[Lane]) -> "KerasLanes":
         # Without this, Keras keeps the graphs of all earlier networks.
@@ -66,7 +70,7 @@ class KerasLanes(LoggedLanes):
 
     Args:
         folds: The folds.
-        x: Their training and validation rows, as tensors.
+        x: Training and validation rows of a fold, by number, in a scaling, as tensors.
         metric: What they are scored by.
         build: The function that builds custom networks.
     """
@@ -74,7 +78,7 @@ class KerasLanes(LoggedLanes):
     def __init__(
         self,
         folds: Sequence[FoldData],
-        x: Sequence[tuple[Any, Any]],
+        x: Callable[[int, str], tuple[Any, Any]],
         metric: Metric,
         build: BuildModel | None,
     ) -> None:
@@ -176,7 +180,7 @@ class _SharedModel:
         log, training = self._lanes.logs[number], self._spec.training
         fold, epoch = log.lane.fold, log.epochs
         n_rows = len(self._lanes.folds[fold].y_train)
-        x_train, x_val = self._lanes.x[fold]
+        x_train, x_val = self._lanes.x(fold, self._spec.architecture.scaling)
         self._load(number)
         moments = self._moments.get(number)
         if moments is not None:
@@ -200,9 +204,10 @@ class _SharedModel:
         """Score of the training part, and the examination, of a lane."""
         log = self._lanes.logs[number]
         fold = log.lane.fold
-        data = self._lanes.folds[fold]
+        scaling = self._spec.architecture.scaling
+        data = self._lanes.folds[fold].scaled(scaling)
         self._load(number)
-        score, *_ = self._score(self._lanes.x[fold][0], data.y_train, fold)
+        score, *_ = self._score(self._lanes.x(fold, scaling)[0], data.y_train, fold)
         if number not in self._moments:
             return score, None
         snapshots = Snapshots(**vars(self._moments[number]), final=self.weights(number))

@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nas.engines.embedding import embed
 from nas.engines.shapes import Shape
 from nas.engines.update_rule import Coefficients
 from nas.models.activations import FORMULAS, Activation, activate
-from nas.models.dense import NORMALIZATION_EPSILON, embedded
+from nas.models.dense import NORMALIZATION_EPSILON
 
 PREDICT_ROWS = 8192  # rows that are predicted at once, over all lanes
 
@@ -238,7 +239,7 @@ def _forward(
     if shape.embedding is not None:
         sizes = shape.embedding.weight_shapes
         parts = [p.reshape(s) for p, s in zip(others[-len(sizes) :], sizes, strict=True)]
-        x = embedded(jnp, x, *parts)
+        x = embed(x, *parts)
     statistics = []
     skip = None
     for i in range(shape.depth):

@@ -110,7 +110,12 @@ def run_sampling(
     first = folds[0]
     generator = np.random.default_rng(derive_seed("screened rows", options.seed))
     rows = generator.permutation(len(first.y_train))[:BATCH_ROWS]
-    batch = replace(first, x_train=first.x_train[rows], y_train=first.y_train[rows])
+    batch = replace(
+        first,
+        x_train=first.x_train[rows],
+        y_train=first.y_train[rows],
+        otherwise={name: (x[rows], x_val) for name, (x, x_val) in first.otherwise.items()},
+    )
     calls = [
         (specs[k : k + CHUNK], seeds[k : k + CHUNK], batch, n_rows)
         for k in range(0, len(specs), CHUNK)

@@ -99,7 +99,7 @@ def run_dense(
     """
     network, step = spec.in_words, _n_arrays(spec)
     if spec.embedding is not None:
-        x = embedded(np, x, *weights[: _n_first(spec)])
+        x = embedded(x, *weights[: _n_first(spec)])
         weights = weights[_n_first(spec) :]
     start = x
     layers: list[_Hidden] = []
@@ -129,11 +129,10 @@ def run_dense(
     return DensePass(activations, hidden, x @ kernel + bias, layers, kernel, start)
 
 
-def embedded(xp: Any, x: Any, frequencies: Any, kernel: Any, bias: Any) -> Any:
+def embedded(x: Array, frequencies: Array, kernel: Array, bias: Array) -> Array:
     """Numbers as their periodic embeddings, followed by the other inputs; see `Embedding`.
 
     Args:
-        xp: NumPy, or `jax.numpy`.
         x: Encoded rows, (n, n_inputs), the numbers first.
         frequencies: (n_numbers, n_frequencies).
         kernel: (n_numbers, 2 * n_frequencies, size).
@@ -141,11 +140,11 @@ def embedded(xp: Any, x: Any, frequencies: Any, kernel: Any, bias: Any) -> Any:
     """
     n, _, size = kernel.shape
     angles = np.float32(2.0 * math.pi) * x[:, :n, None] * frequencies
-    waves = xp.concatenate([xp.cos(angles), xp.sin(angles)], -1)
+    waves = np.concatenate([np.cos(angles), np.sin(angles)], -1)
     # One product for each number: rows in the middle.
-    outputs = xp.matmul(xp.swapaxes(waves, 0, 1), kernel) + bias[:, None, :]
-    outputs = xp.swapaxes(xp.maximum(outputs, np.float32(0.0)), 0, 1)
-    return xp.concatenate([outputs.reshape(len(x), n * size), x[:, n:]], 1)
+    outputs = np.swapaxes(waves, 0, 1) @ kernel + bias[:, None, :]
+    outputs = np.swapaxes(np.maximum(outputs, np.float32(0.0)), 0, 1)
+    return np.concatenate([outputs.reshape(len(x), n * size), x[:, n:]], 1)
 
 
 def kernel_gradients(spec: TrialSpec, passed: DensePass, slope: Array) -> list[NDArray[np.float32]]:

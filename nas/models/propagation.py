@@ -55,8 +55,10 @@ def untrained_scores(spec: TrialSpec, seed: int, batch: FoldData) -> UntrainedSc
 
     weights = initial_weights(spec, seed)
     drawing = took()
-    tensors, x = list(map(tf.constant, weights)), tf.constant(batch.x_train)
-    kernels = [tensors[0], tensors[-2]]  # the first and the last
+    rows = batch.scaled(spec.architecture.scaling).x_train
+    tensors, x = list(map(tf.constant, weights)), tf.constant(rows)
+    all_kernels = kernels_of(spec, tensors)
+    kernels = [all_kernels[0], all_kernels[-1]]
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([*kernels, x])
         passed = run_forward(spec, tensors, x)
@@ -114,7 +116,8 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
 
     The sum over all kernels' weights of `|w| dR / d|w|`, where `R` is the sum of the outputs for an
     input of ones when every weight is replaced by its absolute value (Tanaka et al. 2020, section
-    6). Activations and normalizations pass everything on, and there are no biases.
+    6). Activations and normalizations pass everything on, there are no biases, and what an
+    embedding gives are the ones.
     """
     if spec.in_words.convolutions:
         return _synflow_of_maps(spec, weights)
@@ -122,7 +125,7 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
     kernels, output = absolute[:-1], absolute[-1]
     # Both ways through the network with vectors that are rescaled at each layer: the product over
     # many layers would overflow.
-    flow, scale = np.ones(spec.problem.n_inputs), 0.0
+    flow, scale = np.ones(len(absolute[0])), 0.0
     arriving = []  # at each hidden layer, before the residual connection, and its scale
     for number, kernel in enumerate(kernels):
         arrived = flow @ kernel

@@ -161,6 +161,9 @@ def _name(layer: Layer) -> str:
             return f"{size} × {layer.window}×{layer.window}{stride} {activation}"
         case "max_pooling" | "average_pooling":
             return f"{layer.kind.partition('_')[0]} of {layer.window}×{layer.window}"
+        case "embedding":
+            assert layer.embedding is not None
+            return f"{layer.embedding.n_numbers:,} numbers, each as {layer.embedding.size}"
         case "global_average":
             return "average of maps"
         case _:

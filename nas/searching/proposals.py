@@ -103,13 +103,15 @@ class Proposer:
         Raises:
             NoPlaceError: When the study has as many trials as it is to have.
         """
-        claims, options = self._claims, self._options
+        claims, options, first = self._claims, self._options, self._space.first
         attempt, of_index = 0, -1
         while True:
             # Decided by what was known last; `begin` refuses if another search came in between.
             index, params = claims.index, None
             if claims.waiting:
                 index = -1
+            elif index < len(first) and index != of_index and options.sampler != "grid":
+                params = dict(first[index])
             elif options.sampler == "grid" or index == of_index:
                 attempt = attempt if index == of_index else 0
                 seed = derive_seed("unseen network", options.seed, index, attempt)

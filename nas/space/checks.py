@@ -57,6 +57,37 @@ def check_space(network: str, parameters: Mapping[str, Parameter], function: str
     _check_cycles(parameters)
 
 
+def check_first(first: Sequence[Mapping[str, Value]], parameters: Mapping[str, Parameter]) -> None:
+    """Raises a `SpaceError` for settings that a search could not propose itself."""
+    for number, settings in enumerate(first, start=1):
+        for key, value in settings.items():
+            entry = parameters.get(key)
+            place = f"setting {number} has {key}: {value!r}"
+            if entry is None or isinstance(entry.domain, Constant) or entry.per_layer:
+                searched = [k for k, e in parameters.items() if not isinstance(e.domain, Constant)]
+                raise SpaceError(
+                    "first",
+                    f"{place}, which is not searched",
+                    "parameters that are",
+                    did_you_mean(key, searched),
+                )
+            if not _holds(entry.domain, value):
+                raise SpaceError("first", f"{place}, which is not among its values")
+
+
+def _holds(domain: Domain, value: Value) -> bool:
+    """Whether a value is one of a domain's."""
+    match domain:
+        case Constant(constant):
+            return bool(value == constant)
+        case Choice(values):
+            return value in values
+        case Range(low, high, step=step):
+            if isinstance(value, bool | str) or not low <= value <= high:
+                return False
+            return step is None or abs((value - low) / step - round((value - low) / step)) < 1e-9
+
+
 def check_network(network: str) -> None:
     """Raises a `SpaceError` if there is no such family of networks."""
     if network not in NETWORKS:
@@ -320,15 +351,7 @@ def _can_be(key: str, parameters: Mapping[str, Parameter], value: Value) -> bool
     is_conditional = is_conditional or word.of_numbers
     if is_conditional and value == word.default:
         return True
-    match parent.domain:
-        case Constant(constant):
-            return value == constant
-        case Choice(values):
-            return value in values
-        case Range(low, high, step=step):
-            if not isinstance(value, int | float) or not low <= value <= high:
-                return False
-            return step is None or abs((value - low) / step - round((value - low) / step)) < 1e-9
+    return _holds(parent.domain, value)
 
 
 def _check_cycles(parameters: Mapping[str, Parameter]) -> None:

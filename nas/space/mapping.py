@@ -11,7 +11,8 @@ from nas.space.vocabulary import HEADER_KEYS
 def space_from_mapping(words: Mapping[str, Any]) -> SearchSpace:
     """A space from its words: a value, a list of choices or a `Range` for each.
 
-    Beside those of the language it takes `name`, `network`, `data` and `target`.
+    Beside those of the language it takes `name`, `network`, `data` and `target`, and `first`, a
+    list of mappings.
 
     Raises:
         NasError: When a word is unknown, or its values are out of bounds.
@@ -26,7 +27,7 @@ def mapping_from_space(space: SearchSpace) -> dict[str, Any]:
     header = {key: getattr(space, key) for key in ("name", *HEADER_KEYS)}
     if space.network == "mlp":
         del header["network"]
-    words = {key: value for key, value in header.items() if value is not None}
+    words = {key: value for key, value in header.items() if value not in (None, ())}
     return words | {key: _plain(entry) for key, entry in space.parameters.items()}
 
 

@@ -6,14 +6,14 @@ The same space is written in YAML (`nas.space.yaml`), built here in Python, and 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nas.architectures import CUSTOM, Architecture
 from nas.choices import Task
 from nas.layers import convolution_blocks, is_normalized_by_design, parse_layers
-from nas.space.checks import check_space, largest
+from nas.space.checks import check_first, check_space, largest
 from nas.space.domains import (
     Choice,
     Constant,
@@ -45,6 +45,9 @@ class SearchSpace:
             empty for any other. Only `nas.families.custom.CustomSpace`, which has the function
             itself, can be sampled.
 
+        first: Settings that a search trains first, one after another: values of searched
+            parameters. One that they do not name is proposed as in any other trial.
+
     Raises:
         SpaceError: When an entry is unknown, out of bounds, or conditional on a value that
             cannot occur.
@@ -56,6 +59,7 @@ class SearchSpace:
     data: str | None = None
     target: str | None = None
     function: str = ""
+    first: tuple[Mapping[str, Value], ...] = ()
 
     def __init__(
         self,
@@ -65,7 +69,9 @@ class SearchSpace:
         data: str | None = None,
         target: str | None = None,
         function: str = "",
+        first: Sequence[Mapping[str, Value]] = (),
     ) -> None:
+        settings = tuple({key: plain(key, v) for key, v in one.items()} for one in first)
         entries = {key: _without_names(key, parameter(v)) for key, v in parameters.items()}
         for attribute, value in (
             ("parameters", entries),
@@ -74,9 +80,22 @@ class SearchSpace:
             ("data", data),
             ("target", target),
             ("function", function),
+            ("first", settings),
         ):
             object.__setattr__(self, attribute, value)
         check_space(network, entries, function)
+        check_first(settings, entries)
+
+    @property
+    def scalings(self) -> tuple[str, ...]:
+        """How numbers may be scaled in its networks, beside as the data says."""
+        entry = self.parameters.get("scaling")
+        match entry.domain if entry is not None else None:
+            case Constant(value):
+                return (str(value),)
+            case Choice(values):
+                return tuple(map(str, values))
+        return ()
 
     @property
     def max_epochs(self) -> int:
@@ -155,6 +174,7 @@ class SearchSpace:
                 embedding_size=int(values["embedding_size"]),
                 frequencies=int(values["frequencies"]),
                 frequency_scale=float(values["frequency_scale"]),
+                scaling=values["scaling"],  # type: ignore[arg-type]
             ),
             training=values.training(),
         )
@@ -235,13 +255,15 @@ class SearchSpace:
             prefix = [*walk.indices[:-1], walk.indices[-1] + 1]
 
 
+def plain(key: str, value: Value) -> Value:
+    """A parameter's value, with a number instead of the word that stands for it."""
+    word = WORDS.get(key)
+    number: Value = word.plain(value) if word is not None else value
+    return number
+
+
 def _without_names(key: str, entry: Parameter) -> Parameter:
     """The entry with numbers instead of the words that stand for them."""
-
-    def plain(key: str, value: Value) -> Value:
-        word = WORDS.get(key)
-        return word.plain(value) if word is not None else value
-
     domain = entry.domain
     match domain:
         case Constant(value):

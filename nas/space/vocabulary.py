@@ -143,6 +143,14 @@ WORDS: dict[str, Word] = {
         "whole networks in the compact notation, instead of the parameters about layers",
         networks=NETWORKS,
     ),
+    "scaling": Word(
+        "str",
+        "data",
+        "how numbers in columns are scaled (docs/data.md); data is as --scaling says",
+        choices=("data", "standard", "robust", "quantile"),
+        networks=_MLP,
+        of_numbers=True,
+    ),
     "embedding": Word(
         "str",
         "none",
@@ -424,12 +432,12 @@ LOSSES: dict[str, tuple[str, ...]] = {  # by task
 ADAMW_WEIGHT_DECAY = 0.004  # Keras's own default for AdamW
 
 # Keys of a space that are not parameters of the network.
-HEADER_KEYS = ("network", "data", "target")
+HEADER_KEYS = ("network", "data", "target", "first")
 # Options that take several names.
 NAME_LISTS = ("drop", "categorical", "missing", "classes")
 # Options of `nas search` for which people look in a space.
 SEARCH_OPTIONS = (
-    "model", "trials", "task", "drop", "categorical", "scaling", "image_size", "classes",
+    "model", "trials", "task", "drop", "categorical", "image_size", "classes",
     "max_rows", "label_noise", "header", "missing", "positive", "metric", "folds", "repeats",
     "groups", "sample_weight", "val_size", "test_size", "sampler", "startup_trials", "pruner",
     "seed", "timeout", "max_params", "allow_duplicates", "engine", "device", "workers", "study",

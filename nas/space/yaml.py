@@ -84,6 +84,7 @@ def parse_space(
             data=header.get("data"),
             target=header.get("target"),
             function=header.get("function", ""),
+            first=header.get("first", ()),
         )
         if not is_stored:
             check_steps(parameters)
@@ -109,7 +110,9 @@ def _read_root(
                 check_network(network)
     for key, node in items:
         # A custom network's function is written by `dump_space`, for a study's own record.
-        if key in HEADER_KEYS or (is_stored and key == "function"):
+        if key == "first":
+            header[key] = _read_first(node)
+        elif key in HEADER_KEYS or (is_stored and key == "function"):
             value = _plain(key, node)
             if not isinstance(value, str):
                 raise SpaceError(key, f"got {value!r}", "a word")
@@ -119,6 +122,24 @@ def _read_root(
         else:
             raise unknown_word(key, network, HEADER_KEYS)
     return header, parameters
+
+
+def _read_first(node: yaml.Node) -> list[dict[str, Value]]:
+    expected = "a list of mappings such as '- {depth: 2, width: 64}'"
+    if not isinstance(node, yaml.SequenceNode):
+        raise SpaceError("first", f"got {_plain('first', node)!r}", expected)
+    settings = []
+    for number, item in enumerate(node.value, start=1):
+        if not isinstance(item, yaml.MappingNode):
+            raise SpaceError("first", f"got {_plain('first', item)!r}", expected)
+        one: dict[str, Value] = {}
+        for key_node, value_node in item.value:
+            key = _key(key_node)
+            if key in one:
+                raise SpaceError("first", f"setting {number} has '{key}' twice", "each key once")
+            one[key] = _value("first", value_node, WORDS.get(key))
+        settings.append(one)
+    return settings
 
 
 def _items(node: yaml.MappingNode, lines: dict[str, int]) -> list[tuple[str, yaml.Node]]:
@@ -264,6 +285,10 @@ def dump_space(space: SearchSpace) -> str:
     headers = {"data": space.data, "target": space.target, "function": space.function or None}
     entries.update((key, text) for key, text in headers.items() if text is not None)
     entries.update((key, _dump_entry(key, entry)) for key, entry in space.parameters.items())
+    if space.first:
+        entries["first"] = [
+            {key: shown_value(key, value) for key, value in one.items()} for one in space.first
+        ]
     return "".join(f"{key}: {_flow(value)}\n" for key, value in entries.items())
 
 

@@ -2,7 +2,15 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import pytest
+from heads import TRAIN, VAL
+
+from nas.data import Dataset, Fold
+from nas.encoding import encode_folds
 
 ENCODE = """
 import sys
@@ -20,3 +28,19 @@ def test_folds_are_encoded_without_tensorflow(data_dir: Path) -> None:
     n_folds, n_rows, n_columns, *modules = done.stdout.split()
     assert (n_folds, modules) == ("3", [])
     assert int(n_rows) > 8_000 and int(n_columns) > 100
+
+
+def test_folds_hold_the_numbers_in_other_scalings(adult: Dataset) -> None:
+    folds = [Fold(TRAIN, VAL), Fold(VAL, TRAIN)]
+    encoded = encode_folds(adult, folds, scalings=("data", "standard", "quantile"))
+    expected = encode_folds(replace(adult, scaling="quantile"), folds)
+    for fold, other in zip(encoded, expected, strict=True):
+        assert list(fold.otherwise) == ["quantile"]
+        assert fold.scaled("data") is fold.scaled("standard") is fold
+        scaled = fold.scaled("quantile")
+        np.testing.assert_array_equal(scaled.x_val, other.x_val)
+        # Folds with fewer categories are filled up alike.
+        np.testing.assert_array_equal(scaled.x_train, other.x_train)
+        assert not np.array_equal(scaled.x_train, fold.x_train)
+    with pytest.raises(KeyError):
+        encoded[0].scaled("robust")

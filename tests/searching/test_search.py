@@ -116,6 +116,24 @@ def test_a_resumed_search_equals_an_uninterrupted_one(
     assert results(resumed) == results(uninterrupted)
 
 
+def test_the_first_settings_of_a_space_are_trained_first(tmp_path: Path) -> None:
+    first = [{"depth": 3, "learning_rate": 0.02}, {"depth": 2}, {"depth": 3, "learning_rate": 0.02}]
+    ranges = {"depth": Range(1, 5), "learning_rate": Range(1e-4, 1e-1, True)}
+    space = SearchSpace(ranges, "fake", first=first)
+    options = {"space": space, "n_trials": 6, "sampler": "tpe", "startup_trials": 2}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    cut.mkdir()
+    study, _ = search_fake(whole, **options)
+    params = [trial.params for trial in study_record(study).counted]
+    assert params[0] == first[0]
+    assert params[1]["depth"] == 2 and params[1]["learning_rate"] != 0.02
+    assert params[2] not in params[:2]  # the third is the first once more
+    search_fake(cut, stop_after=5, **options)
+    resumed, _ = search_fake(cut, **options)
+    assert results(resumed) == results(study)
+
+
 def test_an_interrupted_trial_is_clean_and_taken_up_again(tmp_path: Path) -> None:
     study, _ = search_fake(tmp_path, n_trials=5, stop_after=3)
     (trial,) = study_record(study).trials

@@ -243,6 +243,7 @@ def test_no_trial_has_more_epochs_than_max_epochs(space, task):
 
 
 SEARCHES = {
+    "scaling": Choice(["robust", "quantile"]),
     "embedding": Choice(["none", "periodic"]),
     "embedding_size": Range(2, 5),
     "frequencies": Range(2, 5),

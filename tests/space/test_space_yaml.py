@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +17,10 @@ from nas.space import (
     SearchSpace,
     dump_space,
     load_space,
+    mapping_from_space,
     parse_space,
     shipped_spaces,
+    space_from_mapping,
 )
 from nas.space.vocabulary import words_of
 
@@ -449,7 +452,7 @@ def test_an_unknown_word_gets_those_of_its_network(text, network, others):
     with pytest.raises(NasError) as caught:
         parse_space(text)
     listed = caught.value.expected.removeprefix("one of ").split(", ")
-    assert listed == ["network", "data", "target", *words_of(network)]
+    assert listed == ["network", "data", "target", "first", *words_of(network)]
     assert caught.value.fix in ("Did you mean 'blocks'?", "Did you mean 'width'?")
 
 
@@ -458,7 +461,7 @@ def test_an_unknown_network_is_named_before_unknown_words():
         parse_space("block: 3\nnetwork: cnnn")
 
 
-@pytest.mark.parametrize("key", ["scaling", "trials", "folds", "max_rows", "max-rows"])
+@pytest.mark.parametrize("key", ["drop", "trials", "folds", "max_rows", "max-rows"])
 def test_an_option_of_the_command_is_named_as_such(key):
     option = key.replace("_", "-")
     with pytest.raises(NasError) as caught:
@@ -521,3 +524,41 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     path.write_text("# comment\n" * 110_000)
     with pytest.raises(NasError, match="too large; expected a YAML file of 1,000,000 characters"):
         load_space(path)
+
+
+FIRST = """depth: {low: 1, high: 4}
+optimizer: [adam, sgd]
+batch_size: [32, full]
+epochs: 9
+first:
+  - {depth: 2, optimizer: sgd, batch_size: full}
+  - depth: 4
+"""
+
+
+def test_first_settings_are_read_and_written():
+    space = parse_space(FIRST)
+    assert space.first == ({"depth": 2, "optimizer": "sgd", "batch_size": 0}, {"depth": 4})
+    assert "batch_size: full}" in dump_space(space)
+    assert parse_space(dump_space(space)) == space
+    assert space_from_mapping(mapping_from_space(space)) == replace(space, name="space")
+    assert parse_space(FIRST.partition("first")[0]) != space
+
+
+@pytest.mark.parametrize(
+    "first, message",
+    [
+        ("3", "first: got 3; expected a list of mappings such as '- {depth: 2, width: 64}'"),
+        ("[3]", "first: got 3; expected a list"),
+        ("[{depth: 2, depth: 3}]", "first: setting 1 has 'depth' twice"),
+        ("[{depth: 2}, {dept: 3}]", "setting 2 has dept: 3, which is not searched.*mean 'depth'"),
+        ("[{epochs: 9}]", "setting 1 has epochs: 9, which is not searched"),
+        ("[{depth: 5}]", "setting 1 has depth: 5, which is not among its values"),
+        ("[{optimizer: nadam}]", "setting 1 has optimizer: 'nadam', which is not among its values"),
+    ],
+)
+def test_first_settings_that_cannot_be(first, message):
+    text = FIRST.partition("first")[0] + f"first: {first}"
+    with pytest.raises(NasError, match=message) as caught:
+        parse_space(text)
+    assert "space:5: first" in str(caught.value)
