@@ -273,7 +273,9 @@ def search_prepared(
     with pool:
         problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
         with live_study(database, storage, name) as live:
-            steps: Any = run_search(live, storage, prepared.space, problem, pool, options)
+            val_rows = [len(fold.val) for fold in prepared.split.folds]
+            space = prepared.space
+            steps: Any = run_search(live, storage, space, problem, pool, options, val_rows)
             steps = _ready_for_end(steps, pool)
             interrupted = display.follow(runs.following(steps, pool) if runs else steps)
         record = study_record(optuna_study)

@@ -7,6 +7,6 @@ Task = Literal["binary", "multiclass", "regression"]
 # distribution; from minimum and maximum to [0, 1] or to [-1, 1]; or none.
 Scaling = Literal["standard", "robust", "quantile", "unit", "symmetric", "none"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
-PrunerName = Literal["halving", "median", "none"]
+PrunerName = Literal["racing", "halving", "median", "none"]
 EngineName = Literal["auto", "compiled", "keras"]
 ReportFormat = Literal["html", "md"]

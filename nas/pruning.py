@@ -21,6 +21,8 @@ from nas.direction import Direction
 
 REDUCTION_FACTOR = 3  # one trial of three goes on beyond a rung (Li et al. 2018, section 3.3)
 MEDIAN_STARTUP_TRIALS = 5
+FIRST_VAL_ROWS = 1000  # of the folds that racing trains first, at least
+PROMOTION_FACTOR = 2  # one trial of two that have ended a stage goes on to the next
 
 
 def rungs(max_epochs: int, reduction_factor: int = REDUCTION_FACTOR) -> tuple[int, ...]:
@@ -82,6 +84,39 @@ def median(
     bar = (known[(n - 1) // 2] + known[n // 2]) / 2 if n >= n_startup_trials else -math.inf
     own = [direction.key(value) for value in values]
     return np.array([math.isfinite(key) and key >= bar for key in own])
+
+
+def stages(val_rows: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The folds that racing trains first, and those that only the better trials go on to.
+
+    The first ones have so many validation rows that their score tells networks apart. Where that
+    takes more than half of the folds there is one stage.
+
+    Args:
+        val_rows: Validation rows of each fold.
+    """
+    folds, rows = tuple(range(len(val_rows))), 0
+    for n, more in enumerate(val_rows, start=1):
+        rows += more
+        if rows >= FIRST_VAL_ROWS:
+            return (folds[:n], folds[n:]) if 2 * n <= len(folds) else (folds,)
+    return (folds,)
+
+
+def promotes(
+    value: float,
+    known: Sequence[float],
+    direction: Direction,
+    reduction_factor: int = PROMOTION_FACTOR,
+) -> bool:
+    """Whether a trial goes on to the next stage: as asynchronous halving, and forgiving.
+
+    It is among the best `1 / reduction_factor` of all that have ended the stage. Unlike at a rung,
+    nobody goes on for being early but the first one: the next stage takes far longer.
+    """
+    key = direction.key(value)
+    places = -(-(len(known) + 1) // reduction_factor)
+    return math.isfinite(key) and _better(known, key) < places
 
 
 def _better(ascending: Sequence[float], key: float) -> int:

@@ -138,8 +138,15 @@ class SlotsPool(Pool):
         self.tasks: dict[int, Task] = {}
         self.ready: deque[tuple[int, Callable[[], Report]]] = deque()
 
-    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
-        self.tasks[job] = Task(lambda _spec: (self.engine, "fake"), job, spec, seed)
+    def submit(
+        self,
+        job: int,
+        spec: TrialSpec,
+        seed: int,
+        epochs: int | None = None,
+        folds: Sequence[int] | None = None,
+    ) -> None:
+        self.tasks[job] = Task(lambda _: (self.engine, "fake"), job, spec, seed, folds=folds)
         self.ready.append((job, partial(self.tasks[job].advance, epochs)))
 
     def wait(self, timeout: float) -> Report | None:
@@ -253,6 +260,7 @@ def search_fake(
     stop_after: int | None = None,
     name: str = "fake",
     metric: Metric = METRICS["accuracy"],
+    val_rows: Sequence[int] = (),
     **options: object,
 ) -> tuple[optuna.Study, list[Progress]]:
     """Runs a search with the fake engine; `stop_after` closes it after so many steps."""
@@ -262,7 +270,7 @@ def search_fake(
     url = url_of(folder)
     seen = []
     with live_study(open_storage(url), url, name) as live:
-        steps = run_search(live, url, space, PROBLEM, pool, SearchOptions(**options))
+        steps = run_search(live, url, space, PROBLEM, pool, SearchOptions(**options), val_rows)
         for progress in steps:
             seen.append(progress)
             if stop_after is not None and len(seen) == stop_after:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nas import pruning
 from nas.direction import Direction
-from nas.pruning import rungs
+from nas.pruning import promotes, rungs, stages
 
 
 def halving(values, known, direction, *how):
@@ -231,3 +231,38 @@ def test_rungs_rise_from_the_second_epoch_and_end_before_the_last(max_epochs, fa
     epochs = (1, *rungs(max_epochs, factor), max(max_epochs, 2))
     assert all(a < b for a, b in pairwise(epochs))
     assert all(isinstance(epoch, int) for epoch in epochs)
+
+
+@pytest.mark.parametrize(
+    ("val_rows", "expected"),
+    [
+        ([3000] * 5, ((0,), (1, 2, 3, 4))),
+        ([600] * 5, ((0, 1), (2, 3, 4))),
+        ([400] * 5, ((0, 1, 2, 3, 4),)),  # three folds of five are no less than all
+        ([500, 500, 100, 100], ((0, 1), (2, 3))),
+        ([50_000], ((0,),)),
+        ([1000, 1000], ((0,), (1,))),
+        ([], ((),)),
+    ],
+)
+def test_the_first_stage_has_folds_enough_to_tell_networks_apart(val_rows, expected):
+    assert stages(val_rows) == expected
+
+
+def test_promotion_examples():
+    maximize, minimize = Direction.MAXIMIZE, Direction.MINIMIZE
+    assert promotes(0.5, [], maximize)
+    assert not promotes(0.4, [0.5], maximize)
+    assert promotes(0.5, [0.5], maximize)  # a tie
+    assert promotes(0.4, [0.3, 0.5], maximize)  # two of three
+    assert not promotes(0.2, [0.3, 0.5], maximize)
+    assert promotes(0.4, [-0.5, -0.3], minimize)
+    assert not promotes(math.nan, [], maximize)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30, unique=True))
+def test_half_of_distinct_values_would_be_promoted(values):
+    keys = sorted(values)
+    kept = [v for v in values if promotes(v, [k for k in keys if k != v], Direction.MAXIMIZE)]
+    assert len(kept) == -(-len(values) // 2)
+    assert max(values) in kept

@@ -88,6 +88,7 @@ class CompiledEngine(Engine):
         self._labels = cache(self._encode_labels)
         self._counters = cache(lambda shape: jax.device_put(dropout_counters(shape)))
         self.shapes: set[Shape] = set()
+        self._sizes: dict[Shape, set[int]] = {}  # lanes of the programs of each
 
     def start(self, lanes: Sequence[Lane]) -> "CompiledLanes":
         started = CompiledLanes(self)
@@ -101,7 +102,11 @@ class CompiledEngine(Engine):
     def places(self, shape: Shape, n_lanes: int) -> int:
         """Places for lanes in a new program, when so many wait for one."""
         if self._memory is None:
-            return lanes_at_once(shape, n_lanes)
+            # One that is there already is worth more than lanes side by side.
+            there = [size for size in self._sizes.get(shape, ()) if n_lanes % size == 0]
+            size = max(there, default=0) or lanes_at_once(shape, n_lanes)
+            self._sizes.setdefault(shape, set()).add(size)
+            return size
         n_val = self._x_val.shape[1]
         return min(self._most_lanes, lanes_that_fit(shape, self.n_rows, n_val, self._memory))
 

@@ -145,16 +145,23 @@ class Engine(ABC):
         return 1
 
 
-def trial_lanes(spec: TrialSpec, seed: int, n_folds: int, replicates: int = 1) -> list[Lane]:
-    """The lanes of a trial on all folds, of which the first is examined.
+def trial_lanes(
+    spec: TrialSpec,
+    seed: int,
+    n_folds: int,
+    replicates: int = 1,
+    folds: Sequence[int] | None = None,
+) -> list[Lane]:
+    """The lanes of a trial on all folds, of which that of the first fold is examined.
 
     Args:
         spec: The network and its training.
         seed: Of the trial.
-        n_folds: All of them are trained, one after another.
-        replicates: How often, each time with other seeds.
+        n_folds: Folds that there are.
+        replicates: How often each is trained, each time with other seeds.
+        folds: Those that are trained; None is all of them. A lane is the same beside any others.
     """
-    numbers = range(n_folds * replicates)
+    numbers = [k for k in range(n_folds * replicates) if folds is None or k % n_folds in folds]
     return [Lane(spec, k % n_folds, lane_seed(seed, k), examined=not k) for k in numbers]
 
 
@@ -174,6 +181,28 @@ def trial_result(lanes: Sequence[LaneResult]) -> TrialResult:
         seconds=sum(lane.seconds for lane in lanes),
         curves=Curves(*map(by_epoch, ("train_loss", "val_loss", "val_value"))),
         examination=lanes[0].examination,
+    )
+
+
+def joined_results(first: TrialResult, second: TrialResult) -> TrialResult:
+    """The results of a trial on some folds, and later on those that follow them, as one."""
+    longest = max(len(first.curves.train_loss), len(second.curves.train_loss))
+
+    def joined(name: str) -> tuple[tuple[float, ...], ...]:
+        filled = []
+        for result in (first, second):
+            rows = getattr(result.curves, name)
+            missing = (float("nan"),) * len(result.fold_values)
+            filled.append([*rows, *[missing] * (longest - len(rows))])
+        return tuple(a + b for a, b in zip(*filled, strict=True))
+
+    return TrialResult(
+        fold_values=first.fold_values + second.fold_values,
+        train_values=first.train_values + second.train_values,
+        epochs=first.epochs + second.epochs,
+        seconds=first.seconds + second.seconds,
+        curves=Curves(*map(joined, ("train_loss", "val_loss", "val_value"))),
+        examination=first.examination or second.examination,
     )
 
 

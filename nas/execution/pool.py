@@ -7,7 +7,7 @@ Optuna, and a job nothing of the others.
 import gc
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -60,7 +60,14 @@ class Pool(ABC):
     rows_folder: Path | None = None
 
     @abstractmethod
-    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
+    def submit(
+        self,
+        job: int,
+        spec: TrialSpec,
+        seed: int,
+        epochs: int | None = None,
+        folds: Sequence[int] | None = None,
+    ) -> None:
         """Hands over a trial; a first report follows.
 
         Args:
@@ -68,6 +75,7 @@ class Pool(ABC):
             spec: The network and its training.
             seed: Seeds it; the same one gives the same scores.
             epochs: After how many epochs it reports at the latest; None leaves that to the engine.
+            folds: Those that it is trained on; None is all of them.
         """
 
     @abstractmethod
@@ -157,6 +165,7 @@ class Task:
         done: Epochs that a worker which has ended had reported. They are trained once more, and
             not reported again.
         replicates: How often each fold is trained, each time with other seeds.
+        folds: Those that it is trained on; None is all of them.
         shared: The list of lanes that all jobs of an engine are in; None where each has its own.
     """
 
@@ -168,10 +177,12 @@ class Task:
         seed: int,
         done: int = 0,
         replicates: int = 1,
+        folds: Sequence[int] | None = None,
         shared: Callable[[Engine], Lanes | None] = lambda engine: None,
     ) -> None:
         self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
         self._done, self._replicates, self._shared = done, replicates, shared
+        self._folds = folds
         self._lanes: Lanes | None = None
         self._numbers: list[int] = []
         self._is_shared = False
@@ -252,7 +263,8 @@ class Task:
         if self._lanes is None:
             engine, reason = self._choose(self._spec)
             self._engine = {"engine": engine.name, "engine_reason": reason}
-            lanes = trial_lanes(self._spec, self._seed, len(engine.folds), self._replicates)
+            n_folds = len(engine.folds)
+            lanes = trial_lanes(self._spec, self._seed, n_folds, self._replicates, self._folds)
             self._at_once = engine.epochs_at_once(self._spec, len(lanes))
             shared = self._shared(engine)
             self._is_shared = shared is not None
@@ -273,9 +285,16 @@ class LocalPool(Pool):
         self._task: Task | None = None
         self._next: Callable[[], Report] | None = None
 
-    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
+    def submit(
+        self,
+        job: int,
+        spec: TrialSpec,
+        seed: int,
+        epochs: int | None = None,
+        folds: Sequence[int] | None = None,
+    ) -> None:
         self._job = job
-        self._task = Task(self._choose, job, spec, seed)
+        self._task = Task(self._choose, job, spec, seed, folds=folds)
         self._next = partial(self._task.advance, epochs)
 
     def wait(self, timeout: float) -> Report | None:

@@ -1,7 +1,7 @@
 """A pool that trains all its jobs together: in one list of lanes, as a GPU wants it."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -32,7 +32,13 @@ class TogetherPool(Pool):
         self._lanes = cache(lambda engine: engine.start([]))
 
     def submit(
-        self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None, done: int = 0
+        self,
+        job: int,
+        spec: TrialSpec,
+        seed: int,
+        epochs: int | None = None,
+        folds: Sequence[int] | None = None,
+        done: int = 0,
     ) -> None:
         """See `Pool.submit`.
 
@@ -41,10 +47,11 @@ class TogetherPool(Pool):
             spec: The network.
             seed: Its seed.
             epochs: After how many epochs it reports at the latest.
+            folds: Those that it is trained on.
             done: Epochs that were reported already; an answer to the last report follows.
         """
         replicates, lanes = self._replicates, self._lanes_of
-        self._tasks[job] = Task(self._choose, job, spec, seed, done, replicates, lanes)
+        self._tasks[job] = Task(self._choose, job, spec, seed, done, replicates, folds, lanes)
         if not done:
             self._turns[job] = epochs
 

@@ -91,8 +91,8 @@ def _train_in_turn(
         while connection.poll(0) or not turns:
             kind, job, *rest = receive(connection)
             if kind == "start":
-                spec, seed, done, epochs = rest
-                tasks[job] = Task(choose, job, spec, seed, done, replicates)
+                spec, seed, done, epochs, folds = rest
+                tasks[job] = Task(choose, job, spec, seed, done, replicates, folds)
                 if not done:  # else the answer to its last report follows
                     turns.append((job, epochs))
             elif kind == "cancel":
@@ -112,8 +112,8 @@ def _train_together(connection: Connection, choose: Choose, replicates: int) -> 
         while connection.poll(0) or pool.is_idle:
             kind, job, *rest = receive(connection)
             if kind == "start":
-                spec, seed, done, epochs = rest
-                pool.submit(job, spec, seed, epochs, done)
+                spec, seed, done, epochs, folds = rest
+                pool.submit(job, spec, seed, epochs, folds, done)
             elif kind == "cancel":
                 pool.cancel(job)
             else:

@@ -49,6 +49,7 @@ class _Job:
 
     Attributes:
         number: The one that it was submitted under.
+        folds: Those that it is trained on; None is all of them.
         epochs: Epochs that are reported.
         at_most: Epochs after which it reports at the latest.
         go_on: The answer to the last report; None until there is one.
@@ -58,6 +59,7 @@ class _Job:
     number: int
     spec: TrialSpec
     seed: int
+    folds: Sequence[int] | None = None
     epochs: int = 0
     at_most: int | None = None
     go_on: bool | None = None
@@ -175,10 +177,17 @@ class WorkerPool(Pool):
             ours.close()
         return answer
 
-    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
+    def submit(
+        self,
+        job: int,
+        spec: TrialSpec,
+        seed: int,
+        epochs: int | None = None,
+        folds: Sequence[int] | None = None,
+    ) -> None:
         ticket = self._n_submitted
         self._n_submitted += 1
-        self._jobs[ticket] = _Job(job, spec, seed, at_most=epochs)
+        self._jobs[ticket] = _Job(job, spec, seed, folds, at_most=epochs)
         self._tickets[job] = ticket
         self._backlog.append(ticket)
         self._hand_out()
@@ -297,7 +306,8 @@ class WorkerPool(Pool):
         job = self._jobs[ticket]
         worker.programs.add(_kind(job.spec))
         worker.jobs.add(ticket)
-        self._send(worker, ("start", ticket, job.spec, job.seed, job.epochs, job.at_most))
+        start = (job.spec, job.seed, job.epochs, job.at_most, job.folds)
+        self._send(worker, ("start", ticket, *start))
         if job.epochs and job.go_on is not None:
             self._send(worker, ("answer", ticket, job.go_on, job.at_most))
 

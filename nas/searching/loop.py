@@ -8,7 +8,7 @@ uninterrupted one would have.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas import pruning
 from nas.direction import Direction
+from nas.engines.lanes import joined_results
 from nas.execution.pool import Pool, Report
 from nas.options import SearchOptions
 from nas.searching.ledger import Ledger
@@ -43,14 +44,20 @@ class _Job:
     Attributes:
         outcome: How it ends, as soon as that is decided; its result may still be to come.
         reason: Why.
+        seed: Its seed.
+        stage: Which folds it is trained on, of `pruning.stages`.
+        earlier: What it reached on those before.
         value: Mean score over the folds after its last epoch.
-        epoch: Epochs that it has run.
+        epoch: Epochs that it has run on these folds.
         engine: Name of its engine.
         engine_reason: Why that one.
     """
 
     trial: Trial
     spec: TrialSpec
+    seed: int
+    stage: int = 0
+    earlier: TrialResult | None = None
     outcome: Outcome = "complete"
     reason: str = ""
     value: float = float("nan")
@@ -66,6 +73,7 @@ def run_search(
     problem: Problem,
     pool: Pool,
     options: SearchOptions,
+    val_rows: Sequence[int] = (),
 ) -> Iterator[Progress]:
     """Trains trials until the study has `options.n_trials`, the time is up, or none is left.
 
@@ -82,11 +90,13 @@ def run_search(
         problem: What the data asks of a network.
         pool: Trains the trials.
         options: How to search.
+        val_rows: Validation rows of each fold, by which racing divides the folds into stages; with
+            none it has one stage.
 
     Yields:
         The state after each epoch and after each trial, and several times a second.
     """
-    search = _Search(live, space, problem, pool, options)
+    search = _Search(live, space, problem, pool, options, val_rows)
     with storage_errors(url):
         try:
             yield from search.run()
@@ -105,11 +115,16 @@ class _Search:
         problem: Problem,
         pool: Pool,
         options: SearchOptions,
+        val_rows: Sequence[int],
     ) -> None:
         self._live, self._study, self._claims = live, live.study, live.claims
         self._pool, self._options = pool, options
         self._proposer = Proposer(live.study, live.claims, space, problem, options)
+        self._max_epochs = space.max_epochs
         self._rungs = pruning.rungs(space.max_epochs)
+        self._stages: tuple[tuple[int, ...], ...] = ((),)
+        if options.pruner == "racing":
+            self._stages = pruning.stages(val_rows)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
         self._jobs: dict[int, _Job] = {}
         self._swept_at = time.monotonic()
@@ -211,18 +226,25 @@ class _Search:
             )
             return
         trial, spec, index = asked
-        self._jobs[trial.number] = _Job(trial, spec)
-        seed = derive_seed("trial", self._options.seed, index)
-        self._pool.submit(trial.number, spec, seed, self._epochs_until_decision(0))
+        job = _Job(trial, spec, derive_seed("trial", self._options.seed, index))
+        self._jobs[trial.number] = job
+        yield self._start(job)
+
+    def _start(self, job: _Job) -> Progress:
+        """Has a trial trained on the folds of its stage."""
+        job.epoch = 0
+        folds = self._stages[job.stage] if len(self._stages) > 1 else None
+        number, epochs = job.trial.number, self._epochs_until_decision(job)
+        self._pool.submit(number, job.spec, job.seed, epochs, folds)
         self._state = replace(
             self._state,
             in_training=len(self._jobs),
-            running=spec,
-            number=trial.number,
+            running=job.spec,
+            number=number,
             epoch=0,
             score=None,
         )
-        yield self._state
+        return self._state
 
     def _take(self, report: Report) -> Iterator[Progress]:
         job = self._jobs.get(report.job)
@@ -235,7 +257,7 @@ class _Search:
         elif report.scores.size:
             self._judge(job, report)
             if report.running:
-                epochs = self._epochs_until_decision(job.epoch)
+                epochs = self._epochs_until_decision(job)
                 self._pool.answer(report.job, job.outcome == "complete", epochs)
                 if job.outcome == "complete":
                     self._state = replace(
@@ -247,7 +269,18 @@ class _Search:
                     )
                     yield self._state
                 return
-        finished = self._end(job, report.result)
+        result = report.result
+        if job.earlier is not None and result is not None:
+            result = joined_results(job.earlier, result)
+            job.value = float(np.mean(result.fold_values))
+        if job.outcome == "complete" and job.stage + 1 < len(self._stages):
+            if self._promotes(job):
+                job.stage, job.earlier = job.stage + 1, result
+                yield self._start(job)
+                return
+            n_folds, of = sum(map(len, self._stages[: job.stage + 1])), sum(map(len, self._stages))
+            job.outcome, job.reason = "pruned", f"racing after {n_folds} of {of} folds"
+        finished = self._end(job, result)
         self._state = self._progress()
         yield replace(self._state, finished=trial_record(finished, self._split))
 
@@ -273,6 +306,8 @@ class _Search:
             job.epoch += 1
             if not np.isfinite(scores).all():
                 fold = int(np.argmin(np.isfinite(scores)))
+                if job.stage:
+                    fold = self._stages[job.stage][fold]
                 job.outcome = "diverged"
                 job.reason = f"diverged in epoch {job.epoch} on fold {fold + 1}"
                 return
@@ -280,24 +315,42 @@ class _Search:
             if job.epoch == decision and report.running and not self._keeps(job):
                 job.outcome = "pruned"
                 job.reason = f"{self._options.pruner} after epoch {job.epoch}"
-            job.trial.report(job.value, job.epoch)
+            if not job.stage:  # later folds have other scores, which no other trial may have yet
+                job.trial.report(job.value, job.epoch)
 
-    def _epochs_until_decision(self, epoch: int) -> int | None:
+    def _epochs_until_decision(self, job: _Job) -> int | None:
         """Epochs until the pruner looks at a trial again; None where it never does."""
+        if job.stage:
+            return None
         match self._options.pruner:
             case "median":
                 return 1
-            case "halving":
-                return next((rung - epoch for rung in self._rungs if rung > epoch), None)
+            case "halving" | "racing":
+                return next((r - job.epoch for r in self._rungs if r > job.epoch), None)
         return None
+
+    def _promotes(self, job: _Job) -> bool:
+        """Whether a trial that has ended a stage goes on to the next one."""
+        if job.stage:
+            return True
+        self._ledger.refresh()
+        known = list(self._ledger.scores(self._max_epochs))
+        if job.epoch < self._max_epochs:  # a trial of fewer epochs is as good as at its end
+            job.trial.report(job.value, self._max_epochs)
+        else:
+            with suppress(ValueError):
+                known.remove(self._direction.key(job.value))  # its own
+        return pruning.promotes(job.value, known, self._direction)
 
     def _keeps(self, job: _Job) -> bool:
         pruner, epoch = self._options.pruner, job.epoch
-        if pruner == "none" or (pruner == "halving" and epoch not in self._rungs):
+        if pruner == "none" or job.stage:
+            return True
+        if pruner != "median" and epoch not in self._rungs:
             return True
         self._ledger.refresh()
         known = self._ledger.scores(epoch)  # without its own, which is reported later
-        rule = pruning.halving if pruner == "halving" else pruning.median
+        rule = pruning.median if pruner == "median" else pruning.halving
         return bool(rule([job.value], known, self._direction)[0])
 
     def _end(self, job: _Job, result: TrialResult | None) -> FrozenTrial:
