@@ -226,6 +226,8 @@ def _whole_model(
             dtype="float64",
             name=name("value"),
         )(outputs)
+        if encoder.statistics.target_bounds is not None:
+            outputs = keras.ops.clip(outputs, *encoder.statistics.target_bounds)
     with warnings.catch_warnings():
         ignore_input_names()
         return keras.Model(preprocessor.input, outputs, name="nas_winner")

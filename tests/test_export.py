@@ -346,6 +346,17 @@ def test_model_is_trained_on_the_development_part(diabetes: Study) -> None:
     assert card["n_train_rows"] == len(y)
 
 
+def test_a_saved_regression_keeps_within_the_range_of_its_target(diabetes: Study) -> None:
+    dataset, split, best = diabetes.dataset, diabetes.split, diabetes.record.best()
+    weights = [100.0 * weight for weight in initial_weights(best.spec, 0)]
+    model = export._whole_model(dataset, split, best.spec, weights)
+    values = predict(model, dataset.features, "regression")
+    y = dataset.y[split.development]
+    margin = 0.1 * (y.max() - y.min())
+    assert values.min() == y.min() - margin and values.max() == y.max() + margin
+    assert values.dtype == np.float64
+
+
 def test_export_again_is_the_same_model(iris: Study, tmp_path: Path) -> None:
     path = tmp_path / "again.keras"
     card = export_winner(iris.record, iris.dataset, iris.split, KerasEngine, path, SEED)

@@ -25,6 +25,7 @@ class FoldData:
         y_val: Shape (n_val,).
         target_mean: A regression network predicts `(y - target_mean) / target_scale`.
         target_scale: See `target_mean`; 1 for classes.
+        target_bounds: What predictions of a regression are kept between; None for no bounds.
         weights: How much each training row counts in the loss, shape (n_train,), 1 on average;
             None for all alike.
         scaling: How the numbers are scaled.
@@ -39,6 +40,7 @@ class FoldData:
     target_mean: float = 0.0
     target_scale: float = 1.0
     weights: NDArray[np.float32] | None = None
+    target_bounds: tuple[float, float] | None = None
     scaling: Scaling = "standard"
     otherwise: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(
         default_factory=dict
@@ -84,6 +86,7 @@ def encode_folds(
             target_mean=fitted.statistics.target_mean,
             target_scale=fitted.statistics.target_scale,
             weights=_weights(dataset, fold.train),
+            target_bounds=fitted.statistics.target_bounds,
             scaling=dataset.scaling,
             otherwise={name: rows(replace(e, n_columns=width)) for name, e in scaled.items()},
         )

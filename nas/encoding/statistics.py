@@ -14,6 +14,7 @@ from nas.data import Dataset, Features, Schema, numeric_values, take_rows
 from nas.encoding.quantiles import Knots, fit_knots
 
 MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
+TARGET_MARGIN = 0.1  # of the range of a target, by which predictions may be beyond it
 FAR = 1e15  # scaled numbers beyond it are drawn in to it first; its square is finite
 
 
@@ -37,6 +38,8 @@ class Statistics:
         categories: The known texts of each categorical column, most frequent first.
         target_mean: Mean of the target; 0 unless regression.
         target_scale: Standard deviation of the target; 1 unless regression.
+        target_bounds: Least and largest value that a regression predicts: the range of the target
+            and a tenth of it on either side; None for classes.
         soft_clip: Whether scaled numbers are drawn in, see `soft_clipped`.
         knots: What makes a normal distribution of scaled numbers; None where they stay.
     """
@@ -48,6 +51,7 @@ class Statistics:
     categories: Mapping[str, tuple[str, ...]]
     target_mean: float
     target_scale: float
+    target_bounds: tuple[float, float] | None = None
     soft_clip: bool = False
     knots: Knots | None = None
 
@@ -71,6 +75,7 @@ class Statistics:
             "categories": {name: list(texts) for name, texts in self.categories.items()},
             "target_mean": self.target_mean,
             "target_scale": self.target_scale,
+            "target_bounds": self.target_bounds and list(self.target_bounds),
             "soft_clip": self.soft_clip,
             "knots": None
             if self.knots is None
@@ -80,7 +85,7 @@ class Statistics:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Statistics":
         """The inverse of `to_dict`, also after a way through JSON."""
-        knots = data.get("knots")
+        knots, bounds = data.get("knots"), data.get("target_bounds")
         return cls(
             mean=np.asarray(data["mean"], np.float64),
             scale=np.asarray(data["scale"], np.float64),
@@ -89,6 +94,7 @@ class Statistics:
             categories={name: tuple(texts) for name, texts in data["categories"].items()},
             target_mean=data["target_mean"],
             target_scale=data["target_scale"],
+            target_bounds=bounds and (bounds[0], bounds[1]),
             soft_clip=data.get("soft_clip", False),
             knots=None if knots is None else Knots(*(np.asarray(k, np.float32) for k in knots)),
         )
@@ -103,13 +109,16 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
         for column in dataset.schema.columns:
             if column.kind == "categorical":
                 categories[column.name] = _most_frequent(features[column.name])
-    target_mean, target_scale = 0.0, 1.0
+    target_mean, target_scale, bounds = 0.0, 1.0, None
     if dataset.task == "regression":
         y = dataset.y[rows]
         target_mean, target_scale = float(y.mean()), float(y.std())
         if _is_constant(np.array(target_mean), np.array(target_scale), len(y)):
             target_scale = 1.0
-    learned = Statistics(mean, scale, fill, missing, categories, target_mean, target_scale)
+        low, high = float(y.min()), float(y.max())
+        margin = TARGET_MARGIN * (high - low)
+        bounds = (low - margin, high + margin)
+    learned = Statistics(mean, scale, fill, missing, categories, target_mean, target_scale, bounds)
     if dataset.scaling == "robust":
         return replace(learned, soft_clip=True)
     values = numeric_values(features, dataset.schema)

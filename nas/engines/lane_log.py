@@ -201,6 +201,8 @@ def score_epochs(
     outputs = outputs[finite].reshape(-1, n_outputs)
     # Of all epochs at once: a call for each would take longer than the arithmetic.
     prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale, loss)
+    if fold.target_bounds is not None:
+        prediction = np.clip(prediction, *fold.target_bounds)
     losses = _row_losses(fold, np.tile(y, int(finite.sum())), outputs, prediction, loss)
     scored = zip(
         np.flatnonzero(finite),

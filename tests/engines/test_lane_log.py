@@ -1,5 +1,6 @@
 """Scores and losses of outputs, and which folds train on."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,3 +70,14 @@ def test_folds_end_with_their_epochs_or_steps(changes: dict[str, int], epochs: l
 def test_a_fold_without_rows_does_not_train() -> None:
     lane = Lane(make_spec("multiclass"), 0, 1)
     assert [LaneLog(lane, n_rows).active for n_rows in (0, 200)] == [False, True]
+
+
+def test_predictions_of_a_regression_keep_within_the_bounds_of_the_target() -> None:
+    fold = folds_of("regression")[0]
+    low, high = bounds = (50.0, 300.0)
+    bounded = replace(fold, target_bounds=bounds)
+    outputs = np.random.default_rng(0).normal(0.0, 1e6, (len(fold.y_val), 1)).astype(np.float32)
+    score, loss = score_outputs(METRICS["rmse"], bounded, fold.y_val, outputs, "squared")
+    expected = np.where(outputs[:, 0] > 0.0, high, low)
+    assert score == METRICS["rmse"].score(fold.y_val, expected)
+    assert loss == pytest.approx((score / fold.target_scale) ** 2)
