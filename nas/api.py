@@ -40,7 +40,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def search(
-    space: Any = "mlp_depth",
+    space: Any = None,
     data: Any = None,
     target: Any = None,
     *,
@@ -87,7 +87,8 @@ def search(
     Args:
         space: The name of a shipped space; a YAML file; a mapping from parameters of the space
             language (docs/spaces.md) to a value, a list of values or a `nas.Range`; or a function
-            that builds a Keras model from an `optuna.Trial` (docs/own_models.md).
+            that builds a Keras model from an `optuna.Trial` (docs/own_models.md). None is
+            `tabular`, or `images` where the data is images; `mlp_depth` without data.
         data: The name of a known data set; a `.csv`, `.parquet` or `.npz` file; a folder that has
             a folder of images for each class; a pandas, polars or pyarrow table; or an array of
             shape (n_rows, n_features), (n_rows, height, width) or
@@ -171,10 +172,10 @@ def search(
         import_optuna()
 
         from nas.data import SplitOptions
-        from nas.preparation import as_space, prepare, read_options
+        from nas.preparation import as_space, prepare, read_options, usual_space
         from nas.searching import SearchOptions, make_sampler
 
-        the_space = as_space(space, training)
+        the_space = as_space(usual_space(data) if space is None else space, training)
         if engine == "compiled" and the_space.network == "cnn":
             raise NasError("--engine", "got compiled for network: cnn", "auto or keras")
         name = the_space.name if name is None else name
@@ -251,7 +252,7 @@ def search_prepared(
         tensorboard: Folder to write learning curves to.
         gpus: Numbers of the GPUs to train on.
     """
-    from nas.preparation import opened_pool
+    from nas.preparation import opened_pool, problem_of
     from nas.results import Study
     from nas.searching import live_study, open_study, run_search
     from nas.study.record import study_record
@@ -271,7 +272,7 @@ def search_prepared(
     with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, workers, engine, gpus)
     with pool:
-        problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
+        problem = problem_of(prepared, encoded)
         with live_study(database, storage, name) as live:
             val_rows = [len(fold.val) for fold in prepared.split.folds]
             space = prepared.space

@@ -206,7 +206,7 @@ def _train(
 ) -> Trained:
     """Trains a network, records it in a study that is there, and diagnoses it."""
     from nas.analysis.diagnosis import diagnose_trial
-    from nas.preparation import opened_pool
+    from nas.preparation import opened_pool, problem_of
     from nas.results import Study
     from nas.searching import live_study, train_given
     from nas.space import without_effect
@@ -218,7 +218,7 @@ def _train(
         # Which scaling the network has is known only when its inputs are.
         pool, encoded = opened_pool(prepared, 1, "auto", scalings=WORDS["scaling"].choices)
     with pool:
-        spec = spec_for(prepared.dataset.problem(encoded[0].x_train.shape[1]))
+        spec = spec_for(problem_of(prepared, encoded))
         message, trial = f"Training {spec.describe()}", None
         with (
             display.working(message) as tell,

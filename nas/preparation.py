@@ -13,6 +13,7 @@ import numpy as np
 
 from nas.choices import EngineName
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
+from nas.data.arrays import holds_images
 from nas.data.dataset import check_weights
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
@@ -29,6 +30,7 @@ from nas.options import IN_MEMORY, is_source
 from nas.searching import study_settings
 from nas.space import SearchSpace, load_space, parse_space, space_from_mapping
 from nas.space.vocabulary import NAME_LISTS
+from nas.spec import Problem
 from nas.study.attributes import Finding, StudySettings
 from nas.study.record import StudyRecord
 
@@ -97,6 +99,21 @@ class Known:
     split: Split
     metric: Metric
     build: BuildModel | None = None
+
+
+def usual_space(data: Any) -> str:
+    """The shipped space for data, where none is named; without data, the one that names its own.
+
+    Args:
+        data: A source, or values in memory.
+    """
+    if data is None:
+        return "mlp_depth"
+    if is_source(data):
+        is_images = holds_images(str(data))
+    else:
+        is_images = getattr(data[0] if isinstance(data, tuple) else data, "ndim", 2) > 2
+    return "images" if is_images else "tabular"
 
 
 def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpace:
@@ -272,6 +289,12 @@ def prepare_search(prepared: Prepared, space: SearchSpace, metric: str | None) -
     chosen = prepared.metric if metric is None else choose_metric(metric, dataset)
     _check_scored(chosen, dataset, prepared.split, scores_test=True)
     return replace(prepared, space=space, metric=chosen)
+
+
+def problem_of(prepared: Prepared, encoded: Sequence[FoldData]) -> Problem:
+    """What the data asks of a network, with its folds encoded."""
+    n_rows = max(len(fold.y_train) for fold in encoded)
+    return prepared.dataset.problem(encoded[0].x_train.shape[1], n_rows)
 
 
 def opened_pool(

@@ -101,7 +101,7 @@ def screen(
         from nas.architectures import CUSTOM
         from nas.data import SplitOptions
         from nas.experiments.screen_sample import SampleOptions, draw_networks, run_sampling
-        from nas.preparation import as_space, opened_pool, prepare, read_options
+        from nas.preparation import as_space, opened_pool, prepare, problem_of, read_options
 
         the_space = as_space(space)
         if the_space.network == CUSTOM:
@@ -147,7 +147,7 @@ def screen(
     with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, n_workers, "auto")
     with pool:
-        problem = prepared.dataset.problem(encoded[0].x_train.shape[1])
+        problem = problem_of(prepared, encoded)
         specs = draw_networks(the_space, problem, n, seed)
         sample_options = SampleOptions(sample, deadline, seed, n_workers)
         steps = run_sampling(pool, specs, encoded, sample_options)

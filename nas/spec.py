@@ -50,6 +50,7 @@ class Problem:
         image_shape: Height, width and channels of a row that is an image, in the order of its
             columns; empty for any other row.
         n_numbers: Columns that are scaled numbers, the first ones; 0 for images and sequences.
+        n_rows: Training rows of the longest fold; 0 where that is not known.
     """
 
     task: Task
@@ -57,6 +58,14 @@ class Problem:
     n_outputs: int
     image_shape: tuple[int, ...] = ()
     n_numbers: int = 0
+    n_rows: int = 0
+
+    @property
+    def usual_batch_size(self) -> int:
+        """A batch size for so many rows: such that an epoch has 32 to 64 steps, from 16 to 256."""
+        if not self.n_rows:
+            return 32
+        return int(min(max(2 ** math.floor(math.log2(self.n_rows / 32)), 16), 256))
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,9 @@ def open_parts(options: DataOptions, n_workers: int, n_seeds: int, test_size: fl
     split = replace(whole, folds=(Fold(whole.development, whole.test),))
     (encoded,) = encode_data(dataset, split, pool.rows_folder)
     pool.load([encoded], METRICS["accuracy"], "auto", replicates=n_seeds)
-    return Parts(dataset, split, dataset.problem(encoded.x_train.shape[1]), pool)
+    return Parts(
+        dataset, split, dataset.problem(encoded.x_train.shape[1], len(encoded.y_train)), pool
+    )
 
 
 def train_networks(parts: Parts, family: str, networks: Sequence[Network]) -> list[Trained]:

@@ -84,6 +84,7 @@ def test_to_dict_is_plain():
         "n_outputs": 3,
         "image_shape": (),
         "n_numbers": 0,
+        "n_rows": 0,
     }
     assert data["problem"] == problem
     assert data["architecture"]["units"] == (8, 6)

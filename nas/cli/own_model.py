@@ -24,16 +24,15 @@ ModelOption = Annotated[
         "models.py:build_model or package.module:build_model.",
     ),
 ]
-DEFAULT_SPACE = "mlp_depth"
 WANTED = "FILE.py:FUNCTION or package.module:FUNCTION"
 
 
-def space_of_model(model: str, space: str) -> "CustomSpace":
+def space_of_model(model: str, space: str | None) -> "CustomSpace":
     """The space of a function's networks.
 
     Args:
         model: Where the function is.
-        space: A space whose words of training count; that of the option's default counts for none.
+        space: A space whose words of training count; None for none.
 
     Raises:
         NasError: When there is no such function, or the space has words about layers.
@@ -42,7 +41,7 @@ def space_of_model(model: str, space: str) -> "CustomSpace":
     from nas.space import load_space
 
     function = load_function(model)
-    if space == DEFAULT_SPACE:
+    if space is None:
         return custom_space(function)
     words = load_space(space)
     return custom_space(function, words.parameters, words.name)

@@ -45,8 +45,12 @@ from nas.wording import score, with_interval
 def search(
     config: ConfigOption = None,
     space: Annotated[
-        str, typer.Option(help="A YAML file, or the name of a shipped space; see 'nas space list'.")
-    ] = "mlp_depth",
+        str | None,
+        typer.Option(
+            help="A YAML file, or the name of a shipped space; see 'nas space list'. "
+            "\\[default: tabular or images, after the data; mlp_depth without --data]"
+        ),
+    ] = None,
     model: ModelOption = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Number of trials that the study has at the end.")
@@ -140,7 +144,11 @@ def search(
     from nas import api
     from nas.model_card import default_model_path
 
-    the_space = chosen_space(space, config) if model is None else space_of_model(model, space)
+    the_space: Any = None
+    if model is not None:
+        the_space = space_of_model(model, space)
+    elif space is not None:
+        the_space = chosen_space(space, config)
     try:
         found = api.search(
             the_space,

@@ -4,10 +4,12 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import NDArray
 
 from nas.data.checks import check_array, check_file, check_finite, check_precision
@@ -141,6 +143,28 @@ def read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
             "arrays x and y, or x_train, y_train, x_test and y_test",
         )
     return {key: arrays[key] for key in keys}
+
+
+def holds_images(source: str) -> bool:
+    """Whether a source is images: a folder, or arrays whose rows have two axes or three.
+
+    Only the beginning of a file is read; what cannot be read is none.
+    """
+    path = Path(source)
+    if path.is_dir() and source not in SKLEARN_DATA:
+        return True
+    if source in KERAS_DATA:
+        return True
+    if path.suffix != ".npz" or not path.is_file():
+        return False
+    with suppress(ValueError, OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        for name in ("x.npy", "x_train.npy"):
+            if name in archive.namelist():
+                with archive.open(name) as file:
+                    read = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}
+                    shape, *_ = read[read_magic(file)](file)
+                    return len(shape) > 2
+    return False
 
 
 def open_npz(path: Path) -> dict[str, NDArray[Any]]:

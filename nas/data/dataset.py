@@ -151,10 +151,20 @@ class Dataset:
         """Units of the output layer that the task needs."""
         return len(self.classes) if self.task == "multiclass" else 1
 
-    def problem(self, n_inputs: int) -> Problem:
-        """What it asks of a network, with so many columns in the encoded matrix."""
+    def problem(self, n_inputs: int, n_rows: int = 0) -> Problem:
+        """What it asks of a network.
+
+        Args:
+            n_inputs: Columns of the encoded matrix.
+            n_rows: Training rows of the longest fold; 0 where that is not known.
+        """
         return Problem(
-            self.task, n_inputs, self.n_outputs, self.schema.image_shape, self.schema.n_numbers
+            task=self.task,
+            n_inputs=n_inputs,
+            n_outputs=self.n_outputs,
+            image_shape=self.schema.image_shape,
+            n_numbers=self.schema.n_numbers,
+            n_rows=n_rows,
         )
 
     def describe(self) -> str:

@@ -13,7 +13,7 @@ from nas.space.checks import COUNTERPARTS, check_filters, mistake
 from nas.space.domains import Choice, Constant, SpaceError
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import RandomSuggester
-from nas.space.vocabulary import COMPILED_WORDS, STRUCTURE, WORDS, Value
+from nas.space.vocabulary import AUTO, COMPILED_WORDS, STRUCTURE, WORDS, Value
 from nas.spec import Problem, Training, TrialSpec
 
 
@@ -97,6 +97,8 @@ def changed_spec(spec: TrialSpec, values: Mapping[str, Value]) -> TrialSpec:
     if isinstance(network, CustomArchitecture) and network.optimizer:
         _check_compiled(network, values)
     fields: dict[str, Any] = dict(values)
+    if fields.get("batch_size") == AUTO:
+        fields["batch_size"] = spec.problem.usual_batch_size
     changed = {key: value for key, value in values.items() if key in STRUCTURE}
     training = spec.training
     if "steps" in values and "epochs" not in values and training.steps == training.epochs:
@@ -273,6 +275,11 @@ def params_of(space: SearchSpace, spec: TrialSpec) -> dict[str, Value] | None:
         words = {**fields, **asdict(spec.training)}
         words.pop("convolutions")  # the word is their number in a block
     words |= structure_of(network) or {}
+    batches = space.parameters.get("batch_size")
+    if batches is not None and isinstance(batches.domain, Choice) and AUTO in batches.domain.values:
+        is_usual = words["batch_size"] == spec.problem.usual_batch_size
+        if is_usual and words["batch_size"] not in batches.domain.values:
+            words["batch_size"] = AUTO
     variants: list[dict[str, Value]] = [{}]
     if "shape" in space.parameters:
         variants = [{"shape": shape} for shape in WORDS["shape"].choices]

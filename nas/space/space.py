@@ -24,7 +24,7 @@ from nas.space.domains import (
     parameter,
 )
 from nas.space.suggesters import GridWalk, Suggester
-from nas.space.vocabulary import ADAMW_WEIGHT_DECAY, LOSSES, WORDS, Value, words_of
+from nas.space.vocabulary import ADAMW_WEIGHT_DECAY, AUTO, LOSSES, WORDS, Value, words_of
 from nas.spec import Problem, Training, TrialSpec
 
 
@@ -342,6 +342,7 @@ class Sampling:
         if optimizer == "adamw" and not self.is_searched("weight_decay"):
             weight_decay = ADAMW_WEIGHT_DECAY
         steps, epochs = int(self["steps"]), int(self["epochs"])
+        batch_size = int(self["batch_size"])
         if steps and not self.is_searched("epochs"):
             epochs = steps  # an epoch has at least one
         return Training(
@@ -362,7 +363,7 @@ class Sampling:
             l2=float(self["l2"]),
             label_smoothing=float(self["label_smoothing"]),
             clip_norm=float(self["clip_norm"]),
-            batch_size=int(self["batch_size"]),
+            batch_size=self._problem.usual_batch_size if batch_size == AUTO else batch_size,
             epochs=epochs,
             early_stopping=int(self["early_stopping"]),
             steps=steps,

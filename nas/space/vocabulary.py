@@ -20,6 +20,7 @@ ADAM_LIKE = ("adam", "adamw", "nadam")
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd", "adagrad")
 
 
+AUTO = -1  # a batch size that follows the number of rows
 LARGEST = 10**15  # far beyond any use, and still exact as a float
 
 
@@ -101,6 +102,8 @@ class Word:
             return False
         if abs(value) > LARGEST or (self.kind == "int" and value != int(value)):
             return False
+        if value in self.names.values():
+            return True
         if value < self.low or (self.open_low and value == self.low):
             return False
         if self.high is None:
@@ -398,7 +401,11 @@ WORDS: dict[str, Word] = {
     ),
     "clip_norm": Word("float", 0.0, "largest global norm of a gradient; 0 is no clipping"),
     "batch_size": Word(
-        "int", 32, "rows of a training step; full: all rows in one step", names={"full": 0}
+        "int",
+        32,
+        "rows of a training step; auto: as many as make 32 to 64 steps an epoch, from 16 to 256; "
+        "full: all rows in one step",
+        names={"auto": AUTO, "full": 0},
     ),
     "epochs": Word(
         "int",

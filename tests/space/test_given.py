@@ -63,7 +63,7 @@ def test_settings_have_the_type_of_their_word() -> None:
         ("residual=!!bool x", ["residual: got '!!bool x'", "true or false"]),
         ("activation=!!timestamp z", ["activation: got '!!timestamp z'", "one of relu"]),
         ("activation=" + "[" * 300, ["activation: got '[[", "one of relu"]),
-        ("batch_size=ful", ["batch_size: got 'ful'", "a whole number >= 0 or full"]),
+        ("batch_size=ful", ["batch_size: got 'ful'", "a whole number >= 0 or auto or full"]),
     ],
 )
 def test_wrong_settings_are_told(text: str, words: list[str]) -> None:

@@ -395,7 +395,7 @@ def test_a_shown_value_is_a_name_where_a_number_has_one() -> None:
 
 
 def test_a_batch_that_is_neither_full_nor_a_number() -> None:
-    with pytest.raises(SpaceError, match="got 'ful'; expected a whole number >= 0 or full"):
+    with pytest.raises(SpaceError, match="got 'ful'; expected a whole number >= 0 or auto or full"):
         SearchSpace({"batch_size": "ful"})
 
 

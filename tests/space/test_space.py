@@ -16,9 +16,11 @@ from nas.space import (
     Range,
     SearchSpace,
     SpaceError,
+    changed_spec,
     layer_units,
     load_space,
     parameter,
+    params_of,
     shipped_spaces,
 )
 from nas.space.vocabulary import NETWORKS, STRUCTURE, WORDS, words_of
@@ -892,3 +894,23 @@ def test_a_condition_that_can_hold_is_accepted(entries):
 def test_cycles_are_refused(entries):
     with pytest.raises(SpaceError, match=r"conditional on itself, by way of .* -> "):
         SearchSpace(entries)
+
+
+@pytest.mark.parametrize(
+    "n_rows, batch_size",
+    [(0, 32), (100, 16), (1_023, 16), (1_024, 32), (3_200, 64), (13_000, 256), (10**6, 256)],
+)
+def test_an_automatic_batch_follows_the_number_of_rows(n_rows, batch_size):
+    problem = Problem("binary", 4, 1, n_rows=n_rows)
+    [(spec, params)] = draw_specs(SearchSpace({"batch_size": "auto"}), 1, problem)
+    assert (spec.training.batch_size, params) == (batch_size, {})
+
+
+def test_an_automatic_batch_is_one_choice_among_others():
+    problem = Problem("binary", 4, 1, n_rows=4_000)
+    space = SearchSpace({"batch_size": Choice(["auto", 16, "full"])})
+    pairs = draw_specs(space, problem=problem)
+    assert {spec.training.batch_size for spec, _ in pairs} == {64, 16, 0}
+    for spec, params in pairs:
+        assert params_of(space, spec) == params
+    assert changed_spec(pairs[0][0], {"batch_size": -1}).training.batch_size == 64

@@ -27,11 +27,13 @@ from nas.space.vocabulary import words_of
 SHIPPED = (
     "cnn",
     "cnn_small",
+    "images",
     "mlp_depth",
     "mlp_full",
     "mlp_per_layer",
     "mlp_residual",
     "mlp_small",
+    "tabular",
 )
 
 
