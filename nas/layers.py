@@ -205,7 +205,8 @@ class Embedding:
     """Periodic embeddings of numbers (Gorishniy et al. 2022, section 3.3).
 
     Each number has frequencies of its own, which are learned, and a dense layer of its own with
-    ReLU behind the cosines and sines.
+    ReLU behind the cosines and sines. The numbers themselves go on beside their embeddings
+    (Holzmueller et al. 2024, section 3).
 
     Attributes:
         n_numbers: How many of the inputs, the first ones, are embedded.
@@ -224,8 +225,8 @@ class Embedding:
         return [(n, self.frequencies), (n, waves, self.size), (n, self.size)]
 
     def n_outputs(self, n_inputs: int) -> int:
-        """Numbers that so many inputs become; those that are not embedded stay."""
-        return self.n_numbers * self.size + n_inputs - self.n_numbers
+        """Numbers that so many inputs become: the embeddings, and the inputs."""
+        return self.n_numbers * self.size + n_inputs
 
 
 @dataclass(frozen=True, slots=True)

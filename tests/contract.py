@@ -274,7 +274,7 @@ def reference_optimizer(t: Any, rate: Any) -> keras.optimizers.Optimizer:
 
 
 class ReferenceEmbedding(layers.Layer):  # type: ignore[misc]
-    """Gorishniy et al. 2022, equations 5 and 6, one number after another."""
+    """Gorishniy et al. 2022, equations 5 and 6, one number after another, and the inputs."""
 
     def __init__(self, n_numbers: int, n_frequencies: int, size: int) -> None:
         super().__init__()
@@ -293,7 +293,7 @@ class ReferenceEmbedding(layers.Layer):  # type: ignore[misc]
             angles = 2.0 * np.pi * x[:, k : k + 1] * frequencies[k]
             waves = keras.ops.concatenate([keras.ops.cos(angles), keras.ops.sin(angles)], axis=1)
             parts.append(keras.ops.relu(waves @ weights[k] + biases[k]))
-        return keras.ops.concatenate([*parts, x[:, self.n_numbers :]], axis=1)
+        return keras.ops.concatenate([*parts, x], axis=1)
 
 
 def reference_model(spec: TrialSpec) -> keras.Model:

@@ -48,7 +48,7 @@ waves.defvjp(_forward, _backward)
 
 
 def embed(x: Any, frequencies: Any, kernel: Any, bias: Any) -> Any:
-    """Numbers as their periodic embeddings, followed by the other inputs; see `Embedding`.
+    """Numbers as their periodic embeddings, followed by all inputs; see `Embedding`.
 
     Args:
         x: Encoded rows, (n, n_inputs), the numbers first.
@@ -62,4 +62,4 @@ def embed(x: Any, frequencies: Any, kernel: Any, bias: Any) -> Any:
     both = jnp.concatenate(waves(turns), 1)
     outputs = jnp.einsum("kfe,kfb->keb", kernel, both) + bias[:, :, None]
     outputs = jnp.maximum(outputs, 0.0).reshape(n_numbers * size, len(x))
-    return jnp.concatenate([outputs.T, x[:, n_numbers:]], 1)
+    return jnp.concatenate([outputs.T, x], 1)

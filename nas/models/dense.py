@@ -130,7 +130,7 @@ def run_dense(
 
 
 def embedded(x: Array, frequencies: Array, kernel: Array, bias: Array) -> Array:
-    """Numbers as their periodic embeddings, followed by the other inputs; see `Embedding`.
+    """Numbers as their periodic embeddings, followed by all inputs; see `Embedding`.
 
     Args:
         x: Encoded rows, (n, n_inputs), the numbers first.
@@ -144,7 +144,7 @@ def embedded(x: Array, frequencies: Array, kernel: Array, bias: Array) -> Array:
     # One product for each number: rows in the middle.
     outputs = np.swapaxes(waves, 0, 1) @ kernel + bias[:, None, :]
     outputs = np.swapaxes(np.maximum(outputs, np.float32(0.0)), 0, 1)
-    return np.concatenate([outputs.reshape(len(x), n * size), x[:, n:]], 1)
+    return np.concatenate([outputs.reshape(len(x), n * size), x], 1)
 
 
 def kernel_gradients(spec: TrialSpec, passed: DensePass, slope: Array) -> list[NDArray[np.float32]]:

@@ -95,7 +95,7 @@ def _embedded(embedding: Embedding, weights: Sequence[Any], x: Any) -> Any:
     angles = 2.0 * math.pi * x[:, :n, None] * frequencies
     waves = tf.concat([tf.cos(angles), tf.sin(angles)], -1)
     embedded = tf.nn.relu(tf.einsum("bkf,kfe->bke", waves, kernel) + bias)
-    return tf.concat([tf.reshape(embedded, (-1, n * embedding.size)), x[:, n:]], 1)
+    return tf.concat([tf.reshape(embedded, (-1, n * embedding.size)), x], 1)
 
 
 def _apply(layer: Layer, kernel: Any, x: Any) -> Any:

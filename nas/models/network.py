@@ -65,16 +65,15 @@ def undecayed(model: keras.Model) -> list[keras.Variable]:
 
 
 def _embedded(x: Any, embedding: Embedding, scale: float) -> Any:
-    """Numbers as their periodic embeddings, followed by the other inputs."""
+    """Numbers as their periodic embeddings, followed by all inputs."""
     n, size = embedding.n_numbers, embedding.size
     frequencies, kernel, bias = map(make_initializer, embedding_initializers(embedding, scale))
-    numbers, others = x[:, :n], x[:, n:]
     angles = layers.EinsumDense(
         "bk,kf->bkf",
         (n, embedding.frequencies),
         kernel_initializer=frequencies,
         name=FREQUENCIES,
-    )(numbers)
+    )(x[:, :n])
     angles = 2.0 * math.pi * angles
     waves = layers.Concatenate(name="waves")([ops.cos(angles), ops.sin(angles)])
     embedded = layers.EinsumDense(
@@ -87,7 +86,7 @@ def _embedded(x: Any, embedding: Embedding, scale: float) -> Any:
         name=EMBEDDING,
     )(waves)
     flat = layers.Reshape((n * size,), name="embedded")(embedded)
-    return layers.Concatenate(name="inputs")([flat, others]) if others.shape[1] else flat
+    return layers.Concatenate(name="inputs")([flat, x])
 
 
 def _main_layer(layer: Layer, spec: TrialSpec, penalty: Any) -> keras.layers.Layer:

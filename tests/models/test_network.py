@@ -428,22 +428,22 @@ def test_an_embedding_is_saved_and_loaded_by_keras_alone(tmp_path: Path) -> None
     loaded = keras.models.load_model(tmp_path / "model.keras")
     x = np.random.default_rng(0).normal(size=(9, 7)).astype(np.float32)
     np.testing.assert_array_equal(loaded(x), model(x))
-    # By hand, for one row: five numbers are embedded, two inputs stay.
+    # By hand, for one row: five numbers are embedded, all inputs stay.
     frequencies, kernel, bias = weights[:3]
     waves = [2 * np.pi * x[0, k] * frequencies[k] for k in range(5)]
     both = [np.concatenate([np.cos(w), np.sin(w)]) for w in waves]
     parts = [np.maximum(both[k] @ kernel[k] + bias[k], 0.0) for k in range(5)]
     inputs = model.get_layer("inputs").output
     found = keras.Model(model.input, inputs)(x)[0]
-    np.testing.assert_allclose(found, np.concatenate([*parts, x[0, 5:]]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, np.concatenate([*parts, x[0]]), rtol=1e-4, atol=1e-5)
     assert weights[0].std() == pytest.approx(0.7, rel=0.4)
 
 
 def test_the_layers_of_an_embedded_network_have_its_shapes() -> None:
     spec = make_spec(embedding="periodic", frequencies=3, embedding_size=2)
     first, hidden, *_ = spec.layers
-    assert (first.kind, first.output_shape, first.kernel) == ("embedding", (12,), ())
-    assert hidden.kernel == (12, 6)
+    assert (first.kind, first.output_shape, first.kernel) == ("embedding", (17,), ())
+    assert hidden.kernel == (17, 6)
     assert first.n_weights("none") == 5 * 3 + 5 * 6 * 2 + 5 * 2
     assert str(spec.architecture) == "periodic 6-4 tanh"
     plain = make_spec(PROBLEMS[2], embedding="periodic")
