@@ -24,6 +24,7 @@ from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
 from nas.searching.progress import Progress
+from nas.searching.race import Race
 from nas.searching.proposals import Proposer
 from nas.seeds import derive_seed
 from nas.space import SearchSpace
@@ -120,11 +121,9 @@ class _Search:
         self._live, self._study, self._claims = live, live.study, live.claims
         self._pool, self._options = pool, options
         self._proposer = Proposer(live.study, live.claims, space, problem, options)
-        self._max_epochs = space.max_epochs
         self._rungs = pruning.rungs(space.max_epochs)
-        self._stages: tuple[tuple[int, ...], ...] = ((),)
-        if options.pruner == "racing":
-            self._stages = pruning.stages(val_rows)
+        self._race = Race(live.study, val_rows) if options.pruner == "racing" else None
+        self._stages = self._race.stages if self._race else ((),)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
         self._jobs: dict[int, _Job] = {}
         self._swept_at = time.monotonic()
@@ -325,32 +324,29 @@ class _Search:
         match self._options.pruner:
             case "median":
                 return 1
-            case "halving" | "racing":
+            case "racing":
+                assert self._race is not None
+                return self._race.epochs_until_rung(job.spec, job.epoch)
+            case "halving":
                 return next((r - job.epoch for r in self._rungs if r > job.epoch), None)
         return None
 
     def _promotes(self, job: _Job) -> bool:
         """Whether a trial that has ended a stage goes on to the next one."""
-        if job.stage:
-            return True
-        self._ledger.refresh()
-        known = list(self._ledger.scores(self._max_epochs))
-        if job.epoch < self._max_epochs:  # a trial of fewer epochs is as good as at its end
-            job.trial.report(job.value, self._max_epochs)
-        else:
-            with suppress(ValueError):
-                known.remove(self._direction.key(job.value))  # its own
-        return pruning.promotes(job.value, known, self._direction)
+        assert self._race is not None
+        return bool(job.stage) or self._race.promotes(job.value)
 
     def _keeps(self, job: _Job) -> bool:
         pruner, epoch = self._options.pruner, job.epoch
         if pruner == "none" or job.stage:
             return True
-        if pruner != "median" and epoch not in self._rungs:
+        if self._race is not None:
+            return self._race.keeps(job.spec, epoch, job.value)
+        if pruner == "halving" and epoch not in self._rungs:
             return True
         self._ledger.refresh()
         known = self._ledger.scores(epoch)  # without its own, which is reported later
-        rule = pruning.median if pruner == "median" else pruning.halving
+        rule = pruning.halving if pruner == "halving" else pruning.median
         return bool(rule([job.value], known, self._direction)[0])
 
     def _end(self, job: _Job, result: TrialResult | None) -> FrozenTrial:

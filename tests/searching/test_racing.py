@@ -97,15 +97,18 @@ def test_a_trial_that_diverges_on_any_fold_does_not_win(tmp_path: Path, fold: in
     assert "complete" not in {trial.outcome for trial in record.counted}
 
 
-def test_trials_of_fewer_epochs_are_compared_at_their_end(tmp_path: Path) -> None:
-    ranges = {"depth": Range(1, 5), "epochs": [5, 9]}
-    record, trained = race(tmp_path, space=SearchSpace(ranges, "fake"), n_trials=12)
-    short = [t for t in record.counted if t.params["epochs"] == 5]
-    assert {t.outcome for t in short} >= {"complete", "pruned"}
-    for trial in short:
-        if trial.reason == "racing after 1 of 4 folds" or trial.outcome == "complete":
-            assert of(trained, trial.spec)[0] == 5
-            assert trial.epoch_values[9] == trial.epoch_values[5]
+def test_trials_are_compared_after_the_same_share_of_their_epochs(tmp_path: Path) -> None:
+    def late(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        """All alike after the same share of their epochs, and long trainings end higher."""
+        return 0.5 + 0.4 * epoch / spec.training.epochs + spec.training.epochs / 1e6
+
+    ranges = {"width": Range(8, 99), "epochs": [18, 36]}
+    record, _ = race(tmp_path, late, space=SearchSpace(ranges, "fake"), n_trials=20)
+    long = [t for t in record.counted if t.params["epochs"] == 36]
+    assert len(long) > 5
+    assert {t.outcome for t in long} == {"complete"}
+    after = {int(t.reason.split()[-1]) for t in record.counted if "epoch" in t.reason}
+    assert after <= {2, 6, 4, 12}
 
 
 @pytest.mark.parametrize("stop_after", [2, 9, 30])
