@@ -131,10 +131,10 @@ def measure_rate(work: Work, n_lanes: int) -> dict[str, float]:
 
 def measure_busy(work: Work, slots: int) -> dict[str, float]:
     """The share of places with a lane in training, over all calls of the programs."""
-    from nas.engines import compiled_engine
+    from nas.engines.block import Block
 
     counted = np.zeros(2)
-    launch = compiled_engine._Block.launch
+    launch = Block.launch
 
     def counting(block: Any, active: Any) -> int:
         counted[:] += len(active), len(block.numbers)
@@ -161,12 +161,12 @@ def measure_busy(work: Work, slots: int) -> dict[str, float]:
         (k, network(problem, depth=4, width=128, epochs=60, learning_rate=rate), k)
         for k, rate in enumerate(10.0 ** generator.uniform(-4, -1, len(work.specs)))
     ]
-    compiled_engine._Block.launch = counting  # type: ignore[method-assign]
+    Block.launch = counting  # type: ignore[method-assign]
     try:
         for _ in track(drive(pool, jobs, verdict), "busy", console=console, transient=True):
             pass
     finally:
-        compiled_engine._Block.launch = launch  # type: ignore[method-assign]
+        Block.launch = launch  # type: ignore[method-assign]
     return {"share of places in training": counted[0] / counted[1]}
 
 

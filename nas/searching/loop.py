@@ -24,8 +24,8 @@ from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
 from nas.searching.progress import Progress
-from nas.searching.race import Race
 from nas.searching.proposals import Proposer
+from nas.searching.race import Race
 from nas.seeds import derive_seed
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec

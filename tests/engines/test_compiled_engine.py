@@ -24,7 +24,7 @@ from contract import (  # noqa: E402
     train,
 )
 
-from nas.engines import compiled_engine, program, shapes  # noqa: E402
+from nas.engines import block, compiled_engine, program, shapes  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
 from nas.engines.lanes import Lane, trial_lanes  # noqa: E402
@@ -438,7 +438,7 @@ def test_a_program_without_room_is_divided(
 ) -> None:
     """As a GPU says it: an error of XLA where a call begins, or where its outputs are fetched."""
     wanted = lanes_of(8)
-    launch, collect = compiled_engine._Block.launch, compiled_engine._Block.collect
+    launch, collect = block.Block.launch, block.Block.collect
     most, failures = 20, []
 
     def scarce(method: Any) -> Any:
@@ -452,9 +452,9 @@ def test_a_program_without_room_is_divided(
 
     together = on_gpu.start(wanted)
     together.advance(1)
-    monkeypatch.setattr(compiled_engine._Block, "collect", scarce(collect))
+    monkeypatch.setattr(block.Block, "collect", scarce(collect))
     together.advance(1)
-    monkeypatch.setattr(compiled_engine._Block, "launch", scarce(launch))
+    monkeypatch.setattr(block.Block, "launch", scarce(launch))
     most = 10
     together.advance(10)
     assert set(failures) == {"launch", "collect"}
