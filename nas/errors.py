@@ -60,15 +60,20 @@ class NasError(Exception):
         if fix:
             message = message.removesuffix(".") + f". {fix}"
         self.on_command_line = visible(" ".join(message.split()))
-        super().__init__(PARAMETER.sub(_in_python, self.on_command_line))
+        super().__init__(in_python(self.on_command_line))
 
     def __reduce__(self) -> tuple[type["NasError"], tuple[str, str, str, str]]:
         return type(self), (self.where, self.received, self.expected, self.fix)
 
 
-def _in_python(option: re.Match[str]) -> str:
-    name = IN_PYTHON.get(option[1], option[1].replace("-", "_"))
-    return f"{name}={option[2]}" if option[2] else name
+def in_python(text: str) -> str:
+    """Text with the parameters named as Python does, `val_size` for `--val-size`."""
+
+    def renamed(option: re.Match[str]) -> str:
+        name = IN_PYTHON.get(option[1], option[1].replace("-", "_"))
+        return f"{name}={option[2]}" if option[2] else name
+
+    return PARAMETER.sub(renamed, text)
 
 
 def did_you_mean(word: object, allowed: Iterable[str]) -> str:

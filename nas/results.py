@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.analysis.winner import simplest_equal, summarize
-from nas.errors import NasError, did_you_mean
+from nas.errors import NasError, did_you_mean, in_python
 from nas.study.record import StudyRecord, TrialRecord, study_record
 from nas.study.storage import open_optuna_study, open_storage, storage_errors
 from nas.wording import score, with_interval
@@ -128,7 +128,7 @@ class Study:
             n_weights=trial.n_weights,
             network=trial.spec.describe() if trial.spec else "",
             simplest=simplest_equal(self.record).number,
-            doubts=tuple(summary["doubts"]),
+            doubts=tuple(map(in_python, summary["doubts"])),
         )
 
     @property

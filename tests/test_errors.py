@@ -1,6 +1,6 @@
 """The line that tells a user what is wrong."""
 
-from nas.errors import OUT_OF_MEMORY, NasError, first_line, visible
+from nas.errors import OUT_OF_MEMORY, NasError, first_line, in_python, visible
 
 
 def test_a_sentence_in_a_message_keeps_one_full_stop() -> None:
@@ -36,3 +36,9 @@ def test_nothing_that_a_terminal_obeys_is_in_a_message() -> None:
 def test_a_message_shows_the_start_of_what_is_too_long() -> None:
     text = str(NasError("x", "y" * 5000, "z"))
     assert len(text) < 600 and text.endswith("y…; expected z")
+
+
+def test_texts_name_parameters_as_python_does() -> None:
+    told = "--metric balanced_accuracy counts every class; --val-size 0.3, or another --groups."
+    expected = "metric balanced_accuracy counts every class; val_size=0.3, or another groups."
+    assert in_python(told) == expected
