@@ -135,7 +135,7 @@ def show(trained: Sequence[Trained], n: int, console: Console) -> None:
 
 
 def _short(value: Any) -> Any:
-    return float(f"{value:.2g}") if isinstance(value, float) else value
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def main() -> None:
