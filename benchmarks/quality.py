@@ -79,7 +79,10 @@ def read_set(name: str, seed: int) -> Task:
             parts = [file[key] for key in ("x_train", "y_train", "x_test", "y_test")]
         x, y, x_test, y_test = parts
         frames = [_frame(rows.reshape(len(rows), -1)) for rows in (x, x_test)]
-        return Task(y.dtype.kind == "f", frames[0], y, frames[1], y_test)
+        is_regression = is_error(name)
+        if is_regression:
+            y, y_test = y.astype(float), y_test.astype(float)
+        return Task(is_regression, frames[0], y, frames[1], y_test)
     if name in UCI:
         with np.load(folder / "uci" / f"{name}.npz") as file:
             x, y, tests = file["x"], file["y"], file["test_rows"]
@@ -137,7 +140,7 @@ class Answer:
 def with_nas(
     task: Task, seconds: float, seed: int, without: Sequence[str] = (), **options: Any
 ) -> Answer:
-    """`nas.search` with its defaults.
+    """`nas.search` with racing, and its defaults else.
 
     Args:
         task: The set.
@@ -161,7 +164,7 @@ def with_nas(
             space, task.x, task.y, trials=100_000, timeout=seconds, test_size=0.0, seed=seed,
             metric="rmse" if task.is_regression else "accuracy",
             task="regression" if task.is_regression else None,
-            storage=f"sqlite:///{folder}/nas.db", quiet=True, **options,
+            storage=f"sqlite:///{folder}/nas.db", quiet=True, **{"pruner": "racing", **options},
         )  # fmt: skip
         best = study.best
         described = json.dumps({"value": best.value, **best.params}, default=str)
@@ -191,7 +194,9 @@ def with_random_mlps(task: Task, seconds: float, seed: int) -> Answer:
         known = dict(settings)
         layers = (known.pop("width"),) * known.pop("depth")
         kind = MLPRegressor if task.is_regression else MLPClassifier
-        mlp = kind(layers, early_stopping=True, max_iter=100, random_state=seed, **known)
+        mlp = kind(
+            hidden_layer_sizes=layers, early_stopping=True, max_iter=100, random_state=seed, **known
+        )
         if task.is_regression:
             mlp = TransformedTargetRegressor(mlp, transformer=StandardScaler())
         return make_pipeline(preprocessing(task), mlp)
