@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from nas.cli.output import JsonOption, console, plain_table, print_json, say
+from nas.cli.output import (
+    JsonOption,
+    console,
+    plain_table,
+    print_json,
+    say,
+    show_params,
+)
 from nas.errors import NasError, did_you_mean
 from nas.files import written_whole
 from nas.layers import EXPECTED, parse_layers
@@ -109,6 +116,7 @@ def show(
                     key: {"values": values, "only_with": condition, "about": about}
                     for key, values, condition, about in parameters
                 },
+                "first": [dict(one) for one in the_space.first],
                 "layers": {
                     text: {
                         "layers": [
@@ -133,6 +141,8 @@ def show(
         for row in parameters:
             table.add_row(*row[: len(columns)])
         console.print(table)
+    for number, one in enumerate(the_space.first, start=1):
+        say(f"{number}. {show_params(dict(one))}", "First" if number == 1 else " ")
     for text, spec in networks.items():
         _show_layers(text, spec, shape)
 

@@ -140,7 +140,7 @@ def test_space_show_and_list(nas, name: str) -> None:
     text = nas.right("space", "show", name).out
     assert all(key in text for key in shown["parameters"])
     assert "mlp_residual" in nas.right("space", "list").out
-    assert len(nas.right("space", "list", "--json").json()) == 7
+    assert len(nas.right("space", "list", "--json").json()) == 9
 
 
 def test_space_new_writes_what_search_reads(nas, searched: Path) -> None:

@@ -116,8 +116,8 @@ def test_a_condition_on_another_family_is_not_shown(nas: Nas, folder: Path) -> N
         ("resnet18/0", ["got '/0'", "where divisors are whole, from 1 to 1000000"]),
         ("99999999c3", ["got '99999999c3', where numbers are whole, from 1 to 1000000"]),
         ("0c3", ["got '0c3', where numbers are whole"]),
-        ("32c", ["no such file", "mlp_small, or a network such as 32c3-mp2-fc32 or vgg11/8"]),
-        ("c3", ["no such file", "mlp_small, or a network such as 32c3-mp2-fc32 or vgg11/8"]),
+        ("32c", ["no such file", "tabular, or a network such as 32c3-mp2-fc32 or vgg11/8"]),
+        ("c3", ["no such file", "tabular, or a network such as 32c3-mp2-fc32 or vgg11/8"]),
         ("mlp-small", ["no such file, and got 'mlp'", "Did you mean 'mlp_small'?"]),
         ("mlp_smal", ["no shipped space of that name", "Did you mean 'mlp_small'"]),
         ("nothing.yaml", ["no such file"]),
@@ -186,7 +186,7 @@ def test_the_compiled_engine_is_refused_before_a_search_of_convolutions(
 
 
 def test_options_named_in_spaces_are_options_of_the_search() -> None:
-    words = {"config", "space", *HEADER_KEYS}
+    words = {"config", "space", "scaling", *HEADER_KEYS}  # scaling is a word, too
     assert {*SEARCH_OPTIONS} == inspect.signature(search).parameters.keys() - words
 
 
@@ -206,3 +206,11 @@ def test_digits_are_images_for_convolutions(nas: Nas, folder: Path) -> None:
     assert "Without effect: momentum has a meaning with optimizer sgd or rmsprop only." in out
     line = nas.wrong(*"train --space net.yaml --data iris --study other".split())
     assert "network: cnn" in line
+
+
+def test_show_tells_the_first_settings(nas: Nas) -> None:
+    shown = nas.right("space", "show", "tabular", "--json").json()
+    assert shown["first"][0]["embedding"] == "periodic"
+    text = nas.right("space", "show", "tabular").out
+    assert text.count("embedding=") == len(shown["first"])
+    assert nas.right("space", "show", "mlp_depth", "--json").json()["first"] == []
