@@ -96,7 +96,7 @@ def run_memory(engine: "type[Engine]", work: Work, n_trials: int) -> dict[str, A
             f"{growth['megabytes'][-1]:,.0f} MB after {n_trials} trials of {EPOCHS} epochs."
         )
     if engine.name == "compiled":
-        growth["shapes"], growth["programs"] = count_programs(trained.shapes)
+        growth["shapes"], growth["programs"] = count_programs(set(trained.sizes))
         console.print(f"{growth['programs']} compiled programs for {growth['shapes']} shapes.")
     return growth
 

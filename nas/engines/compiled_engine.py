@@ -75,8 +75,7 @@ class CompiledEngine(Engine):
             self._weights = jax.device_put(np.concatenate(weights))
         self._labels = cache(self._encode_labels)
         self._counters = cache(lambda shape: jax.device_put(dropout_counters(shape)))
-        self.shapes: set[Shape] = set()
-        self._sizes: dict[Shape, set[int]] = {}  # lanes of the programs of each
+        self.sizes: dict[Shape, set[int]] = {}  # of its programs: how many lanes, by shape
 
     def start(self, lanes: Sequence[Lane]) -> "CompiledLanes":
         started = CompiledLanes(self)
@@ -90,11 +89,9 @@ class CompiledEngine(Engine):
     def places(self, shape: Shape, n_lanes: int) -> int:
         """Places for lanes in a new program, when so many wait for one."""
         if self._memory is None:
-            # One that is there already is worth more than lanes side by side.
-            there = [size for size in self._sizes.get(shape, ()) if n_lanes % size == 0]
-            size = max(there, default=0) or lanes_at_once(shape, n_lanes)
-            self._sizes.setdefault(shape, set()).add(size)
-            return size
+            # One that is compiled already is worth more than lanes side by side.
+            there = [size for size in self.sizes.get(shape, ()) if n_lanes % size == 0]
+            return max(there, default=0) or lanes_at_once(shape, n_lanes)
         n_val = self._x_val.shape[1]
         return min(self._most_lanes, lanes_that_fit(shape, self.n_rows, n_val, self._memory))
 
@@ -160,7 +157,6 @@ class CompiledLanes(LoggedLanes):
 
     def _place(self, shape: Shape, numbers: Sequence[int]) -> None:
         """Gives lanes of a shape free places, those of lanes that have ended, or new blocks."""
-        self._engine.shapes.add(shape)
         waiting = list(numbers)
         for block in self._blocks:
             if block.shape == shape and waiting:
@@ -173,6 +169,7 @@ class CompiledLanes(LoggedLanes):
                     self._blocks_of[new] = block
         while waiting:
             size = self._engine.places(shape, len(waiting))
+            self._engine.sizes.setdefault(shape, set()).add(size)
             block = Block(self, self._engine, shape, waiting[:size], size)
             self._blocks.append(block)
             self._blocks_of |= dict.fromkeys(waiting[:size], block)

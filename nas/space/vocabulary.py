@@ -136,7 +136,12 @@ INITIALIZERS = (
     "orthogonal",
 )
 _MLP, _CNN = ("mlp",), ("cnn",)
-_EMBEDDED: dict[str, tuple[str, ...]] = {"embedding": ("periodic",)}
+
+
+def _of_embedding(kind: Kind, default: Value, help: str, **more: Any) -> Word:
+    used_with: dict[str, tuple[str, ...]] = {"embedding": ("periodic",)}
+    return Word(kind, default, help, used_with=used_with, networks=_MLP, of_numbers=True, **more)
+
 
 # The order is the order of sampling, of `nas space show` and of the columns of `nas trials`.
 WORDS: dict[str, Word] = {
@@ -163,34 +168,15 @@ WORDS: dict[str, Word] = {
         networks=_MLP,
         of_numbers=True,
     ),
-    "embedding_size": Word(
-        "int",
-        16,
-        "numbers that each number becomes",
-        low=1,
-        high=1000,
-        used_with=_EMBEDDED,
-        networks=_MLP,
-        of_numbers=True,
+    "embedding_size": _of_embedding(
+        "int", 16, "numbers that each number becomes", low=1, high=1000
     ),
-    "frequencies": Word(
-        "int",
-        32,
-        "frequencies of each number",
-        low=1,
-        high=1000,
-        used_with=_EMBEDDED,
-        networks=_MLP,
-        of_numbers=True,
-    ),
-    "frequency_scale": Word(
+    "frequencies": _of_embedding("int", 32, "frequencies of each number", low=1, high=1000),
+    "frequency_scale": _of_embedding(
         "float",
         0.1,
         "standard deviation of the initial frequencies; larger ones tell nearer numbers apart",
         open_low=True,
-        used_with=_EMBEDDED,
-        networks=_MLP,
-        of_numbers=True,
     ),
     "depth": Word(
         "int", 2, "number of hidden layers; 0 is a linear model", high=1000, networks=_MLP

@@ -71,7 +71,8 @@ class TrialRecord:
         spec: The whole specification; None when the trial ended before it had one.
         fold_values: Validation score of each fold after its last epoch.
         train_value: Mean score of the training parts.
-        epoch_values: Mean validation score by epoch, counted from 1.
+        epoch_values: Mean validation score by epoch, counted from 1; of a raced trial, over the
+            folds of its first stage.
         seconds: Wall time of the training.
         n_weights: Weights of the network.
         engine: Name of the engine that trained it.

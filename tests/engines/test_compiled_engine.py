@@ -60,8 +60,8 @@ def test_one_program_serves_every_trial_of_a_shape() -> None:
     engine = CompiledEngine(folds_of("multiclass"), METRICS["log_loss"])
     for seed, spec in enumerate(specs):
         train(Cohort(engine, [spec], [seed]))
-    assert len(engine.shapes) == 1
-    (shape,) = engine.shapes
+    assert len(engine.sizes) == 1
+    (shape,) = engine.sizes
     assert times_traced[shape] == 1
 
 
@@ -412,7 +412,7 @@ def test_released_lanes_make_room_for_others(on_gpu: CompiledEngine) -> None:
         done += len(ended)
     assert done == 72 and together._blocks == [] and together.logs == {}
     assert together.epochs().size == 0
-    (shape,) = on_gpu.shapes
+    (shape,) = on_gpu.sizes
     assert times_traced[shape] == 2  # with many places, and with one
 
 
