@@ -6,8 +6,8 @@
 Trains the same random settings of the space on several sets, each on so many of five folds that
 they have 1,000 validation rows, and chooses some of them greedily: each next one lowers the
 mean regret over the sets the most. The regret of a set is how far its best chosen setting is from
-its best of all, as a share of the distance between the best and the median. Last come the regrets of settings
-that were chosen without each set. What is in the file already is not trained again.
+its best of all, as a share of the distance between the best and the median. Last come the regrets
+of settings that were chosen without each set. What is in the file already is not trained again.
 """
 
 import argparse

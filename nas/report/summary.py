@@ -126,8 +126,11 @@ def _tried(record: StudyRecord) -> str:
         )
         if outcome in outcomes
     ]
-    folds, repeats = record.settings.split.folds, record.settings.split.repeats
-    each = f", each on {folds * repeats} different divisions of the data," if folds > 1 else ""
+    folds = record.settings.split.folds * record.settings.split.repeats
+    # A race trains some trials on the first folds only.
+    seen = {len(trial.fold_values) for trial in record.counted if trial.fold_values}
+    up_to = "up to " if min(seen, default=folds) < folds else ""
+    each = f", each on {up_to}{folds} different divisions of the data," if folds > 1 else ""
     source = record.settings.data.source
     counts = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
     return f"{networks} tried on {source}{each} to find the one with the best " + (

@@ -9,6 +9,7 @@ from reports import BASELINES, SPACE
 from nas.report.blocks import Block, Code, Picture, Report, Table, Text
 from nas.report.figures import parallel_figure, slice_figure
 from nas.report.sections import make_report
+from nas.report.summary import summarize_in_words
 from nas.space import dump_space
 from nas.space.domains import Choice, Parameter
 from nas.study.attributes import Finding, OneAnswer, PositiveClass
@@ -115,3 +116,13 @@ def test_the_positive_class_is_named(record: StudyRecord) -> None:
     report = make_report(replace(fraud, metric="f1"), "none.", BASELINES)
     assert "F1 of 'fraud'" in report.summary[0]
     assert any("F1 of 'fraud'" in what for _, what in report.facts)
+
+
+def test_trials_that_saw_some_folds_are_told_as_such(record: StudyRecord) -> None:
+    first, *others = record.trials
+    assert first.fold_values
+    raced = replace(record, trials=(replace(first, fold_values=first.fold_values[:1]), *others))
+    n_folds = record.settings.split.folds
+    for study, words in ((record, "each on "), (raced, "each on up to ")):
+        told = summarize_in_words(study)[0]
+        assert f"{words}{n_folds} different divisions" in told
