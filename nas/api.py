@@ -67,6 +67,7 @@ def search(
     sampler: SamplerName = "tpe",
     startup_trials: int | None = None,
     pruner: PrunerName = "halving",
+    confirm: int | None = None,
     max_params: int | None = None,
     allow_duplicates: bool = False,
     engine: EngineName = "auto",
@@ -122,6 +123,9 @@ def search(
         startup_trials: Number of random trials at the start; None is a tenth of `trials`, at least
             10.
         pruner: The pruner that ends hopeless trials.
+        confirm: How many of the best trials are trained again on fresh folds, before the winner is
+            chosen among them; None is 5 after at least 20 complete trials, if that takes no more
+            than a quarter of the `timeout`.
         max_params: Largest number of weights that a network may have.
         allow_duplicates: Whether a network may be trained a second time.
         engine: The engine that trains; `auto` takes the compiled one for every network that it can
@@ -150,6 +154,7 @@ def search(
         val_size=(val_size, 0.01, 0.9),
         test_size=(test_size, 0.0, 0.9),
         startup_trials=(startup_trials, 0, None),
+        confirm=(confirm, 0, None),
         max_params=(max_params, 1, None),
         workers=(workers, 1, None),
         seed=(seed, 0, None),
@@ -189,6 +194,7 @@ def search(
             timeout=seconds,
             max_params=max_params,
             allow_duplicates=allow_duplicates,
+            confirm=confirm,
         )
         make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
         prepared = prepare(
@@ -286,6 +292,7 @@ def search_prepared(
                     runs.write(pool)
             _show_stopped(display, record)
             raise Interrupted
+        record = _confirm(display, record, prepared, options, storage, pool, engine, gpus)
         _publish(display, record, prepared, storage, pool, runs)
     return Study(name, storage, prepared.known)
 
@@ -297,6 +304,29 @@ def _ready_for_end(steps: "Iterator[Progress]", pool: "Pool") -> "Iterator[Progr
         if begun >= progress.n_trials:
             pool.prepare_call()
         yield progress
+
+
+def _confirm(
+    display: Display, record: "StudyRecord", prepared: "Prepared", options: "SearchOptions",
+    storage: str, pool: "Pool", engine: EngineName, gpus: tuple[int, ...],
+) -> "StudyRecord":  # fmt: skip
+    """Trains the best trials again, where that is asked for or time allows; the study then."""
+    from nas.analysis.winner import best_trials
+    from nas.confirmation import confirm
+    from nas.searching.pace import to_confirm
+    from nas.study.record import load_study
+
+    times = [trial.seconds or 0.0 for trial, _ in best_trials(record, len(record.complete))]
+    number, _ = to_confirm(options, times, pool.workers)
+    if not number:
+        return record
+    message = f"Training the {counted(number, 'best trial')} again, on fresh folds"
+    with display.working(message) as tell:
+        confirm(
+            record, prepared, storage, number, pool.workers, engine, gpus,
+            lambda done, of: tell(f"{message}: {done} of {of}"),
+        )  # fmt: skip
+    return load_study(record.name, storage)
 
 
 def _publish(

@@ -2,7 +2,10 @@
 
 from typing import Any, get_args
 
+from nas.choices import Ensemble
 from nas.errors import NasError, did_you_mean
+
+MOST_OF_AN_ENSEMBLE = 20  # trials
 
 
 def check_bounds(**numbers: tuple[float | None, float, float | None]) -> None:
@@ -43,3 +46,18 @@ def seconds_of(time: float | str | None) -> float | None:
     if not 0.0 < seconds < float("inf"):
         raise NasError("--timeout", f"got '{time}'", "a time such as 90, 10m or 2h")
     return seconds
+
+
+def ensemble_of(given: Any) -> Ensemble | None:
+    """The kind of an ensemble, from what was given: `folds`, a number of trials, or None.
+
+    Raises:
+        NasError: When it is neither, or too many trials.
+    """
+    if given is None or given == "folds":
+        return given  # type: ignore[no-any-return]
+    text = "" if isinstance(given, bool) else str(given)
+    if not (text.isdecimal() and 2 <= int(text) <= MOST_OF_AN_ENSEMBLE):
+        wanted = f"folds, or a number of trials from 2 to {MOST_OF_AN_ENSEMBLE}"
+        raise NasError("--ensemble", f"got '{given}'", wanted)
+    return int(text)

@@ -10,3 +10,5 @@ SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
 PrunerName = Literal["racing", "halving", "median", "none"]
 EngineName = Literal["auto", "compiled", "keras"]
 ReportFormat = Literal["html", "md"]
+# The networks of the winner, one for each fold; or those of so many of the best trials.
+Ensemble = Literal["folds"] | int

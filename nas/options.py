@@ -98,6 +98,8 @@ class SearchOptions:
         timeout: Seconds after which the search ends.
         max_params: Largest number of weights; larger networks are not trained.
         allow_duplicates: Whether the same network and training may be trained twice.
+        confirm: How many of the best trials are trained again on fresh folds before the winner is
+            chosen among them; None leaves that to the number of trials and the time.
     """
 
     n_trials: int = 100
@@ -108,3 +110,4 @@ class SearchOptions:
     timeout: float | None = None
     max_params: int | None = None
     allow_duplicates: bool = False
+    confirm: int | None = None

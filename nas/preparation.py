@@ -303,6 +303,7 @@ def opened_pool(
     engine: EngineName,
     gpus: Sequence[int] = (),
     scalings: Sequence[str] | None = None,
+    keeps_weights: bool = False,
 ) -> tuple[Pool, tuple[FoldData, ...]]:
     """A pool that has the folds, and the folds.
 
@@ -312,6 +313,7 @@ def opened_pool(
         engine: What trains.
         gpus: Numbers of the GPUs to train on, with a process for each.
         scalings: How networks may scale numbers; None is as in the space.
+        keeps_weights: Whether the pool tells the weights of what it has trained.
     """
     if scalings is None:
         scalings = prepared.space.scalings
@@ -322,14 +324,15 @@ def opened_pool(
         from nas.engines.selection import Selection
 
         encoded = encode_data(dataset, prepared.split, scalings=scalings)
-        return LocalPool(Selection(encoded, metric, engine, prepared.build).choose), encoded
+        choose = Selection(encoded, metric, engine, prepared.build).choose
+        return LocalPool(choose, keeps_weights), encoded
     from nas.execution.workers import WorkerPool
 
     needs_keras = engine == "keras" or prepared.space.network != "mlp"
     pool = WorkerPool(workers, "tensorflow" if needs_keras else "jax", gpus)
     try:
         encoded = encode_data(dataset, prepared.split, pool.rows_folder, scalings)
-        pool.load(encoded, metric, engine, prepared.build)
+        pool.load(encoded, metric, engine, prepared.build, keeps_weights=keeps_weights)
     except BaseException:
         pool.close()
         raise

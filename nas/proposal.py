@@ -200,7 +200,7 @@ def search_options(record: StudyRecord) -> list[str]:
     kept = record.settings.search
     if kept is None:
         return []
-    names = ("sampler", "startup_trials", "pruner", "max_params")
+    names = ("sampler", "startup_trials", "pruner", "confirm", "max_params")
     words = option_words({name.replace("_", "-"): getattr(kept, name) for name in names})
     return words + ["--allow-duplicates"] * kept.allow_duplicates
 

@@ -1,8 +1,12 @@
-"""The winner trained on everything but the test part, tested once, and saved."""
+"""The winner, or an ensemble of the best, trained again, tested once, and saved."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.choices import Ensemble
+from nas.engines.shapes import unsupported
+from nas.ensemble import Tell, train_members
 from nas.execution.pool import Pool
 from nas.model_card import check_output, winner_entry
 from nas.preparation import Known
@@ -42,10 +46,55 @@ def refit(
     return card
 
 
+def refit_ensemble(
+    study: StudyRecord,
+    path: Path,
+    known: Known,
+    kind: Ensemble,
+    workers: int,
+    gpus: Sequence[int] = (),
+    tell: Tell = lambda done, of: None,
+) -> dict[str, Any]:
+    """Trains the members of an ensemble, tests them together, and saves them as one model.
+
+    The study keeps nothing of it: its winner is a single network.
+
+    Args:
+        study: A study with a complete trial.
+        path: The `.keras` file to write.
+        known: Its data, and what else a study does not keep.
+        kind: `folds` or a number of trials; see `nas.ensemble.train_members`.
+        workers: Processes that train.
+        gpus: Numbers of the GPUs to train on.
+        tell: Told after each trial.
+
+    Returns:
+        The model card.
+
+    Raises:
+        NasError: When the file cannot be written, or all networks diverge.
+    """
+    check_output(path, ".keras")
+    members, folds = train_members(study, known, kind, workers, gpus, tell)
+    from nas.engines.startup import start_tensorflow
+
+    start_tensorflow(without_gpu=bool(gpus))
+    from nas.export import export_ensemble
+
+    dataset, split, seed = known.dataset, known.split, study.settings.split.seed
+    return export_ensemble(
+        study, dataset, split, members, folds, kind, path, seed, known.build, known.metric
+    )
+
+
 def _export(study: StudyRecord, known: Known, path: Path, seed: int) -> dict[str, Any]:
+    from nas.engines.compiled_engine import CompiledEngine
     from nas.engines.keras_engine import KerasEngine
     from nas.export import export_winner
 
+    spec = study.best().spec
+    is_dense = spec is not None and not unsupported(spec)
+    engine = CompiledEngine if is_dense else KerasEngine
     return export_winner(
-        study, known.dataset, known.split, KerasEngine, path, seed, known.build, known.metric
+        study, known.dataset, known.split, engine, path, seed, known.build, known.metric
     )

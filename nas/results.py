@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from nas.analysis.diagnosis import Diagnosis, StudyDiagnosis
     from nas.analysis.explanation import Explanation
+    from nas.choices import Ensemble
+    from nas.ensemble import Tell
     from nas.experiments.baselines import Baseline
     from nas.families.suggestions import BuildModel
     from nas.preparation import Known
@@ -43,6 +45,9 @@ class Best:
         value: Mean score over the folds. It is a little too good, because it is the best of many.
         stderr: Standard error of `value`; None with one fold.
         fold_values: Score of each fold.
+        confirmed: Mean score on fresh folds, which did not choose among all trials; None where the
+            best trials were not trained again.
+        confirmed_interval: 95 % interval of `confirmed`.
         test_value: Score on the test part, which was used neither for training nor for selection.
             None without a test part, and before the winner is trained on all folds together.
         test_interval: 95 % interval of `test_value`.
@@ -58,6 +63,8 @@ class Best:
     value: float
     stderr: float | None
     fold_values: tuple[float, ...]
+    confirmed: float | None
+    confirmed_interval: tuple[float, float] | None
     test_value: float | None
     test_interval: tuple[float, float] | None
     n_weights: int | None
@@ -115,7 +122,7 @@ class Study:
             NasError: When no trial is complete.
         """
         trial, summary = self.record.best(), summarize(self.record)
-        interval = summary["test_interval"]
+        interval, again = summary["test_interval"], summary["confirmed"]
         assert trial.value is not None
         return Best(
             number=trial.number,
@@ -123,6 +130,8 @@ class Study:
             value=trial.value,
             stderr=trial.stderr,
             fold_values=trial.fold_values,
+            confirmed=again["value"] if again else None,
+            confirmed_interval=again["interval"] if again else None,
             test_value=summary["test_value"],
             test_interval=(interval[0], interval[1]) if interval else None,
             n_weights=trial.n_weights,
@@ -242,7 +251,10 @@ class Study:
         data: Any = None,
         target: Any = None,
         *,
+        ensemble: "Ensemble | None" = None,
         build_model: "BuildModel | None" = None,
+        workers: int | None = None,
+        progress: "Tell" = lambda done, of: None,
     ) -> Path:
         """Trains the winner on everything but the test part, tests it, and saves it.
 
@@ -251,18 +263,33 @@ class Study:
                 file, is written beside it.
             data: The study's data, if the file was moved or the data was in memory.
             target: The target, if the data was in memory.
+            ensemble: Several networks in one model instead, which answer together: `"folds"` for
+                the winner trained on each fold, or a number N, at most 20, for those of the N best
+                trials that predict best together (docs/search.md).
             build_model: The function that builds the models, if the study is about a function and
                 was loaded from the database.
+            workers: Number of processes that train an ensemble; None is the number of cores.
+            progress: Called after each trial of an ensemble, with how many of how many are trained.
 
         Returns:
             The path.
         """
+        from nas.arguments import ensemble_of
         from nas.engines.startup import start_tensorflow
         from nas.model_card import check_output
 
         path = Path(path)
+        kind = ensemble_of(ensemble)
         check_output(path, ".keras")
         known = self.known(data, target, build_model)
+        if kind is not None:
+            from nas.execution.devices import find_gpus
+            from nas.execution.processes import default_workers
+            from nas.refit import refit_ensemble
+
+            n_workers = default_workers() if workers is None else workers
+            refit_ensemble(self.record, path, known, kind, n_workers, find_gpus("auto"), progress)
+            return path
         start_tensorflow()
         from nas.refit import refit
 
@@ -284,7 +311,7 @@ class Study:
             data: Rows like those of the search: a file, a table or an array. Columns that the
                 search did not use are ignored.
         """
-        from nas.export import predict_rows
+        from nas.saved_model import predict_rows
 
         return predict_rows(*self._loaded(), data).answers
 
@@ -294,7 +321,7 @@ class Study:
         Raises:
             NasError: When the task is regression.
         """
-        from nas.export import predict_rows
+        from nas.saved_model import predict_rows
 
         predicted = predict_rows(*self._loaded(), data)
         if predicted.probabilities is None:
@@ -309,7 +336,7 @@ class Study:
         if not is_winner(path, self.record):
             self.export(path)
         start_tensorflow()
-        from nas.export import load_model
+        from nas.saved_model import load_model
 
         return path, *load_model(path)
 

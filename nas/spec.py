@@ -189,6 +189,12 @@ class TrialSpec:
         )
 
     @property
+    def n_epochs(self) -> int:
+        """Epochs that it trains, at the most; see `Training.n_epochs`."""
+        n_rows = self.problem.n_rows
+        return self.training.n_epochs(n_rows) if n_rows else self.training.epochs
+
+    @property
     def loss(self) -> Loss:
         """What is minimized.
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -33,7 +33,7 @@ def score(value: float | None, stderr: float | None = None) -> str:
     return f"{value:{form}}" + (f" ± {stderr:{form}}" if stderr is not None else "")
 
 
-def with_interval(value: float, interval: list[float] | None) -> str:
+def with_interval(value: float, interval: Sequence[float] | None) -> str:
     """A test score with its interval, where it has one."""
     if interval is None:
         return score(value)

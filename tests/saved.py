@@ -19,6 +19,7 @@ from nas.metrics import predictions_of
 from nas.models.initializers import initial_weights
 from nas.models.network import build_model
 from nas.space import SearchSpace
+from nas.whole_model import whole_model
 
 
 def save_untrained(folder: Path, dataset: Dataset) -> tuple[Path, np.ndarray, np.ndarray]:
@@ -32,7 +33,7 @@ def save_untrained(folder: Path, dataset: Dataset) -> tuple[Path, np.ndarray, np
     words: dict[str, Any] = {"depth": 1, "width": 4, "activation": "tanh"}
     spec = SearchSpace(words).sample(None, dataset.problem(fold.x_train.shape[1]))
     weights = initial_weights(spec, 0)
-    model = export._whole_model(dataset, split, spec, weights)
+    model = whole_model(dataset, fit_encoder(dataset, split.development), spec, weights)
     categories = fit_encoder(dataset, split.development).statistics.categories
     card = {
         "nas_version": nas.__version__,

@@ -15,7 +15,7 @@ from commands import parse
 from saved import save_untrained
 
 from nas.data import DataOptions, load_dataset
-from nas.export import predict_file
+from nas.saved_model import predict_file
 
 # Keras itself raises this one while it saves a model.
 pytestmark = pytest.mark.filterwarnings(

@@ -35,23 +35,25 @@ from nas.data import (
     split_dataset,
     take_rows,
 )
-from nas.encoding import FoldData, encode_folds
+from nas.encoding import FoldData, encode_folds, fit_encoder
 from nas.encoding.keras_form import model_inputs
 from nas.engines.keras_engine import KerasEngine
 from nas.engines.lanes import Engine, Lane, LaneResult
 from nas.engines.selection import Selection
 from nas.errors import NasError
 from nas.execution.pool import LocalPool
-from nas.export import export_winner, load_model, predict, predict_file
+from nas.export import export_winner
 from nas.metrics import get_metric, predicted_classes
 from nas.model_card import card_path, winner_entry
 from nas.models.initializers import initial_weights
+from nas.saved_model import load_model, predict, predict_file
 from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import SearchSpace
 from nas.space.vocabulary import STRUCTURE
 from nas.spec import Problem, TrialSpec
 from nas.study.record import StudyRecord, study_record
 from nas.study.storage import open_storage
+from nas.whole_model import whole_model
 
 # Keras itself raises this one while it saves a model.
 pytestmark = pytest.mark.filterwarnings(
@@ -167,6 +169,11 @@ def put_image(path: Path, pixels: np.ndarray, times: int = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     large = (pixels * 15).repeat(times, axis=0).repeat(times, axis=1)
     Image.fromarray(large.astype(np.uint8)).save(path)
+
+
+def whole(dataset: Dataset, split: Split, spec: TrialSpec, weights: Any) -> keras.Model:
+    """A network trained on the development part, as a model of raw data."""
+    return whole_model(dataset, fit_encoder(dataset, split.development), spec, weights)
 
 
 STUDIES = ("iris", "adult", "diabetes")
@@ -328,7 +335,7 @@ def test_probabilities_of_logistic_outputs(iris: Study) -> None:
     best = iris.record.best().spec
     assert best is not None
     spec = replace(best, training=replace(best.training, loss="logistic"))
-    model = export._whole_model(iris.dataset, iris.split, spec, initial_weights(spec, 1))
+    model = whole(iris.dataset, iris.split, spec, initial_weights(spec, 1))
     logits = keras.Model(model.input, model.get_layer("sigmoids").input)
     x = model_inputs(iris.test_features)
     sigmoids = expit(logits.predict(x, verbose=0))
@@ -349,7 +356,7 @@ def test_model_is_trained_on_the_development_part(diabetes: Study) -> None:
 def test_a_saved_regression_keeps_within_the_range_of_its_target(diabetes: Study) -> None:
     dataset, split, best = diabetes.dataset, diabetes.split, diabetes.record.best()
     weights = [100.0 * weight for weight in initial_weights(best.spec, 0)]
-    model = export._whole_model(dataset, split, best.spec, weights)
+    model = whole(dataset, split, best.spec, weights)
     values = predict(model, dataset.features, "regression")
     y = dataset.y[split.development]
     margin = 0.1 * (y.max() - y.min())
@@ -547,8 +554,8 @@ def test_column_may_have_the_name_of_a_layer(tmp_path: Path, column: str) -> Non
     dataset = load_dataset(DataOptions(str(tmp_path / "data.csv"), "y"))
     split = split_dataset(dataset, SplitOptions(folds=2))
     spec = SearchSpace({"depth": 0}).sample(None, Problem("regression", 3, 1))
-    model = export._whole_model(dataset, split, spec, initial_weights(spec, 0))
-    assert export.predict(model, dataset.features, dataset.task).shape == (40,)
+    model = whole(dataset, split, spec, initial_weights(spec, 0))
+    assert predict(model, dataset.features, dataset.task).shape == (40,)
 
 
 # Reading

@@ -61,8 +61,10 @@ def _scores(record: StudyRecord) -> list[float]:
     A pruned one counts with its last epoch's, but never as better than the best: it would hardly
     have become that. One that diverged counts like the worst.
     """
-    worse: Callable[..., float] = min if Direction(record.direction).sign > 0 else max
-    best = record.best().value or 0.0
+    is_maximized = Direction(record.direction).sign > 0
+    worse: Callable[..., float] = min if is_maximized else max
+    better: Callable[..., float] = max if is_maximized else min
+    best = better(trial.value or 0.0 for trial in record.complete)
     found = [_last_score(trial) for trial in record.counted if trial.outcome != "failed"]
     worst = worse([score for score in found if score is not None])
     return [worst if score is None else worse(score, best) for score in found]

@@ -1,10 +1,80 @@
-"""The winner of a study, and the simplest network that is as good."""
+"""The winner of a study, how good it really is, and the simplest network that is as good."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from nas.direction import Direction
+from nas.errors import NasError
+from nas.spec import TrialSpec
 from nas.study.record import StudyRecord, TrialRecord
+from nas.uncertainty import rows_ratio, standard_error
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What the winner scores on fresh folds, which did not choose among all trials.
+
+    Attributes:
+        value: Mean score over these folds.
+        stderr: Its standard error; None with one fold.
+        interval: 95 % interval, of Student's t over the folds, around `value` less `optimism_left`;
+            None with one fold.
+        fold_values: Score of each.
+        n_trials: Of how many trials on these folds it is the best.
+        optimism: How much better the score was by which the search chose it; positive is too good,
+            whatever the direction of the metric.
+        optimism_left: What is left of that in `value`, as it is the best of a few: `value` minus
+            the mean over the folds of what the trial scores that is best on the other folds.
+    """
+
+    value: float
+    stderr: float | None
+    interval: tuple[float, float] | None
+    fold_values: tuple[float, ...]
+    n_trials: int
+    optimism: float
+    optimism_left: float
+
+
+def confirmed(study: StudyRecord) -> Confirmed | None:
+    """The winner's score on fresh folds; None where it was not trained on any."""
+    best, sign = study.best(), Direction(study.direction).sign
+    mine = study.confirmed.get(best.number, ())
+    if not mine or best.value is None or not np.isfinite(mine).all():
+        return None
+    value, left = fmean(mine), 0.0
+    scores = sign * np.array([v for v in study.confirmed.values() if np.isfinite(v).all()])
+    if min(scores.shape) > 1:
+        others = scores.sum(axis=1, keepdims=True) - scores
+        chosen = scores[others.argmax(axis=0), np.arange(scores.shape[1])]
+        left = sign * value - float(chosen.mean())
+    stderr = standard_error(mine, rows_ratio(study.settings.split))
+    interval = None
+    if stderr is not None:
+        from scipy.stats import t
+
+        center, half = value - sign * left, stderr * float(t.ppf(0.975, len(mine) - 1))
+        interval = (center - half, center + half)
+    searched = sign * (best.value - value)
+    return Confirmed(value, stderr, interval, mine, len(scores), searched, left)
+
+
+def best_trials(study: StudyRecord, number: int) -> list[tuple[TrialRecord, TrialSpec]]:
+    """The complete trials with the best scores, and their specifications, without repetitions."""
+    best = study.best()
+    key = Direction(study.direction).key
+    ranked = sorted(study.complete, key=lambda t: (t is not best, -key(t.value or 0.0)))
+    distinct: list[tuple[TrialRecord, TrialSpec]] = []
+    for trial in ranked:
+        spec = trial.spec
+        if spec is not None and all(spec != other for _, other in distinct):
+            distinct.append((trial, spec))
+    if not distinct:
+        raise NasError(study.name, f"trial {best.number} has no specification")
+    return distinct[:number]
 
 
 def simplest_equal(study: StudyRecord) -> TrialRecord:
@@ -79,7 +149,7 @@ def doubts(study: StudyRecord) -> tuple[str, ...]:
 def summarize(study: StudyRecord) -> dict[str, Any]:
     """The winner as plain data; the keys of `nas best --json`."""
     best, constant = study.best(), study.settings.constant
-    simplest = simplest_equal(study)
+    simplest, again = simplest_equal(study), confirmed(study)
     # The test part is scored for the winner only; an older winner's score says nothing of it.
     tested = study.winner if study.winner.get("trial") == best.number else {}
     return {
@@ -91,6 +161,7 @@ def summarize(study: StudyRecord) -> dict[str, Any]:
         "value": best.value,
         "stderr": best.stderr,
         "fold_values": list(best.fold_values),
+        "confirmed": asdict(again) if again else None,
         "test_value": tested.get("test_value"),
         "test_interval": tested.get("test_interval"),
         "predicted_on": tested.get("predicted_on"),

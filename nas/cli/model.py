@@ -1,15 +1,16 @@
 """`nas export` and `nas predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nas.about import DEFAULT_STORAGE
+from nas.arguments import ensemble_of
 from nas.cli.output import StorageOption, StudyOption, say, working
 from nas.cli.own_model import ModelOption, load_function
 from nas.engines.startup import start_tensorflow
-from nas.wording import with_interval
+from nas.wording import counted, score, with_interval
 
 
 def export(
@@ -20,6 +21,20 @@ def export(
         str | None, typer.Option(help="New place of the data, if it was moved.")
     ] = None,
     model: ModelOption = None,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(
+            metavar="folds|N",
+            help="Save several networks in one model: the winner's of each fold, or those of the "
+            "N best trials (at most 20) that predict best together.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=r"Number of processes that train an ensemble. \[default: the cores]"
+        ),
+    ] = None,
 ) -> None:
     """Train the winner on all rows but the test part, test it, and save it.
 
@@ -32,15 +47,58 @@ def export(
     found.record.best()
     check_output(output, ".keras")
     build = load_function(model) if model else None
-    with working("Starting TensorFlow"):
-        start_tensorflow()
-    with working("Training the winner on all folds together"):
-        found.export(output, data, build_model=build)
+    kind = ensemble_of(ensemble)
+    if kind is None:
+        with working("Starting TensorFlow"):
+            start_tensorflow()
+        with working("Training the winner on all folds together"):
+            found.export(output, data, build_model=build)
+    else:
+        message = "Training the networks of the ensemble"
+        with working(message) as tell:
+            found.export(
+                output,
+                data,
+                ensemble=kind,
+                build_model=build,
+                workers=workers,
+                progress=lambda done, of: tell(f"{message}: {done} of {counted(of, 'trial')}"),
+            )
     say(f"Saved {output} and its card {card_path(output)}.")
-    card = read_card(output) or {}
-    if card.get("test_value") is not None:
+    card, title = read_card(output) or {}, found.record.metric_title
+    if kind is not None:
+        _show_ensemble(card, title, output.stat().st_size)
+    elif card.get("test_value") is not None:
         tested = with_interval(card["test_value"], card["test_interval"])
-        say(f"Test {found.record.metric_title} {tested}")
+        say(f"Test {title} {tested}")
+
+
+def _show_ensemble(card: dict[str, Any], title: str, size: int) -> None:
+    """The members of an ensemble, and what they score and cost beside the winner alone."""
+    told = card["ensemble"]
+    single = told["single"]
+    shares = [f"{member['trial']} ({member['share']:.0%})" for member in told["members"]]
+    networks = counted(told["n_networks"], "network")
+    of = "trial" if len(shares) == 1 else "trials"
+    say(f"{networks} of {of} {', '.join(shares)}", "Members")
+    value = score(told["value"], told["stderr"])
+    if told["kind"] == "folds":
+        say(f"{title} {value} over folds, each of which one network had not seen", " ")
+    else:
+        alone = score(single["value"], single["stderr"])
+        say(f"{title} {value} over folds, each with shares that the others chose; ", " ")
+        say(f"the winner alone {alone}, the best of many", " ")
+    if card["test_value"] is not None:
+        tested = with_interval(card["test_value"], card["test_interval"])
+        beside = ""
+        if single["test_value"] is not None:
+            beside = f"; the winner alone {score(single['test_value'])}"
+        say(f"{tested}{beside}", "Test")
+    say(
+        f"{card['n_weights']:,} weights, {size / 1e6:.1f} MB; {told['rows_timed']:,} rows in "
+        f"{told['seconds']:.2f} s, one network {told['seconds_of_one']:.2f} s",
+        "Cost",
+    )
 
 
 def predict(
@@ -53,6 +111,6 @@ def predict(
     """Predict for new rows with a saved model."""
     with working("Starting TensorFlow"):
         start_tensorflow()
-        from nas.export import predict_file
+        from nas.saved_model import predict_file
     count = predict_file(model, data, output, tell=say)
     say(f"Wrote {count:,} predictions to {output}.")

@@ -101,6 +101,14 @@ def search(
         PrunerName,
         typer.Option(help="The pruner that ends hopeless trials."),
     ] = "halving",
+    confirm: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="How many of the best trials are trained again on fresh folds, before the winner "
+            "is chosen among them. \\[default: 5 after 20 complete trials, if time allows]",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     timeout: Annotated[
         str | None,
@@ -177,6 +185,7 @@ def search(
             sampler=sampler,
             startup_trials=startup_trials,
             pruner=pruner,
+            confirm=confirm,
             max_params=max_params,
             allow_duplicates=allow_duplicates,
             engine=engine,
@@ -213,6 +222,9 @@ def _show_winner(record: Any, path: Path) -> None:
         f"{guessing(record.settings)}, {best.n_weights:,} weights",
         " ",
     )
+    if again := summary["confirmed"]:
+        of = f", the best of {again['n_trials']}" if again["n_trials"] > 1 else ""
+        say(f"{with_interval(again['value'], again['interval'])} on fresh folds{of}", "Confirm")
     if summary["test_value"] is not None:
         tested = with_interval(summary["test_value"], summary["test_interval"])
         say(f"{tested}, on rows never seen before", "Test")

@@ -42,7 +42,7 @@ def best(
     if as_json:
         print_json(summary)
         return
-    winner, simplest = record.best(), summary["simplest"]
+    winner, simplest, again = record.best(), summary["simplest"], summary["confirmed"]
     say(f"{record.name}: {record.metric_title}, {record.direction}")
     table = plain_table("", "winner", "simplest within one standard error")
     rows: list[tuple[str, Any, Any]] = [
@@ -58,6 +58,8 @@ def best(
         table.add_row(name, str(left), str(right))
     console.print(table)
     say("folds  " + "  ".join(score(value) for value in winner.fold_values))
+    if again:
+        say(f"fresh  {with_interval(again['value'], again['interval'])} on fresh folds")
     if summary["test_value"] is not None:
         say(f"test   {with_interval(summary['test_value'], summary['test_interval'])}")
     elif record.settings.split.test_size:

@@ -4,7 +4,7 @@ from nas.data.dataset import Column, Dataset, Features, Schema, n_rows, take_row
 from nas.data.load import image_names, load_dataset, load_features
 from nas.data.scaling import numeric_values
 from nas.data.seen import match_seen, seen_values
-from nas.data.split import Fold, Split, split_dataset
+from nas.data.split import Fold, Split, fresh_folds, split_dataset
 from nas.options import DataOptions, SplitOptions
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Schema",
     "Split",
     "SplitOptions",
+    "fresh_folds",
     "image_names",
     "load_dataset",
     "load_features",

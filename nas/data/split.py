@@ -23,6 +23,7 @@ from nas.data.dataset import Dataset
 from nas.data.variants import keep_classes
 from nas.errors import NasError
 from nas.options import SplitOptions
+from nas.seeds import derive_seed
 from nas.shell import names_option
 from nas.wording import counted
 
@@ -134,7 +135,6 @@ def _divide(dataset: Dataset, options: SplitOptions) -> Split:
     if options.given:
         return _unpack_folds(options.given, dataset.n_rows)
     rows = np.arange(dataset.n_rows)
-    stratify = dataset.task != "regression"
     _check_class_sizes(dataset, rows, options.folds, needs_test=options.test_size > 0)
     if dataset.test_rows is not None:
         test = dataset.test_rows if options.test_size > 0 else rows[:0]
@@ -144,13 +144,30 @@ def _divide(dataset: Dataset, options: SplitOptions) -> Split:
     else:
         development, test = rows, rows[:0]
     _check_class_sizes(dataset, development, options.folds, needs_test=False)
+    return Split(development, test, _draw_folds(dataset, development, options))
 
+
+def fresh_folds(dataset: Dataset, split: Split, options: SplitOptions) -> tuple[Fold, ...]:
+    """Other folds of the same development rows; those of the user's own stay as they are.
+
+    Args:
+        dataset: The data.
+        split: How its rows are divided.
+        options: How that was drawn.
+    """
+    if options.given:
+        return split.folds
+    seed = derive_seed("fresh folds", options.seed) // 2  # repeats are counted from it
+    return _draw_folds(dataset, split.development, replace(options, seed=seed))
+
+
+def _draw_folds(dataset: Dataset, development: Rows, options: SplitOptions) -> tuple[Fold, ...]:
+    stratify = dataset.task != "regression"
     if options.folds == 1:
-        folds = [
+        return tuple(
             Fold(*_cut(dataset, development, options.val_size, options.seed + 1 + repeat))
             for repeat in range(options.repeats)
-        ]
-        return Split(development, test, tuple(folds))
+        )
     if len(development) < 2 * options.folds:
         raise NasError(
             "--folds",
@@ -180,8 +197,7 @@ def _divide(dataset: Dataset, options: SplitOptions) -> Split:
             n_splits=options.folds, n_repeats=options.repeats, random_state=options.seed
         )
         indices = list(splitter.split(y, y))
-    folds = [Fold(development[train], development[val]) for train, val in indices]
-    return Split(development, test, tuple(folds))
+    return tuple(Fold(development[train], development[val]) for train, val in indices)
 
 
 def choose_folds(dataset: Dataset, folds: Any, options: SplitOptions) -> SplitOptions:

@@ -200,9 +200,7 @@ def score_epochs(
         return results
     outputs = outputs[finite].reshape(-1, n_outputs)
     # Of all epochs at once: a call for each would take longer than the arithmetic.
-    prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale, loss)
-    if fold.target_bounds is not None:
-        prediction = np.clip(prediction, *fold.target_bounds)
+    prediction = predictions_on(fold, outputs, loss)
     losses = _row_losses(fold, np.tile(y, int(finite.sum())), outputs, prediction, loss)
     scored = zip(
         np.flatnonzero(finite),
@@ -213,6 +211,14 @@ def score_epochs(
     for epoch, of_epoch, mean_loss in scored:
         results[epoch] = metric.score(y, of_epoch), float(mean_loss)
     return results
+
+
+def predictions_on(fold: FoldData, outputs: NDArray[np.float32], loss: Loss) -> NDArray[Any]:
+    """Outputs, (n, n_outputs), for rows of a fold as predictions; see `predictions_of`."""
+    prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale, loss)
+    if fold.target_bounds is not None:
+        prediction = np.clip(prediction, *fold.target_bounds)
+    return prediction
 
 
 def _row_losses(

@@ -36,6 +36,8 @@ class Report:
         running: Whether it waits for an answer, and would train on.
         result: Everything, once it has ended; None while it runs and when it failed.
         failure: Why it failed, in a line; empty otherwise.
+        weights: Those of each fold's network at its end, as `Lanes.weights` has them; only from a
+            pool that is to keep them.
     """
 
     job: int
@@ -46,6 +48,7 @@ class Report:
     running: bool = False
     result: TrialResult | None = None
     failure: str = ""
+    weights: tuple[list[NDArray[np.float32]], ...] = ()
 
 
 class Pool(ABC):
@@ -53,10 +56,12 @@ class Pool(ABC):
 
     Attributes:
         slots: Jobs that should be in the pool at once to keep it busy.
+        workers: Processes that train.
         rows_folder: Where large rows are to lie, for all its processes; None where it has none.
     """
 
     slots: int
+    workers: int = 1
     rows_folder: Path | None = None
 
     @abstractmethod
@@ -167,6 +172,7 @@ class Task:
         replicates: How often each fold is trained, each time with other seeds.
         folds: Those that it is trained on; None is all of them.
         shared: The list of lanes that all jobs of an engine are in; None where each has its own.
+        keeps_weights: Whether its last report has the weights.
     """
 
     def __init__(
@@ -179,10 +185,11 @@ class Task:
         replicates: int = 1,
         folds: Sequence[int] | None = None,
         shared: Callable[[Engine], Lanes | None] = lambda engine: None,
+        keeps_weights: bool = False,
     ) -> None:
         self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
         self._done, self._replicates, self._shared = done, replicates, shared
-        self._folds = folds
+        self._folds, self._keeps_weights = folds, keeps_weights
         self._lanes: Lanes | None = None
         self._numbers: list[int] = []
         self._is_shared = False
@@ -226,7 +233,7 @@ class Task:
             scores=scores[:, :n_epochs],
             seconds=seconds,
             running=running,
-            result=None if running else self._result(lanes),
+            **({} if running else self._ended(lanes)),
         )
 
     def release(self) -> None:
@@ -254,10 +261,12 @@ class Task:
         lanes = self._started()
         if self._done:
             lanes.advance(dict.fromkeys(self._numbers, self._done))
-        return Report(self._job, **self._engine, result=self._result(lanes))
+        return Report(self._job, **self._engine, **self._ended(lanes))
 
-    def _result(self, lanes: Lanes) -> TrialResult:
-        return trial_result(lanes.results(self._numbers))
+    def _ended(self, lanes: Lanes) -> dict[str, Any]:
+        weights = [lanes.weights(n) for n in self._numbers] if self._keeps_weights else []
+        result = trial_result(lanes.results(self._numbers))
+        return {"result": result, "weights": tuple(weights)}
 
     def _started(self) -> Lanes:
         if self._lanes is None:
@@ -279,8 +288,8 @@ class LocalPool(Pool):
 
     slots = 1
 
-    def __init__(self, choose: Choose) -> None:
-        self._choose = choose
+    def __init__(self, choose: Choose, keeps_weights: bool = False) -> None:
+        self._choose, self._keeps_weights = choose, keeps_weights
         self._job: int | None = None
         self._task: Task | None = None
         self._next: Callable[[], Report] | None = None
@@ -294,7 +303,8 @@ class LocalPool(Pool):
         folds: Sequence[int] | None = None,
     ) -> None:
         self._job = job
-        self._task = Task(self._choose, job, spec, seed, folds=folds)
+        keeps = self._keeps_weights
+        self._task = Task(self._choose, job, spec, seed, folds=folds, keeps_weights=keeps)
         self._next = partial(self._task.advance, epochs)
 
     def wait(self, timeout: float) -> Report | None:

@@ -22,10 +22,14 @@ class TogetherPool(Pool):
         choose: Chooses the engine.
         slots: How many jobs to train at once.
         replicates: How often each fold is trained, each time with other seeds.
+        keeps_weights: Whether last reports have the weights.
     """
 
-    def __init__(self, choose: Choose, slots: int, replicates: int = 1) -> None:
+    def __init__(
+        self, choose: Choose, slots: int, replicates: int = 1, keeps_weights: bool = False
+    ) -> None:
         self._choose, self.slots, self._replicates = choose, slots, replicates
+        self._keeps_weights = keeps_weights
         self._tasks: dict[int, Task] = {}
         self._turns: dict[int, int | None] = {}  # who may train, and how many epochs
         self._ready: deque[Report] = deque()
@@ -50,8 +54,10 @@ class TogetherPool(Pool):
             folds: Those that it is trained on.
             done: Epochs that were reported already; an answer to the last report follows.
         """
-        replicates, lanes = self._replicates, self._lanes_of
-        self._tasks[job] = Task(self._choose, job, spec, seed, done, replicates, folds, lanes)
+        replicates, lanes, keeps = self._replicates, self._lanes_of, self._keeps_weights
+        self._tasks[job] = Task(
+            self._choose, job, spec, seed, done, replicates, folds, lanes, keeps
+        )
         if not done:
             self._turns[job] = epochs
 

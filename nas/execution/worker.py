@@ -59,7 +59,7 @@ def train_jobs(connection: Connection, in_training: Any, together: bool = False)
 
     with contextlib.suppress(EOFError, OSError):  # the search is gone
         try:
-            folds, metric, engine, build, replicates = receive(connection)
+            folds, metric, engine, build, *how = receive(connection)
             selection = Selection(folds, metric, engine, build, single_thread=True, on_gpu=together)
         except ImportError as error:  # of a module of the user's
             received = f"cannot read what to train on ({first_line(error)})"
@@ -68,13 +68,13 @@ def train_jobs(connection: Connection, in_training: Any, together: bool = False)
             return
         send(connection, None)  # ready
         if together:
-            _train_together(connection, selection.choose, replicates)
+            _train_together(connection, selection.choose, *how)
         else:
-            _train_in_turn(connection, in_training, selection.choose, replicates)
+            _train_in_turn(connection, in_training, selection.choose, *how)
 
 
 def _train_in_turn(
-    connection: Connection, in_training: Any, choose: Choose, replicates: int
+    connection: Connection, in_training: Any, choose: Choose, replicates: int, keeps_weights: bool
 ) -> None:
     tasks: dict[int, Task] = {}  # by their tickets
     turns: deque[tuple[int, int | None]] = deque()  # jobs that may train, and how many epochs
@@ -92,7 +92,9 @@ def _train_in_turn(
             kind, job, *rest = receive(connection)
             if kind == "start":
                 spec, seed, done, epochs, folds = rest
-                tasks[job] = Task(choose, job, spec, seed, done, replicates, folds)
+                tasks[job] = Task(
+                    choose, job, spec, seed, done, replicates, folds, keeps_weights=keeps_weights
+                )
                 if not done:  # else the answer to its last report follows
                     turns.append((job, epochs))
             elif kind == "cancel":
@@ -106,8 +108,10 @@ def _train_in_turn(
         report(job, lambda task, epochs=epochs: task.advance(epochs))  # type: ignore[misc]
 
 
-def _train_together(connection: Connection, choose: Choose, replicates: int) -> None:
-    pool = TogetherPool(choose, MANY, replicates)
+def _train_together(
+    connection: Connection, choose: Choose, replicates: int, keeps_weights: bool
+) -> None:
+    pool = TogetherPool(choose, MANY, replicates, keeps_weights)
     while True:
         while connection.poll(0) or pool.is_idle:
             kind, job, *rest = receive(connection)

@@ -124,7 +124,7 @@ class WorkerPool(Pool):
         self._backlog: deque[int] = deque()  # tickets of those that no worker has
         self._ready: deque[Report] = deque()
         self._setup: tuple[Any, ...] | None = None
-        self._n_workers = n_workers
+        self.workers = n_workers
         self.rows_folder = Path(mkdtemp(prefix="nas-"))
         # Also where an error ends the program before `close`.
         self._remove_rows = weakref.finalize(self, rmtree, self.rows_folder, ignore_errors=True)
@@ -139,10 +139,14 @@ class WorkerPool(Pool):
         engine: str,
         build: BuildModel | None = None,
         replicates: int = 1,
+        keeps_weights: bool = False,
     ) -> None:
-        """Tells all workers what to train on, by which engine (see `Selection`), and how often."""
+        """Tells all workers what to train on, by which engine (see `Selection`), and how often.
+
+        With `keeps_weights` the last report of each job has its weights.
+        """
         self._start_workers()
-        self._setup = (tuple(folds), metric, engine, build, replicates)
+        self._setup = (tuple(folds), metric, engine, build, replicates, keeps_weights)
         for worker in self._workers:
             send(worker.connection, self._setup)
 
@@ -231,7 +235,7 @@ class WorkerPool(Pool):
         self._remove_rows()
 
     def _start_workers(self) -> None:
-        while len(self._workers) < self._n_workers:
+        while len(self._workers) < self.workers:
             self._workers.append(self._start(len(self._workers)))
 
     def _start(self, place: int) -> _Worker:

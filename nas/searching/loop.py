@@ -7,6 +7,7 @@ other trial has, so a search of one trial at a time that was stopped and resumed
 uninterrupted one would have.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from nas.options import SearchOptions
 from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
+from nas.searching.pace import Pace, to_confirm, work
 from nas.searching.progress import Progress
 from nas.searching.proposals import Proposer
 from nas.searching.race import Race
@@ -124,7 +126,11 @@ class _Search:
         self._rungs = pruning.rungs(space.max_epochs)
         self._race = Race(live.study, val_rows) if options.pruner == "racing" else None
         self._stages = self._race.stages if self._race else ((),)
+        self._pace = Pace()
+        self._n_folds = max(len(val_rows), 1)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
+        self._complete: list[tuple[float, float]] = []  # of each trial: its score, and its seconds
+        self._reserved = 0.0  # seconds of the time that the best trials will be confirmed in
         self._jobs: dict[int, _Job] = {}
         self._swept_at = time.monotonic()
         self._in_doubt = False  # whether a search that trains may be dead
@@ -181,7 +187,13 @@ class _Search:
             self._pool.cancel(number)
 
     def _time_is_up(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
+        return self._seconds_left() <= 0.0
+
+    def _seconds_left(self) -> float:
+        """Seconds in which trials may train; as many as one likes where there is no timeout."""
+        if self._deadline is None:
+            return math.inf
+        return self._deadline - self._reserved - time.monotonic()
 
     def _may_ask(self) -> bool:
         if self._note or len(self._jobs) >= self._pool.slots:
@@ -191,7 +203,23 @@ class _Search:
         if self._time_is_up():
             self._note = "The time is up."
             return False
-        return True
+        waiting = sum(map(self._work_left, self._jobs.values()))
+        if self._pace.fits(waiting, self._seconds_left()):
+            return True
+        if not self._jobs and self._state.complete:
+            self._note = "The time that is left is too short for another trial."
+        return not self._jobs and not self._note  # without a winner, better a try than nothing
+
+    def _work_left(self, job: _Job) -> float:
+        """The work until a trial ends, if nothing stops it."""
+        later = self._stages[job.stage + 1 :] if len(self._stages) > 1 else ()
+        epochs = job.spec.n_epochs
+        here = work(job.spec, epochs - job.epoch, self._folds_of(job))
+        return here + work(job.spec, epochs, sum(map(len, later)))
+
+    def _folds_of(self, job: _Job) -> int:
+        """How many folds the stage of a trial has."""
+        return len(self._stages[job.stage]) if len(self._stages) > 1 else self._n_folds
 
     def _place_came_back(self) -> bool:
         """Whether another search that was killed or stopped left places, in the very end."""
@@ -227,6 +255,7 @@ class _Search:
         trial, spec, index = asked
         job = _Job(trial, spec, derive_seed("trial", self._options.seed, index))
         self._jobs[trial.number] = job
+        self._pace.begin(work(spec, spec.n_epochs, self._n_folds))
         yield self._start(job)
 
     def _start(self, job: _Job) -> Progress:
@@ -254,6 +283,7 @@ class _Search:
         if report.failure:
             job.outcome, job.reason = "failed", report.failure
         elif report.scores.size:
+            self._pace.note(work(job.spec, report.scores.shape[1], self._folds_of(job)))
             self._judge(job, report)
             if report.running:
                 epochs = self._epochs_until_decision(job)
@@ -362,12 +392,21 @@ class _Search:
         set_attributes(job.trial, attributes)
         if job.outcome == "complete":
             ended = self._study.tell(job.trial, job.value)
+            self._reserve(job.value, known.seconds or 0.0)
         else:
             pruned = job.outcome in ("pruned", "diverged")
             state = TrialState.PRUNED if pruned else TrialState.FAIL
             ended = self._study.tell(job.trial, state=state)
         del self._jobs[job.trial.number]
         return ended
+
+    def _reserve(self, value: float, seconds: float) -> None:
+        """Sets time aside for confirming the best trials, now that there is another one."""
+        self._complete.append((-self._direction.key(value), seconds))
+        self._complete.sort()
+        if self._deadline is not None:
+            times = [seconds for _, seconds in self._complete]
+            _, self._reserved = to_confirm(self._options, times, self._pool.workers)
 
 
 def result_attributes(result: TrialResult) -> TrialAttributes:

@@ -44,7 +44,7 @@ class Race:
                 if epoch in trial.intermediate_values:
                     self._note(rung, trial.intermediate_values[epoch])
             last = max(trial.intermediate_values)
-            if trial.state == TrialState.COMPLETE or last >= _n_epochs(spec):
+            if trial.state == TrialState.COMPLETE or last >= spec.n_epochs:
                 self._note(END, trial.intermediate_values[last])
 
     def epochs_until_rung(self, spec: TrialSpec, epoch: int) -> int | None:
@@ -73,11 +73,6 @@ class Race:
 
 def _rungs(spec: TrialSpec) -> list[tuple[int, int]]:
     """Number and epoch of each rung of a network; never after only one epoch, nor at its end."""
-    total = _n_epochs(spec)
+    total = spec.n_epochs
     epochs = [round(total * share) for share in pruning.RACING_SHARES]
     return [(rung, epoch) for rung, epoch in enumerate(epochs) if 2 <= epoch < total]
-
-
-def _n_epochs(spec: TrialSpec) -> int:
-    n_rows = spec.problem.n_rows
-    return spec.training.n_epochs(n_rows) if n_rows else spec.training.epochs

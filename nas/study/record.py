@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, Generic, TypeVar
 
 import optuna
@@ -133,6 +134,8 @@ class StudyRecord:
         trials: All trials, by number.
         winner: Test score of the refitted winner; see `nas.export`. Empty until a search ended.
         baselines: Plain models on the same folds, as `nas.experiments.baselines` keeps them.
+        confirmed: Scores on fresh folds of the trials that were trained again there, by number;
+            see `nas.confirmation`.
     """
 
     name: str
@@ -142,6 +145,7 @@ class StudyRecord:
     trials: tuple[TrialRecord, ...]
     winner: dict[str, Any] = field(default_factory=dict)
     baselines: tuple[Mapping[str, Any], ...] = ()
+    confirmed: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:
@@ -187,7 +191,9 @@ class StudyRecord:
         return replace(metric, positive_label=self.positive) if self.positive else metric
 
     def best(self) -> TrialRecord:
-        """The trial with the best mean score over its folds.
+        """The winner: the trial with the best mean score over its folds.
+
+        Where that one was confirmed, the best of those that were, by their scores on fresh folds.
 
         Raises:
             NasError: When no trial is complete.
@@ -207,7 +213,11 @@ class StudyRecord:
                 fix=_way_out(blamed, reason),
             )
         key = Direction(self.direction).key
-        return max(self.complete, key=lambda trial: key(trial.value or 0.0))
+        first = max(self.complete, key=lambda trial: key(trial.value or 0.0))
+        if first.number not in self.confirmed:
+            return first
+        again = [trial for trial in self.complete if trial.number in self.confirmed]
+        return max(again, key=lambda trial: key(fmean(self.confirmed[trial.number])))
 
 
 def _way_out(outcome: str, reason: str) -> str:
@@ -303,6 +313,10 @@ def study_record(study: optuna.Study) -> StudyRecord:
         trials=tuple(trial_record(t, split) for t in trials if t.state != TrialState.WAITING),
         winner=attributes.get("winner", {}),
         baselines=tuple(attributes.get("baselines", ())),
+        confirmed={
+            int(number): tuple(math.nan if value is None else value for value in values)
+            for number, values in attributes.get("confirmed", {}).items()
+        },
     )
 
 

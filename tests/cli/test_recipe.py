@@ -43,6 +43,7 @@ VALUES = {
     "sampler": ("random", "random"),
     "startup_trials": ("0", 0),
     "pruner": ("none", "none"),
+    "confirm": ("3", 3),
     "seed": ("5", 5),
     "timeout": ("10m", "10m"),
     "max_params": ("1000", 1000),

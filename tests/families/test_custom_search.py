@@ -22,11 +22,12 @@ from nas.engines.keras_engine import KerasEngine
 from nas.engines.selection import Selection
 from nas.errors import NasError
 from nas.execution.pool import LocalPool
-from nas.export import export_winner, load_model, predict
+from nas.export import export_winner
 from nas.families.custom import custom_space
 from nas.metrics import get_metric
 from nas.report.page import render_page
 from nas.report.sections import make_report
+from nas.saved_model import load_model, predict
 from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
 from nas.space import Choice, Range, SearchSpace
 from nas.study.record import StudyRecord, study_record

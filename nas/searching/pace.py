@@ -1,0 +1,77 @@
+"""What fits into the time of a search: one more trial, and the confirmation of the best ones."""
+
+import time
+from collections.abc import Sequence
+
+from nas.options import SearchOptions
+from nas.spec import TrialSpec
+
+CONFIRMED = 5  # trials that are confirmed where nothing else is asked for
+LEAST_COMPLETE = 20  # trials below which the best one is the best of few, and nothing is confirmed
+CONFIRMING_SHARE = 0.25  # of a search's time, at the most
+
+# Operations beside the arithmetic of a step, counted as so many weights: a small network is not
+# as much faster as it is smaller.
+STEP_COST = 1e4
+
+
+def work(spec: TrialSpec, epochs: int, n_folds: int) -> float:
+    """The arithmetic of training a network, in a unit of its own.
+
+    Args:
+        spec: The network.
+        epochs: How many epochs.
+        n_folds: On how many folds.
+    """
+    n_rows = max(spec.problem.n_rows, 1)
+    steps = -(-n_rows // spec.training.rows_per_step(n_rows))
+    return epochs * n_folds * (float(spec.n_weights) * n_rows + STEP_COST * steps)
+
+
+class Pace:
+    """The work that was done in the time since training began, compilation included."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._done = 0.0
+        self._whole: list[float] = []  # of each trial so far, if it is trained to its end
+
+    def begin(self, whole: float) -> None:
+        """Notes that a trial begins, and how much work all of it is."""
+        if self._began is None:
+            self._began = time.monotonic()
+        self._whole.append(whole)
+
+    def note(self, done: float) -> None:
+        """Notes work that was done."""
+        self._done += done
+
+    def fits(self, waiting: float, seconds: float) -> bool:
+        """Whether one more trial could be trained to its end.
+
+        Args:
+            waiting: Work that is to be done before: that of the trials in training.
+            seconds: The time that is left.
+        """
+        if not self._done or self._began is None:  # nothing is known yet
+            return True
+        rate = self._done / max(time.monotonic() - self._began, 1e-9)
+        return waiting + sum(self._whole) / len(self._whole) <= rate * seconds
+
+
+def to_confirm(options: SearchOptions, seconds: Sequence[float], workers: int) -> tuple[int, float]:
+    """How many trials are confirmed, and about how long that takes.
+
+    Args:
+        options: How to search; what is asked for is done, whatever the time.
+        seconds: Time that each complete trial took, the best one first.
+        workers: Processes that train.
+    """
+    number = CONFIRMED if options.confirm is None else options.confirm
+    if options.confirm is None and len(seconds) < LEAST_COMPLETE:
+        return 0, 0.0
+    time_taken = sum(seconds[:number]) / workers
+    too_long = options.timeout is not None and time_taken > CONFIRMING_SHARE * options.timeout
+    if too_long and options.confirm is None:
+        return 0, 0.0
+    return number, time_taken

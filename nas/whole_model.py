@@ -1,0 +1,96 @@
+"""Trained networks as Keras models that take raw data: one, or several that vote."""
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.data import Dataset, Schema
+from nas.encoding import Encoder
+from nas.encoding.keras_form import build_preprocessor, ignore_input_names, layer_name
+from nas.families.keras_networks import network_of
+from nas.families.suggestions import BuildModel
+from nas.spec import TrialSpec
+
+WINNER = "nas_winner"
+
+
+def whole_model(
+    dataset: Dataset,
+    encoder: Encoder,
+    spec: TrialSpec,
+    weights: list[NDArray[np.float32]],
+    build: BuildModel | None = None,
+) -> keras.Model:
+    """Preprocessing, network and output activation as one model.
+
+    Args:
+        dataset: The data that the network was trained on.
+        encoder: How its rows were encoded.
+        spec: The network.
+        weights: Its weights, in the order of the Keras model's.
+        build: The function that builds custom networks.
+    """
+    preprocessor = build_preprocessor(encoder)
+    network = network_of(spec, build)
+    model, kind = network.model, network.outputs
+    model.compiled = False  # its loss and optimizer are not saved: they may be a user's own
+    model.set_weights(weights)
+    name = partial(layer_name, schema=dataset.schema)
+    model.name = name(model.name)
+    features = preprocessor.output
+    if len(network.input_shape) > 1:
+        features = keras.layers.Reshape(network.input_shape, name=name("rows"))(features)
+    outputs = model(features)
+    if kind == "shares" and dataset.task == "multiclass":  # one for each class, by itself
+        outputs = outputs / keras.ops.sum(outputs, axis=-1, keepdims=True)
+    elif kind in ("probabilities", "shares"):
+        pass
+    elif dataset.task == "multiclass":
+        if network.scored_as == "logistic":  # sigmoids, divided by their sum
+            outputs = keras.layers.Activation("log_sigmoid", name=name("sigmoids"))(outputs)
+        outputs = keras.layers.Softmax(name=name("probabilities"))(outputs)
+    elif dataset.task == "binary":
+        outputs = keras.layers.Activation("sigmoid", name=name("probability"))(outputs)
+    else:
+        # 32-bit floats cannot tell Julian dates of one day. Keras makes them of Python floats.
+        outputs = keras.layers.Rescaling(
+            encoder.statistics.target_scale,
+            np.array([encoder.statistics.target_mean]),
+            dtype="float64",
+            name=name("value"),
+        )(outputs)
+        if encoder.statistics.target_bounds is not None:
+            outputs = keras.ops.clip(outputs, *encoder.statistics.target_bounds)
+    with warnings.catch_warnings():
+        ignore_input_names()
+        return keras.Model(preprocessor.input, outputs, name=WINNER)
+
+
+def voting_model(
+    models: Sequence[keras.Model], shares: Sequence[float], schema: Schema
+) -> keras.Model:
+    """Models of the same data as one, whose output is the weighted mean of theirs.
+
+    Args:
+        models: From `whole_model`.
+        shares: The weight of each; together 1.
+        schema: What the columns are called, with which no layer's name may collide.
+    """
+    inputs, weighted = models[0].input, []
+    with warnings.catch_warnings():
+        ignore_input_names()
+        for number, (model, share) in enumerate(zip(models, shares, strict=True), start=1):
+            model.name = layer_name(f"member_{number}", schema)
+            outputs = model(inputs)
+            scale = keras.layers.Rescaling(
+                share, dtype=outputs.dtype, name=layer_name(f"share_{number}", schema)
+            )
+            weighted.append(scale(outputs))
+        total = weighted[0]
+        if len(weighted) > 1:
+            total = keras.layers.Add(dtype=total.dtype, name=layer_name("vote", schema))(weighted)
+        return keras.Model(inputs, total, name=WINNER)

@@ -1,0 +1,83 @@
+"""What fits into the time of a search."""
+
+import time
+from pathlib import Path
+
+import pytest
+from fakes import FakeEngine, search_fake
+
+from nas.options import SearchOptions
+from nas.searching import pace
+from nas.searching.pace import Pace, to_confirm, work
+from nas.space import RandomSuggester, SearchSpace
+from nas.spec import Problem, TrialSpec
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    return now
+
+
+def spec_of(width: int, n_rows: int = 1000) -> TrialSpec:
+    space = SearchSpace({"depth": 1, "width": width, "epochs": 10})
+    return space.sample(RandomSuggester(0), Problem("regression", 8, 1, n_rows=n_rows))
+
+
+def test_work_counts_epochs_folds_rows_and_weights() -> None:
+    small, large, longer = spec_of(8), spec_of(800), spec_of(8, n_rows=100_000)
+    assert work(small, 10, 5) == 5 * work(small, 10, 1) == 10 * work(small, 1, 5)
+    assert work(large, 1, 1) > 2 * work(small, 1, 1)
+    assert work(longer, 1, 1) > 50 * work(small, 1, 1)
+
+
+def test_a_trial_fits_if_its_work_and_what_waits_can_be_done(clock: list[float]) -> None:
+    speed = Pace()
+    assert speed.fits(1e9, 0.1)  # as long as nothing is known
+    speed.begin(1000.0)
+    clock[0] += 10.0
+    speed.note(500.0)  # 50 a second
+    assert speed.fits(0.0, 21.0)
+    assert not speed.fits(0.0, 19.0)
+    assert not speed.fits(100.0, 21.0)
+    speed.begin(3000.0)  # the next one is as large as the mean
+    assert not speed.fits(0.0, 39.0)
+    assert speed.fits(0.0, 41.0)
+
+
+def test_what_is_confirmed_fits_into_a_quarter_of_the_time() -> None:
+    seconds = [10.0] * 20
+    assert to_confirm(SearchOptions(), seconds, workers=2) == (5, 25.0)
+    assert to_confirm(SearchOptions(), seconds[:19], workers=2) == (0, 0.0)
+    assert to_confirm(SearchOptions(timeout=100.0), seconds, workers=2) == (5, 25.0)
+    assert to_confirm(SearchOptions(timeout=99.0), seconds, workers=2) == (0, 0.0)
+    # What is asked for is done.
+    assert to_confirm(SearchOptions(timeout=1.0, confirm=2), seconds[:3], workers=1) == (2, 20.0)
+    assert to_confirm(SearchOptions(confirm=0), seconds, workers=2) == (0, 0.0)
+
+
+def slow(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+    time.sleep(0.01)
+    return 0.5
+
+
+def test_no_trial_begins_that_could_not_end(tmp_path: Path) -> None:
+    # 9 epochs of 3 folds take 0.27 s.
+    _, steps = search_fake(tmp_path, FakeEngine(slow), n_trials=1000, timeout=2.0, pruner="none")
+    assert "too short for another trial" in steps[-1].note
+    assert steps[-1].complete >= 4
+    outcomes = {step.finished.outcome for step in steps if step.finished}
+    assert outcomes == {"complete"}  # none was interrupted
+
+
+def test_time_to_confirm_is_set_aside(tmp_path: Path) -> None:
+    done = {}
+    for number in (0, 20):  # the engine says that a trial took 0.1 s
+        (tmp_path / str(number)).mkdir()
+        _, steps = search_fake(
+            tmp_path / str(number), FakeEngine(slow),
+            n_trials=1000, timeout=4.0, pruner="none", confirm=number,
+        )  # fmt: skip
+        done[number] = steps[-1].complete
+    assert 4 <= done[20] <= done[0] - 2

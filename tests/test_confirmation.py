@@ -1,0 +1,156 @@
+"""The best trials on fresh folds: what is trained, who wins then, and how honest the score is."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+import nas
+from nas.analysis.winner import confirmed, simplest_equal
+from nas.data import SplitOptions, fresh_folds, load_dataset, split_dataset
+from nas.options import DataOptions
+from nas.study.record import StudyRecord, study_record
+
+SPACE = {"depth": 1, "width": [4, 8], "learning_rate": nas.Range(0.003, 0.1), "epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> nas.Study:
+    return search(tmp_path_factory.mktemp("wine"), confirm=3)
+
+
+def search(folder: Path, **options: Any) -> nas.Study:
+    given: dict[str, Any] = {"trials": 5, "pruner": "none", "workers": 1, **options}
+    return nas.search(
+        SPACE, "wine", folds=3, quiet=True, seed=5, name="wine",
+        storage=f"sqlite:///{folder}/nas.db", **given,
+    )  # fmt: skip
+
+
+# Training
+
+
+def test_the_best_are_trained_again_and_the_winner_is_chosen_among_them(wine: nas.Study) -> None:
+    record = wine.record
+    by_search = sorted(record.complete, key=lambda trial: -(trial.value or 0.0))
+    assert set(record.confirmed) == {trial.number for trial in by_search[:3]}
+    means = {number: np.mean(values) for number, values in record.confirmed.items()}
+    assert means[wine.best.number] == max(means.values())
+    assert wine.best.confirmed == pytest.approx(max(means.values()))
+    # Other rows, other seeds: other scores.
+    mine = record.best()
+    assert record.confirmed[mine.number] != mine.fold_values
+    assert len(record.confirmed[mine.number]) == 3
+    assert wine.best.test_value == record.winner["test_value"]
+    assert record.winner["trial"] == mine.number
+
+
+def test_a_search_that_goes_on_confirms_what_is_new_and_repeats_nothing(tmp_path: Path) -> None:
+    first = search(tmp_path, confirm=2).record.confirmed
+    again = search(tmp_path, confirm=2).record.confirmed
+    assert again == first
+    more = search(tmp_path, confirm=2, trials=12).record
+    assert first.items() <= more.confirmed.items()
+    best = max(more.complete, key=lambda trial: trial.value or 0.0)
+    assert best.number in more.confirmed
+
+
+def test_few_trials_are_not_confirmed_unless_asked(tmp_path: Path) -> None:
+    study = search(tmp_path)
+    assert study.record.confirmed == {} and study.best.confirmed is None
+
+
+def test_a_winner_without_confirmation_is_the_best_of_all(wine: nas.Study) -> None:
+    # As when a search that was confirmed went on, and was stopped.
+    record = wine.record
+    new = replace(record.complete[0], number=99, value=1.5)
+    assert replace(record, trials=(*record.trials, new)).best() is new
+    assert confirmed(replace(record, trials=(*record.trials, new))) is None
+    assert simplest_equal(record).number in {trial.number for trial in record.complete}
+
+
+# Folds
+
+
+def test_fresh_folds_are_others_of_the_same_rows() -> None:
+    dataset = load_dataset(DataOptions("iris"))
+    options = SplitOptions(folds=5, repeats=2, seed=3)
+    split = split_dataset(dataset, options)
+    fresh = fresh_folds(dataset, split, options)
+    assert len(fresh) == len(split.folds)
+    for old, new in zip(split.folds, fresh, strict=True):
+        assert not np.array_equal(old.val, new.val)
+        rows = np.sort(np.concatenate([new.train, new.val]))
+        np.testing.assert_array_equal(rows, np.sort(split.development))
+        counts = np.bincount(dataset.y[new.val])
+        assert counts.max() - counts.min() <= 1  # stratified as before
+
+
+def test_folds_of_ones_own_stay() -> None:
+    dataset = load_dataset(DataOptions("iris"))
+    split = split_dataset(dataset, SplitOptions())
+    assert fresh_folds(dataset, split, SplitOptions(given="packed")) == split.folds
+
+
+# Honesty
+
+
+def simulated(seed: int, n_trials: int = 200, n_folds: int = 5) -> StudyRecord:
+    """A search on labels that are random: every trial guesses, and its scores are luck.
+
+    300 rows, so that accuracy has the spread of a binomial share of 60 rows a fold.
+    """
+    generator = np.random.default_rng(seed)
+    study = optuna.create_study(direction="maximize")
+    draws = generator.binomial(60, 0.5, (n_trials, n_folds)) / 60
+    for values in draws:
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=float(values.mean()), user_attrs={"fold_values": list(map(float, values))}
+            )
+        )
+    best = np.argsort(-draws.mean(axis=1), kind="stable")[:5]
+    fresh = generator.binomial(60, 0.5, (5, n_folds)) / 60
+    split = {"folds": n_folds, "repeats": 1, "val_size": 0.2, "test_size": 0.2, "seed": 0}
+    attributes = {
+        "space": "network: mlp", "data": {"source": "coins"}, "data_hash": "", "task": "binary",
+        "split": split, "split_hash": "", "metric": "accuracy", "versions": {}, "nas_version": "1",
+        "confirmed": {str(n): list(map(float, v)) for n, v in zip(best, fresh, strict=True)},
+    }  # fmt: skip
+    for key, value in attributes.items():
+        study.set_user_attr(key, value)
+    return study_record(study)
+
+
+@pytest.fixture(scope="module")
+def coins() -> list[StudyRecord]:
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    found = [simulated(seed) for seed in range(100)]
+    optuna.logging.set_verbosity(level)
+    return found
+
+
+def test_the_confirmed_interval_of_a_guess_holds_chance(coins: list[StudyRecord]) -> None:
+    held, searched = 0, 0
+    for record in coins:
+        found, best = confirmed(record), record.best()
+        assert found is not None and found.interval is not None
+        held += found.interval[0] <= 0.5 <= found.interval[1]
+        by_search = max(record.complete, key=lambda trial: trial.value or 0.0)
+        assert best.stderr is not None and by_search.value is not None
+        searched += abs(by_search.value - 0.5) <= 1.96 * (by_search.stderr or 0.0)
+    assert held >= 90
+    assert searched < 80  # which is why it is confirmed
+
+
+def test_the_optimism_is_told_right(coins: list[StudyRecord]) -> None:
+    found = [told for record in coins if (told := confirmed(record)) is not None]
+    # What is left, once taken off, leaves chance: the mean of 100 has a deviation of 0.003.
+    honest = [told.value - told.optimism_left for told in found]
+    assert abs(np.mean(honest) - 0.5) < 0.01
+    assert np.mean([told.value for told in found]) > 0.52
+    assert np.mean([told.optimism for told in found]) > 0.02

@@ -1,0 +1,195 @@
+"""Ensembles: which members are chosen, what they score together, and the model that is saved."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes
+
+import nas
+from nas.encoding import fit_encoder
+from nas.ensemble import best_trials, train_members, vote
+from nas.errors import NasError
+from nas.export import export_ensemble
+from nas.metrics import get_metric
+from nas.model_card import read_card
+from nas.saved_model import load_model, predict
+from nas.whole_model import whole_model
+
+SPACE = {
+    "depth": [0, 1],
+    "width": 4,
+    "learning_rate": nas.Range(0.01, 0.1, log=True),
+    "scaling": ["standard", "quantile"],
+    "epochs": 3,
+}
+R2 = get_metric("r2", "regression")
+ACCURACY = get_metric("accuracy", "multiclass")
+
+
+@pytest.fixture(scope="module")
+def adult(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> nas.Study:
+    """Categories that not every fold's training rows hold, and missing numbers."""
+    folder = tmp_path_factory.mktemp("adult")
+    frame = pd.read_csv(data_dir / "adult.csv", nrows=300, skipinitialspace=True)
+    frame.loc[::20, "age"] = None
+    frame.to_csv(folder / "adult.csv", index=False)
+    return searched(folder, str(folder / "adult.csv"), "income")
+
+
+@pytest.fixture(scope="module")
+def diabetes(tmp_path_factory: pytest.TempPathFactory) -> nas.Study:
+    return searched(tmp_path_factory.mktemp("diabetes"), "diabetes", None)
+
+
+def searched(folder: Path, data: str, target: str | None) -> nas.Study:
+    return nas.search(
+        SPACE, data, target, trials=4, folds=3, pruner="none", workers=1, quiet=True, seed=3,
+        name="tiny", storage=f"sqlite:///{folder}/nas.db",
+    )  # fmt: skip
+
+
+# Choosing
+
+
+def test_members_that_correct_each_other_are_chosen() -> None:
+    generator = np.random.default_rng(0)
+    y = generator.normal(size=300)
+    noise = generator.normal(size=300)
+    best, opposite, useless = y + noise, y - 1.1 * noise, generator.normal(size=300)
+    folds = [slice(k, None, 3) for k in range(3)]
+    predictions = [[member[k] for k in folds] for member in (best, opposite, useless)]
+    found = vote(predictions, [y[k] for k in folds], R2)
+    assert found.shares[0] > 0.3 and found.shares[1] > 0.3 and found.shares[2] == 0.0
+    assert sum(found.shares) == pytest.approx(1.0)
+    alone = [R2.score(y[k], best[k]) for k in folds]
+    assert min(found.fold_values) > max(alone)
+
+
+def test_the_best_alone_stays_alone() -> None:
+    y = np.arange(90.0)
+    worse = y[::-1].copy()
+    found = vote([[y[:45], y[45:]], [worse[:45], worse[45:]]], [y[:45], y[45:]], R2)
+    assert found.shares == (1.0, 0.0)
+    assert found.fold_values == (1.0, 1.0)
+
+
+def test_a_fold_is_scored_with_shares_that_the_others_chose() -> None:
+    # Each member is right on one fold only: what the others choose is always wrong here.
+    y = np.arange(40.0)
+    right, wrong = y[:20], -y[:20]
+    found = vote([[right, wrong], [wrong, right]], [y[:20], y[:20]], R2)
+    assert max(found.fold_values) < 0.0
+
+
+def test_chance_is_no_better_than_chance() -> None:
+    # Of twenty guessers the best vote looks good on the rows that chose it, and is not.
+    generator = np.random.default_rng(1)
+    y = [generator.integers(0, 2, 40) for _ in range(5)]
+    members = [[generator.dirichlet([1, 1], 40) for _ in range(5)] for _ in range(20)]
+    values = vote(members, y, ACCURACY).fold_values
+    assert abs(np.mean(values) - 0.5) < 3 * 0.5 / np.sqrt(200)
+
+
+def test_a_single_fold_is_halved() -> None:
+    y = np.arange(30.0)
+    found = vote([[y + 1.0], [y - 1.0]], [y], R2)
+    assert found.shares == (0.5, 0.5)
+    assert found.fold_values == (1.0, 1.0)
+
+
+def test_trials_of_the_same_network_count_once(diabetes: nas.Study) -> None:
+    record = diabetes.record
+    chosen = best_trials(replace(record, trials=record.trials * 2), 20)
+    assert [trial.number for trial, _ in chosen] == [
+        t.number for t in sorted(record.complete, key=lambda t: -(t.value or 0.0))
+    ]
+    assert best_trials(record, 2) == chosen[:2]
+
+
+# Saving
+
+
+def answers(study: nas.Study, members: Any, shares: Any, rows: Any) -> np.ndarray:
+    """The weighted mean of what the members answer, each by itself."""
+    known = study.known()
+    total: Any = 0.0
+    for member, share in zip(members, shares, strict=True):
+        if not share:
+            continue
+        parts = [(known.split.development, member.whole)]
+        if member.whole is None:
+            trained = [fold.train for fold in known.split.folds]
+            parts = list(zip(trained, member.by_fold, strict=True))
+        for train, weights in parts:
+            dataset = replace(known.dataset, scaling=member.spec.architecture.scaling)
+            encoder = replace(fit_encoder(dataset, train), n_columns=member.spec.problem.n_inputs)
+            alone = whole_model(dataset, encoder, member.spec, weights)
+            total = total + share / len(parts) * predict(alone, rows, dataset.task)
+    return np.asarray(total)
+
+
+@pytest.mark.parametrize("kind", ["folds", 4])
+@pytest.mark.parametrize("name", ["adult", "diabetes"])
+def test_the_saved_model_is_the_vote_of_its_members(
+    name: str, kind: Any, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    study: nas.Study = request.getfixturevalue(name)
+    known, record = study.known(), study.record
+    members, folds = train_members(record, known, kind, workers=1)
+    path = tmp_path / "ensemble.keras"
+    export_ensemble(record, known.dataset, known.split, members, folds, kind, path, 3)
+    model, card = load_model(path)  # which finds that card and weights belong together
+    told = card["ensemble"]
+    shares = {member["trial"]: member["share"] for member in told["members"]}
+    expected = answers(
+        study, members, [shares.get(m.trial.number, 0.0) for m in members], known.dataset.features
+    )
+    found = predict(model, known.dataset.features, known.dataset.task)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    test = known.split.test
+    assert card["test_value"] == pytest.approx(
+        known.metric.score(known.dataset.y[test], expected[test]), abs=1e-3
+    )
+    assert told["n_networks"] == (3 if kind == "folds" else len(shares))
+    assert len(told["fold_values"]) == 3 and np.isfinite(told["value"])
+    assert told["single"]["test_value"] == study.best.test_value
+
+
+def test_networks_of_the_folds_are_those_that_the_folds_trained(diabetes: nas.Study) -> None:
+    # A fold's score is that of the network which has not seen its rows.
+    known = diabetes.known()
+    (member,), folds = train_members(diabetes.record, known, "folds", workers=1)
+    for fold, given, weights in zip(folds, known.split.folds, member.by_fold, strict=True):
+        dataset = replace(known.dataset, scaling=member.spec.architecture.scaling)
+        alone = whole_model(dataset, fit_encoder(dataset, given.train), member.spec, weights)
+        values = predict(alone, known.dataset.features[given.val], "regression")  # type: ignore[index]
+        assert R2.score(fold.y_val, values) == pytest.approx(
+            R2.score(known.dataset.y[given.val], values)
+        )
+        assert np.isfinite(values).all()
+
+
+def test_an_ensemble_in_one_call(diabetes: nas.Study, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    path = diabetes.export(
+        tmp_path / "e.keras", ensemble=2, workers=2, progress=lambda *n: told.append(n)
+    )
+    assert told == [(1, 2), (2, 2)]
+    features = load_diabetes().data
+    assert keras.models.load_model(path).predict(features, verbose=0).shape == (442, 1)
+    card = read_card(path)
+    assert card is not None and card["ensemble"]["kind"] == 2
+    # The study's winner is a single network as before.
+    assert diabetes.best.test_value == card["ensemble"]["single"]["test_value"]
+
+
+@pytest.mark.parametrize("kind", ["fold", 1, 21, 0, True, 2.5])
+def test_what_is_no_ensemble_is_told(diabetes: nas.Study, kind: Any, tmp_path: Path) -> None:
+    with pytest.raises(NasError, match=r"folds, or a number of trials from 2 to 20"):
+        diabetes.export(tmp_path / "e.keras", ensemble=kind)
+    assert list(tmp_path.iterdir()) == []
