@@ -72,8 +72,8 @@ def train_members(
     Args:
         study: A study with a complete trial.
         known: Its data, folds and metric.
-        kind: `folds` trains the winner on each fold; a number trains so many of the best trials on
-            each fold and on all folds together.
+        kind: `folds` trains the winner on each fold; a number trains so many of the best trials,
+            with 1 the winner alone, on each fold and on all folds together.
         workers: Processes that train.
         gpus: Numbers of the GPUs to train on.
         tell: Told after each trial.

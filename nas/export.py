@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nas.about import __version__
 from nas.analysis.winner import summarize
 from nas.architectures import CustomArchitecture
+from nas.calibration import calibration, fit_temperature, with_temperature
 from nas.choices import Ensemble
 from nas.data import Dataset, Fold, Split, seen_values, take_rows
 from nas.encoding import Encoder, FoldData, encode_folds, fit_encoder
@@ -34,7 +35,7 @@ from nas.seeds import derive_seed
 from nas.spec import TrialSpec
 from nas.study.record import StudyRecord
 from nas.uncertainty import rows_ratio, score_interval, standard_error
-from nas.whole_model import voting_model, whole_model
+from nas.whole_model import tempered_model, voting_model, whole_model
 
 TIMED_ROWS = 10_000  # whose prediction is timed
 
@@ -120,6 +121,7 @@ def export_ensemble(
     seed: int,
     build: BuildModel | None = None,
     metric: Metric | None = None,
+    calibrates: bool = False,
 ) -> dict[str, Any]:
     """Saves networks that answer together as one model, scored as `export_winner` does.
 
@@ -134,10 +136,12 @@ def export_ensemble(
         seed: Of the training, for the card.
         build: The function that builds custom networks.
         metric: What it is scored by; None is the study's own.
+        calibrates: Whether the probabilities of a classifier get a temperature.
 
     Returns:
         The model card. What it has under `ensemble` tells the members, the score over folds and
-        the time to predict, beside those of the winner alone.
+        the time to predict, beside those of the winner alone; under `calibration` how far the
+        probabilities were from the truth, and are with the temperature.
     """
     metric = metric or study.scorer()
     _check_place(path)
@@ -158,28 +162,25 @@ def export_ensemble(
             models.append(whole_model(scaled, encoder, member.spec, weights, build))
         n_networks = len(models) - len(shares)
         shares += [share / n_networks] * n_networks
-    model = voting_model(models, shares, dataset.schema) if len(models) > 1 else models[0]
+    single = models[0]
+    model = voting_model(models, shares, dataset.schema) if len(models) > 1 else single
+    told = None
+    if calibrates:
+        of_fold = [_weighted(chosen.shares, [p[k] for p in predictions]) for k in range(len(folds))]
+        temperature, told = _fit_temperature(of_fold, folds)
+        untempered, model = model, tempered_model(model, temperature, dataset.schema)
+        told |= _tested_calibration(dataset, split, untempered, model)
     card = _card(study, dataset, split, model, metric, seed)
-    timed = take_rows(dataset.features, split.development[:TIMED_ROWS])
-    values = chosen.fold_values
-    is_halved = len(values) > len(folds)
+    card["calibration"] = told
     card["n_weights"] = sum(network.count_params() for network in models)
-    card["ensemble"] = {
-        "kind": kind,
-        "members": used,
-        "n_networks": len(models),
-        "value": float(np.mean(values)),
-        "stderr": None if is_halved else standard_error(values, rows_ratio(study.settings.split)),
-        "fold_values": list(values),
-        "single": {
-            "value": card["value"],
-            "stderr": card["stderr"],
-            "test_value": study.winner.get("test_value") if _tested_best(study) else None,
-        },
-        "rows_timed": len(split.development[:TIMED_ROWS]),
-        "seconds": _seconds(model, timed, dataset.task),
-        "seconds_of_one": _seconds(models[0], timed, dataset.task),
-    }
+    if kind != 1:
+        card["ensemble"] = {
+            "kind": kind,
+            "members": used,
+            "n_networks": len(models),
+            **_ensemble_scores(study, chosen.fold_values, len(folds)),
+            **_times(dataset, split, model, single),
+        }
     _save(model, card, path)
     return card
 
@@ -217,15 +218,77 @@ def _fold_predictions(
     return found
 
 
+def _weighted(shares: Sequence[float], predictions: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    parts = [share * p for share, p in zip(shares, predictions, strict=True) if share]
+    return np.asarray(sum(parts[1:], parts[0]))
+
+
+def _fit_temperature(
+    of_fold: Sequence[NDArray[Any]], folds: Sequence[FoldData]
+) -> tuple[float, dict[str, Any]]:
+    """The temperature of all folds, and the calibration with those that the other folds choose."""
+    y = [fold.y_val for fold in folds]
+    tempered = []
+    for k in range(len(folds)):
+        others = [j for j in range(len(folds)) if j != k] or [k]
+        found = fit_temperature(
+            np.concatenate([of_fold[j] for j in others]), np.concatenate([y[j] for j in others])
+        )
+        tempered.append(with_temperature(of_fold[k], found))
+    truth, raw = np.concatenate(y), np.concatenate(of_fold)
+    temperature = fit_temperature(raw, truth)
+    return temperature, {
+        "temperature": temperature,
+        "folds": asdict(calibration(raw, truth)),
+        "folds_calibrated": asdict(calibration(np.concatenate(tempered), truth)),
+    }
+
+
+def _tested_calibration(
+    dataset: Dataset, split: Split, before: keras.Model, after: keras.Model
+) -> dict[str, Any]:
+    """The calibration of both models on the test part; nothing without one."""
+    if not len(split.test):
+        return {}
+    rows, y = take_rows(dataset.features, split.test), dataset.y[split.test]
+    return {
+        name: asdict(calibration(predict(model, rows, dataset.task), y))
+        for name, model in (("test", before), ("test_calibrated", after))
+    }
+
+
+def _ensemble_scores(study: StudyRecord, values: Sequence[float], n_folds: int) -> dict[str, Any]:
+    """Scores over the folds, and those of the winner alone."""
+    best = study.best()
+    is_halved = len(values) > n_folds
+    is_tested = study.winner.get("trial") == best.number
+    return {
+        "value": float(np.mean(values)),
+        "stderr": None if is_halved else standard_error(values, rows_ratio(study.settings.split)),
+        "fold_values": list(values),
+        "single": {
+            "value": best.value,
+            "stderr": best.stderr,
+            "test_value": study.winner.get("test_value") if is_tested else None,
+        },
+    }
+
+
+def _times(
+    dataset: Dataset, split: Split, model: keras.Model, single: keras.Model
+) -> dict[str, Any]:
+    """Seconds to predict some rows with all networks, and with one of them."""
+    rows = split.development[:TIMED_ROWS]
+    features = take_rows(dataset.features, rows)
+    seconds = [_seconds(each, features, dataset.task) for each in (model, single)]
+    return {"rows_timed": len(rows), "seconds": seconds[0], "seconds_of_one": seconds[1]}
+
+
 def _seconds(model: keras.Model, features: Any, task: str) -> float:
     predict(model, features, task)  # traces it
     started = time.perf_counter()
     predict(model, features, task)
     return time.perf_counter() - started
-
-
-def _tested_best(study: StudyRecord) -> bool:
-    return study.winner.get("trial") == study.best().number
 
 
 def _check_place(path: Path) -> None:

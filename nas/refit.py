@@ -54,6 +54,7 @@ def refit_ensemble(
     workers: int,
     gpus: Sequence[int] = (),
     tell: Tell = lambda done, of: None,
+    calibrates: bool = False,
 ) -> dict[str, Any]:
     """Trains the members of an ensemble, tests them together, and saves them as one model.
 
@@ -67,6 +68,7 @@ def refit_ensemble(
         workers: Processes that train.
         gpus: Numbers of the GPUs to train on.
         tell: Told after each trial.
+        calibrates: Whether the probabilities of a classifier get a temperature.
 
     Returns:
         The model card.
@@ -83,8 +85,9 @@ def refit_ensemble(
 
     dataset, split, seed = known.dataset, known.split, study.settings.split.seed
     return export_ensemble(
-        study, dataset, split, members, folds, kind, path, seed, known.build, known.metric
-    )
+        study, dataset, split, members, folds, kind, path, seed, known.build, known.metric,
+        calibrates,
+    )  # fmt: skip
 
 
 def _export(study: StudyRecord, known: Known, path: Path, seed: int) -> dict[str, Any]:

@@ -252,6 +252,7 @@ class Study:
         target: Any = None,
         *,
         ensemble: "Ensemble | None" = None,
+        calibrate: bool = False,
         build_model: "BuildModel | None" = None,
         workers: int | None = None,
         progress: "Tell" = lambda done, of: None,
@@ -265,7 +266,10 @@ class Study:
             target: The target, if the data was in memory.
             ensemble: Several networks in one model instead, which answer together: `"folds"` for
                 the winner trained on each fold, or a number N, at most 20, for those of the N best
-                trials that predict best together (docs/search.md).
+                trials that predict best together (docs/commands.md).
+            calibrate: Whether the probabilities of a classifier are corrected by a temperature, so
+                that they are as often right as they say. It is found on the folds, for which the
+                winner is trained on each of them again.
             build_model: The function that builds the models, if the study is about a function and
                 was loaded from the database.
             workers: Number of processes that train an ensemble; None is the number of cores.
@@ -281,14 +285,20 @@ class Study:
         path = Path(path)
         kind = ensemble_of(ensemble)
         check_output(path, ".keras")
+        if calibrate and self.record.settings.task == "regression":
+            wanted = "classes, which have probabilities"
+            raise NasError("--calibrate", "given for a regression", wanted)
         known = self.known(data, target, build_model)
-        if kind is not None:
+        if kind is not None or calibrate:
             from nas.execution.devices import find_gpus
             from nas.execution.processes import default_workers
             from nas.refit import refit_ensemble
 
             n_workers = default_workers() if workers is None else workers
-            refit_ensemble(self.record, path, known, kind, n_workers, find_gpus("auto"), progress)
+            refit_ensemble(
+                self.record, path, known, kind or 1, n_workers, find_gpus("auto"), progress,
+                calibrate,
+            )  # fmt: skip
             return path
         start_tensorflow()
         from nas.refit import refit

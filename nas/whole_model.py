@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.calibration import SMALLEST
 from nas.data import Dataset, Schema
 from nas.encoding import Encoder
 from nas.encoding.keras_form import build_preprocessor, ignore_input_names, layer_name
@@ -94,3 +95,24 @@ def voting_model(
         if len(weighted) > 1:
             total = keras.layers.Add(dtype=total.dtype, name=layer_name("vote", schema))(weighted)
         return keras.Model(inputs, total, name=WINNER)
+
+
+def tempered_model(model: keras.Model, temperature: float, schema: Schema) -> keras.Model:
+    """A classifier with probabilities as `nas.calibration.with_temperature` has them.
+
+    Args:
+        model: From `whole_model` or `voting_model`.
+        temperature: What the logarithms of the probabilities are divided by.
+        schema: As for `voting_model`.
+    """
+    with warnings.catch_warnings():
+        ignore_input_names()
+        p, is_binary = model.output, model.output_shape[-1] == 1
+        if is_binary:
+            p = keras.ops.concatenate([1.0 - p, p], axis=-1)
+        logits = keras.ops.log(keras.ops.clip(p, SMALLEST, 1.0))
+        cooled = keras.layers.Rescaling(1.0 / temperature, name=layer_name("temperature", schema))(
+            logits
+        )
+        outputs = keras.layers.Softmax(name=layer_name("calibrated", schema))(cooled)
+        return keras.Model(model.input, outputs[:, 1:] if is_binary else outputs, name=WINNER)

@@ -193,3 +193,27 @@ def test_what_is_no_ensemble_is_told(diabetes: nas.Study, kind: Any, tmp_path: P
     with pytest.raises(NasError, match=r"folds, or a number of trials from 2 to 20"):
         diabetes.export(tmp_path / "e.keras", ensemble=kind)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [None, 3])
+def test_calibrated_probabilities_have_the_classes_of_the_others(
+    adult: nas.Study, kind: int | None, tmp_path: Path
+) -> None:
+    path = adult.export(tmp_path / "c.keras", ensemble=kind, calibrate=True, workers=1)
+    card = read_card(path)
+    assert card is not None
+    told = card["calibration"]
+    assert ("ensemble" in card) == (kind is not None)
+    assert told["temperature"] > 0.0
+    assert {"folds", "folds_calibrated", "test", "test_calibrated"} <= told.keys()
+    assert told["test"] != told["test_calibrated"]
+    # A temperature changes no answer.
+    plain = read_card(adult.export(tmp_path / "p.keras", ensemble=kind or 2, workers=1))
+    assert plain is not None and plain["calibration"] is None
+    if kind:
+        assert plain["test_value"] == card["test_value"]
+
+
+def test_a_regression_has_nothing_to_calibrate(diabetes: nas.Study, tmp_path: Path) -> None:
+    with pytest.raises(NasError, match="given for a regression"):
+        diabetes.export(tmp_path / "c.keras", calibrate=True)

@@ -29,6 +29,12 @@ def export(
             "N best trials (at most 20) that predict best together.",
         ),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Correct the probabilities of a classifier by a temperature."
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -48,18 +54,19 @@ def export(
     check_output(output, ".keras")
     build = load_function(model) if model else None
     kind = ensemble_of(ensemble)
-    if kind is None:
+    if kind is None and not calibrate:
         with working("Starting TensorFlow"):
             start_tensorflow()
         with working("Training the winner on all folds together"):
             found.export(output, data, build_model=build)
     else:
-        message = "Training the networks of the ensemble"
+        message = "Training the networks of the ensemble" if kind else "Training the winner again"
         with working(message) as tell:
             found.export(
                 output,
                 data,
                 ensemble=kind,
+                calibrate=calibrate,
                 build_model=build,
                 workers=workers,
                 progress=lambda done, of: tell(f"{message}: {done} of {counted(of, 'trial')}"),
@@ -71,6 +78,20 @@ def export(
     elif card.get("test_value") is not None:
         tested = with_interval(card["test_value"], card["test_interval"])
         say(f"Test {title} {tested}")
+    if calibrate:
+        _show_calibration(card["calibration"])
+
+
+def _show_calibration(told: dict[str, Any]) -> None:
+    """How far the probabilities were from the truth, and are now."""
+    say(f"Temperature {told['temperature']:.3g}")
+    for part, where in (("folds", "Over the folds"), ("test", "On the test part")):
+        if part in told:
+            before, after = told[part], told[f"{part}_calibrated"]
+            say(
+                f"{where}: calibration error {before['error']:.4f}, now {after['error']:.4f}; "
+                f"log loss {before['log_loss']:.4f}, now {after['log_loss']:.4f}"
+            )
 
 
 def _show_ensemble(card: dict[str, Any], title: str, size: int) -> None:
