@@ -4,6 +4,7 @@ They are plain and import next to nothing, so that whoever only reads studies ne
 reads data.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,7 @@ class SearchOptions:
         timeout: Seconds after which the search ends.
         max_params: Largest number of weights; larger networks are not trained.
         allow_duplicates: Whether the same network and training may be trained twice.
+        enqueue: Settings that are trained first: values of searched parameters by name.
     """
 
     n_trials: int = 100
@@ -108,3 +110,4 @@ class SearchOptions:
     timeout: float | None = None
     max_params: int | None = None
     allow_duplicates: bool = False
+    enqueue: tuple[Mapping[str, Any], ...] = ()
