@@ -5,9 +5,10 @@ that reads a database does not need it. The command line calls the same function
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nas.execution.pool import Pool
     from nas.preparation import Prepared
     from nas.results import Study
-    from nas.searching import Progress, SearchOptions
+    from nas.searching import Progress, SearchOptions, Settings
     from nas.study.attributes import StudySettings
     from nas.study.record import StudyRecord
 
@@ -70,6 +71,8 @@ def search(
     confirm: int | None = None,
     max_params: int | None = None,
     allow_duplicates: bool = False,
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    warm_start: "str | Study | None" = None,
     engine: EngineName = "auto",
     device: str = "auto",
     workers: int | None = None,
@@ -128,6 +131,12 @@ def search(
             than a quarter of the `timeout`.
         max_params: Largest number of weights that a network may have.
         allow_duplicates: Whether a network may be trained a second time.
+        enqueue: Settings of your own, which are trained before all others, such as
+            `[{"depth": 2, "width": 128}]`. A parameter that one does not name is proposed as
+            usual. Each is trained once, however often the call is made.
+        warm_start: Another study, or the name of one in the same database, of any data and
+            metric: the best of its settings that lie in the space, at most 8 and no two alike, are
+            trained after those of `enqueue`.
         engine: The engine that trains; `auto` takes the compiled one for every network that it can
             train.
         device: `cpu`, `gpu` for all GPUs, or some of them as `gpu:0,1`; `auto` takes GPUs where
@@ -226,10 +235,58 @@ def search(
             groups=groups,
             sample_weight=sample_weight,
         )
+        waiting = _waiting_settings(prepared, enqueue, warm_start, name, storage)
         settings = prepared.settings()
     return search_prepared(
-        prepared, settings, options, name, storage, n_workers, display, engine, tensorboard, gpus
+        prepared,
+        settings,
+        options,
+        name,
+        storage,
+        n_workers,
+        display,
+        engine,
+        tensorboard,
+        gpus,
+        waiting,
     )
+
+
+def _waiting_settings(
+    prepared: "Prepared",
+    enqueue: Sequence[Mapping[str, Any]],
+    warm_start: "str | Study | None",
+    name: str,
+    storage: str,
+) -> "list[tuple[str, Sequence[Settings]]]":
+    """The user's own settings and those of another study, each with where they come from.
+
+    Raises:
+        NasError: When one does not fit the space, or there is nothing to take over.
+    """
+    from nas.results import Study
+    from nas.searching import best_settings
+    from nas.space import fitting_settings
+
+    waiting: list[tuple[str, Sequence[Settings]]] = []
+    if enqueue != ():
+        own = fitting_settings(prepared.space, enqueue, prepared.problem)
+        waiting.append(("--enqueue", own))
+    if warm_start is not None:
+        if isinstance(warm_start, Study):
+            other = warm_start
+        else:
+            try:
+                other = load(warm_start, storage)
+            except NasError as error:
+                where = "--warm-start" if error.where == "--study" else error.where
+                raise NasError(where, error.received, error.expected, error.fix) from None
+        if (other.name, other.storage) == (name, storage):
+            fix = "To go on with it, leave --warm-start out."
+            raise NasError("--warm-start", f"got '{name}', the study itself", "another one", fix)
+        best = best_settings(other.record, prepared.space, prepared.problem)
+        waiting.append((f"--warm-start {other.name}", best))
+    return waiting
 
 
 def search_prepared(
@@ -243,6 +300,7 @@ def search_prepared(
     engine: EngineName = "auto",
     tensorboard: str | Path | None = None,
     gpus: tuple[int, ...] = (),
+    waiting: "Sequence[tuple[str, Sequence[Settings]]]" = (),
 ) -> "Study":
     """`search` from where the data is read and divided.
 
@@ -257,23 +315,38 @@ def search_prepared(
         engine: What trains.
         tensorboard: Folder to write learning curves to.
         gpus: Numbers of the GPUs to train on.
+        waiting: Settings that are trained first, by where they come from; see
+            `nas.searching.enqueue`.
     """
     from nas.preparation import opened_pool, problem_of
     from nas.results import Study
-    from nas.searching import live_study, open_study, run_search
-    from nas.study.record import study_record
+    from nas.searching import enqueue, live_study, open_study, run_search
+    from nas.study.record import settings_of, study_record
     from nas.study.storage import open_storage, storage_errors
 
     database = open_storage(storage, create=True)
     optuna_study = open_study(database, storage, name, settings, prepared.metric)
-    with storage_errors(storage):  # so that the search can be repeated
-        optuna_study.set_user_attr("search", asdict(options))
+    with storage_errors(storage):
+        new = {
+            source: enqueue(optuna_study, database, settings, source, options.n_trials)
+            for source, settings in waiting
+        }
+        if waiting and options.sampler != "grid":
+            # The space's own ones go by the index of a trial, which those now have.
+            enqueue(optuna_study, database, prepared.space.first, "first", options.n_trials)
+        # So that the search can be repeated.
+        before = settings_of(optuna_study).search
+        enqueued = (*(before.enqueue if before else ()), *chain(*new.values()))
+        optuna_study.set_user_attr("search", asdict(replace(options, enqueue=enqueued)))
     runs = None
     if tensorboard is not None:
         from nas.tensorboard import open_runs
 
         runs = open_runs(Path(tensorboard), study_record(optuna_study))
     _show_plan(display, prepared, settings, options.sampler, options.pruner, name, storage)
+    told = [f"{counted(len(one), 'setting')} of {source}" for source, one in new.items() if one]
+    if told:
+        display.say(" and ".join(told), "First")
 
     with display.working("Getting ready to train"):
         pool, encoded = opened_pool(prepared, workers, engine, gpus)

@@ -4,6 +4,7 @@ They are plain and import next to nothing, so that whoever only reads studies ne
 reads data.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,7 @@ class SearchOptions:
         allow_duplicates: Whether the same network and training may be trained twice.
         confirm: How many of the best trials are trained again on fresh folds before the winner is
             chosen among them; None leaves that to the number of trials and the time.
+        enqueue: Settings that are trained first: values of searched parameters by name.
     """
 
     n_trials: int = 100
@@ -111,3 +113,4 @@ class SearchOptions:
     max_params: int | None = None
     allow_duplicates: bool = False
     confirm: int | None = None
+    enqueue: tuple[Mapping[str, Any], ...] = ()

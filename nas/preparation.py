@@ -63,6 +63,15 @@ class Prepared:
         return self.space.build if isinstance(self.space, CustomSpace) else None
 
     @property
+    def problem(self) -> Problem:
+        """What the data asks of a network, before it is encoded.
+
+        The number of columns is right for a function that builds a network of them; words do not
+        depend on it.
+        """
+        return self.dataset.problem(_n_columns(self.space, self.dataset, self.split))
+
+    @property
     def known(self) -> "Known":
         """What a study does not keep, or not in the form in which it is needed."""
         return Known(self.dataset, self.split, self.metric, self.build)
@@ -241,12 +250,18 @@ def prepare(
     split = split_dataset(dataset, split_options)
     if isinstance(space, CustomSpace):  # which builds a model of that width
         start_tensorflow()
-        fitted = [fit_statistics(dataset, fold.train) for fold in split.folds]
-        width = max(statistics.n_columns(dataset.schema) for statistics in fitted)
-        space.check_problem(dataset.problem(width))
+        space.check_problem(dataset.problem(_n_columns(space, dataset, split)))
     the_metric = choose_metric(metric, dataset, positive)
     _check_scored(the_metric, dataset, split, scores_test)
     return Prepared(space, data_options, dataset, split_options, split, the_metric)
+
+
+def _n_columns(space: SearchSpace, dataset: Dataset, split: Split) -> int:
+    """Columns of the encoded matrix where a function needs them, else 1."""
+    if not isinstance(space, CustomSpace):
+        return 1
+    fitted = [fit_statistics(dataset, fold.train) for fold in split.folds]
+    return max(statistics.n_columns(dataset.schema) for statistics in fitted)
 
 
 def _check_scored(metric: Metric, dataset: Dataset, split: Split, scores_test: bool) -> None:

@@ -78,6 +78,12 @@ def _setting(key: str, value: Any) -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
+def _exactly(key: str, value: Any) -> str:
+    """A value with all its digits, so that it is trained again and not its neighbour."""
+    value = shown_value(key, value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _search_command(experiment: SearchAgain, record: StudyRecord) -> str:
     """Writes the space into a file, and searches it."""
     space, mine = space_from_mapping(experiment.space), space_of(record)
@@ -202,6 +208,9 @@ def search_options(record: StudyRecord) -> list[str]:
         return []
     names = ("sampler", "startup_trials", "pruner", "confirm", "max_params")
     words = option_words({name.replace("_", "-"): getattr(kept, name) for name in names})
+    for settings in kept.enqueue:
+        texts = (f"{key}={_exactly(key, value)}" for key, value in settings.items())
+        words += ["--enqueue", ",".join(texts)]
     return words + ["--allow-duplicates"] * kept.allow_duplicates
 
 

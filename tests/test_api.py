@@ -262,3 +262,33 @@ def test_importing_loads_nothing_heavy() -> None:
     code = f"import sys, nas; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_own_settings_and_those_of_another_study_are_trained_first(
+    study: nas.Study, folder: Path, capfd: pytest.CaptureFixture
+) -> None:
+    own = [{"depth": 2, "width": 4, "learning_rate": 0.05}, {"width": 8}]
+    options = {"data": X, "target": Y, "folds": 3, "workers": 1, "name": "warm", "pruner": "none"}
+    options["trials"] = 4
+    wrong = {**options, "space": SPACE, "name": "none", "quiet": True}
+    for given, message in (
+        ({"enqueue": [{"width": 5}]}, "^enqueue: setting 1 has width: 5, which is not among"),
+        ({"warm_start": "mime"}, "^warm_start: no study 'mime' in .* Did you mean 'mine'"),
+        ({"warm_start": "mine", "name": "mine"}, "^warm_start: got 'mine', the study itself"),
+    ):
+        with pytest.raises(NasError, match=message):
+            search(**{**wrong, **given})
+    assert "none" not in nas.studies().study.tolist()
+    space = {**SPACE, "epochs": 2}
+    found = search(space, **options, enqueue=own, warm_start="mine")
+    assert "First   2 settings of --enqueue and 2 settings of --warm-start mine" in (
+        capfd.readouterr().out
+    )
+    params = [trial.params for trial in found.record.counted]
+    assert params[0] == own[0] and params[1]["width"] == 8
+    assert params[2] == study.best.params and len(params) == 4
+    assert found.record.settings.search.enqueue == (*own, *params[2:])
+    # Once more, with the study itself instead of its name.
+    again = search(space, **options, enqueue=own, warm_start=study, quiet=True)
+    assert [trial.params for trial in again.record.counted] == params
+    assert again.record.settings.search == found.record.settings.search

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,25 @@ from nas.analysis.experiment import Experiment, LookAtData, SearchAgain, TrainAg
 from nas.analysis.levels import space_of
 from nas.analysis.study_data import study_data
 from nas.cli.commands import load_command
-from nas.options import IN_MEMORY
+from nas.options import IN_MEMORY, SearchOptions
 from nas.proposal import (
     call_of,
     command_of,
     data_options,
     in_python_only,
     propose,
+    search_options,
     wrap_command,
 )
-from nas.space import Choice, Constant, Parameter, Range, mapping_from_space, parse_settings
+from nas.space import (
+    Choice,
+    Constant,
+    Parameter,
+    Range,
+    mapping_from_space,
+    parse_enqueued,
+    parse_settings,
+)
 from nas.study.record import StudyRecord, study_record
 from nas.study.storage import with_storage
 
@@ -240,3 +250,15 @@ def test_a_call_is_broken_where_it_is_long() -> None:
         "    study,",
         ")",
     ]
+
+
+def test_a_command_that_repeats_a_search_has_its_own_settings(tmp_path: Path) -> None:
+    own = (
+        {"depth": 2, "learning_rate": 0.1 + 0.2, "initializer": "uniform(0, 0.01)"},
+        {"batch_size": 0, "residual": True},
+    )
+    study = study_record(open_fake_study(tmp_path))
+    words = search_options(with_settings(study, search=SearchOptions(enqueue=own)))
+    texts = [text for option, text in pairwise(words) if option == "--enqueue"]
+    assert "batch_size=full,residual=true" in texts
+    assert [parse_enqueued(text) for text in texts] == [[one] for one in own]

@@ -18,6 +18,7 @@ from typer.core import TyperOption
 from nas.errors import NasError, did_you_mean
 from nas.space import SearchSpace, load_space, parse_space
 from nas.space.nodes import compose_yaml, read_yaml
+from nas.space.settings import FILES as FILES_OF_SETTINGS
 from nas.space.vocabulary import HEADER_KEYS, NAME_LISTS, WORDS
 from nas.wording import join_names
 
@@ -32,13 +33,14 @@ class Recipe:
 
     Attributes:
         path: The file.
-        options: What it says, by the option's name with `_`, as the text that a command line has.
+        options: What it says, by the option's name with `_`, as the text that a command line has;
+            of an option that can be repeated a list of them.
         places: File, line and key of each of them, for messages.
         space: The search space, where the recipe holds it itself.
     """
 
     path: Path
-    options: dict[str, str]
+    options: dict[str, str | list[str]]
     places: dict[str, str]
     space: SearchSpace | None = None
 
@@ -59,7 +61,7 @@ def read_recipe(file: str) -> Recipe:
     if not isinstance(root, yaml.MappingNode):
         found = "the file is empty" if root is None else "not a mapping"
         raise NasError(name, found, "options of the command, such as 'trials: 100'")
-    options: dict[str, str] = {}
+    options: dict[str, str | list[str]] = {}
     places: dict[str, str] = {}
     space = None
     for key_node, node in root.value:
@@ -75,9 +77,23 @@ def read_recipe(file: str) -> Recipe:
         if option == "space" and isinstance(node, yaml.MappingNode):
             space = _inline_space(text, node, path)
             options[option] = name
+        elif option == "enqueue":
+            options[option] = _enqueued(node, path, place)
         else:
             options[option] = _beside(path, option, _text(option, node, place))
     return Recipe(path, options, places, space)
+
+
+def _enqueued(node: yaml.Node, path: Path, place: str) -> list[str]:
+    """What `--enqueue` is given for each item of a list; a mapping is a setting, as in `first`."""
+    texts = []
+    for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        if isinstance(item, yaml.MappingNode):
+            pairs = ((_text("", key, place), _text("", value, place)) for key, value in item.value)
+            texts.append(",".join(f"{key}={value}" for key, value in pairs))
+        else:
+            texts.append(_beside(path, "enqueue", _text("", item, place)))
+    return texts
 
 
 def _inline_space(text: str, node: yaml.Node, path: Path) -> SearchSpace:
@@ -103,9 +119,11 @@ def _text(option: str, node: yaml.Node, place: str) -> str:
 
 
 def _beside(path: Path, option: str, text: str) -> str:
-    """Files of a recipe may lie beside it: a space rather there, data rather in this folder."""
+    """Files of a recipe may lie beside it: data rather in this folder, all others rather there."""
     beside = path.parent / text
     if option == "space" and beside.is_file():
+        return str(beside)
+    if option == "enqueue" and beside.suffix in FILES_OF_SETTINGS and beside.is_file():
         return str(beside)
     if option == "data" and not Path(text).exists():
         # The name of a known data set may well be that of a folder too.
@@ -184,6 +202,8 @@ def _place(context: typer.Context, recipe: Recipe, where: Any) -> str | None:
             continue
         if where == f"--{option.replace('_', '-')}" or where == str(recipe.path) == text:
             return recipe.places[option]
+        if isinstance(text, list):
+            continue
         if option in FILES and where in (text, text.removeprefix("sqlite:///")):
             return f"{recipe.places[option]}: {where}"
     return None

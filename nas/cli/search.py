@@ -123,6 +123,21 @@ def search(
         bool,
         typer.Option("--allow-duplicates", help="Allow a network to be trained a second time."),
     ] = False,
+    enqueue: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SETTINGS",
+            help="Own settings to train before all others, such as depth=2,width=128, or a YAML or "
+            "JSON file with a list of them. Repeatable.",
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Another study of the database, whose best settings are trained first.",
+        ),
+    ] = None,
     engine: Annotated[
         EngineName,
         typer.Option(help="The engine that trains; auto is compiled if it can train the network."),
@@ -151,6 +166,7 @@ def search(
     """
     from nas import api
     from nas.model_card import default_model_path
+    from nas.space import parse_enqueued
 
     the_space: Any = None
     if model is not None:
@@ -188,6 +204,8 @@ def search(
             confirm=confirm,
             max_params=max_params,
             allow_duplicates=allow_duplicates,
+            enqueue=[one for text in enqueue or () for one in parse_enqueued(text)] or (),
+            warm_start=warm_start,
             engine=engine,
             device=device,
             workers=workers,

@@ -1,6 +1,7 @@
 """The search: opening a study, proposing, training, pruning, telling."""
 
 from nas.options import SearchOptions
+from nas.searching.enqueued import Settings, best_settings, enqueue
 from nas.searching.given import train_given
 from nas.searching.leftovers import sweep
 from nas.searching.loop import run_search
@@ -12,6 +13,9 @@ __all__ = [
     "LiveStudy",
     "Progress",
     "SearchOptions",
+    "Settings",
+    "best_settings",
+    "enqueue",
     "live_study",
     "make_sampler",
     "open_study",

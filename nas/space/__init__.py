@@ -10,6 +10,7 @@ from nas.space.given import (
     without_effect,
 )
 from nas.space.mapping import mapping_from_space, space_from_mapping
+from nas.space.settings import fitting_settings, parse_enqueued
 from nas.space.space import SearchSpace, layer_units
 from nas.space.suggesters import GridWalk, RandomSuggester, Replay, Suggester
 from nas.space.vocabulary import shown_value
@@ -29,12 +30,14 @@ __all__ = [
     "changed_spec",
     "checked_settings",
     "dump_space",
+    "fitting_settings",
     "given_spec",
     "layer_units",
     "load_space",
     "mapping_from_space",
     "parameter",
     "params_of",
+    "parse_enqueued",
     "parse_settings",
     "parse_space",
     "shipped_spaces",

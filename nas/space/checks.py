@@ -17,11 +17,13 @@ from nas.space.vocabulary import (
     WORDS,
     Value,
     Word,
+    shown_value,
     words_of,
 )
 
 # Words of dense networks, and those that a convolutional network has in their place.
 COUNTERPARTS = {"depth": "'blocks' and 'convolutions'", "width": "'filters'"}
+LAYER = re.compile(r"width_\d+")  # a trial's parameter for one layer, where each has its own width
 # The notation's names for what a word calls otherwise.
 SAME_AS = {"gap": "average", "ap": "average", "gmp": "max", "mp": "max"}
 
@@ -61,18 +63,54 @@ def check_first(first: Sequence[Mapping[str, Value]], parameters: Mapping[str, P
     """Raises a `SpaceError` for settings that a search could not propose itself."""
     for number, settings in enumerate(first, start=1):
         for key, value in settings.items():
-            entry = parameters.get(key)
-            place = f"setting {number} has {key}: {value!r}"
-            if entry is None or isinstance(entry.domain, Constant) or entry.per_layer:
-                searched = [k for k, e in parameters.items() if not isinstance(e.domain, Constant)]
-                raise SpaceError(
-                    "first",
-                    f"{place}, which is not searched",
-                    "parameters that are",
-                    did_you_mean(key, searched),
-                )
-            if not _holds(entry.domain, value):
-                raise SpaceError("first", f"{place}, which is not among its values")
+            check_setting("first", f"setting {number}", key, value, parameters)
+
+
+def check_setting(
+    where: str, place: str, key: str, value: Value, parameters: Mapping[str, Parameter]
+) -> None:
+    """Raises a `SpaceError` for a value that no trial of a space can have.
+
+    Args:
+        where: What is blamed.
+        place: Which of its settings it is.
+        key: Name of the trial's parameter: a word, or `width_2` of a width for each layer.
+        value: Its value.
+        parameters: The space.
+    """
+    received = f"{place} has {key}: {shown_value(key, value)!r}"
+    layer = LAYER.fullmatch(key)
+    word = "width" if layer else key
+    entry = parameters.get(word)
+    if entry is None or isinstance(entry.domain, Constant) or entry.per_layer != bool(layer):
+        names = [
+            f"{k}_1" if e.per_layer else k
+            for k, e in parameters.items()
+            if not isinstance(e.domain, Constant)
+        ]
+        expected = "one of " + ", ".join(names) if names else "none, since all are constant"
+        raise SpaceError(
+            where, f"{received}, which is not searched", expected, did_you_mean(key, names)
+        )
+    # A word's own check knows that 2.5 is no depth.
+    if (word in WORDS and not WORDS[word].accepts(value)) or not _holds(entry.domain, value):
+        raise SpaceError(
+            where, f"{received}, which is not among its values", _described(word, entry.domain)
+        )
+
+
+def _described(key: str, domain: Domain) -> str:
+    """The values of a domain in words, for a message."""
+    match domain:
+        case Constant(value):
+            return str(shown_value(key, value))
+        case Choice(values):
+            return "one of " + ", ".join(str(shown_value(key, value)) for value in values)
+        case Range(low, high, step=step):
+            is_whole = WORDS[key].kind == "int"
+            noun = "a whole number" if is_whole else "a number"
+            steps = f" in steps of {step:g}" if step is not None else ""
+            return f"{noun} from {low:g} to {high:g}{steps}"
 
 
 def _holds(domain: Domain, value: Value) -> bool:

@@ -1,5 +1,6 @@
 """What a parameter may be: a constant, one of several choices, or a range."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,16 @@ class SpaceError(NasError):
     def __init__(self, key: str, received: str, expected: str = "", fix: str = "") -> None:
         self.key = key
         super().__init__(key, received, expected, fix)
+
+
+def share_of(domain: Range, value: float) -> float:
+    """Where a value lies between the ends of a range, from 0 to 1, on its scale."""
+    low, high = domain.low, domain.high
+    if low == high:
+        return 0.0
+    if domain.log:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
 
 
 def parameter(value: Any, *, per_layer: bool = False, **when: Any) -> Parameter:

@@ -35,7 +35,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Value]:
                 "--set", f"unknown parameter '{key}'", "one of " + ", ".join(WORDS),
                 did_you_mean(key, WORDS),
             )  # fmt: skip
-        value = word.plain(_READ.get(word.kind, str)(written.strip()))
+        value = read_value(key, written.strip())
         if not word.accepts(value):
             received, hint = mistake(word, value, f"'{written.strip()}'")
             raise NasError("--set", f"{key}: {received}", word.allowed(value), hint)
@@ -338,6 +338,20 @@ class _Known:
             raise _OutsideError
         self.params[name] = value
         return value
+
+
+def read_value(key: str, text: str) -> Any:
+    """A parameter's value from a text, which may be none that the parameter can have.
+
+    Args:
+        key: A word, or the name of a parameter that a function suggests.
+        text: As on a command line, such as `1e-3`, `true` or `full`.
+    """
+    word = WORDS.get(key)
+    if word is not None:
+        return word.plain(_READ.get(word.kind, str)(text))
+    number = _number(text)
+    return {"true": True, "false": False}.get(text, text) if isinstance(number, str) else number
 
 
 def _number(text: str) -> Any:

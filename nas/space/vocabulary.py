@@ -433,9 +433,8 @@ SEARCH_OPTIONS = (
     "model", "trials", "task", "drop", "categorical", "image_size", "classes",
     "max_rows", "label_noise", "header", "missing", "positive", "metric", "folds", "repeats",
     "groups", "sample_weight", "val_size", "test_size", "sampler", "startup_trials", "pruner",
-    "confirm", "seed", "timeout", "max_params", "allow_duplicates",
-    "engine", "device", "workers", "study",
-    "storage", "tensorboard",
+    "confirm", "seed", "timeout", "max_params", "allow_duplicates", "enqueue", "warm_start",
+    "engine", "device", "workers", "study", "storage", "tensorboard",
 )  # fmt: skip
 
 

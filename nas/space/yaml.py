@@ -19,6 +19,7 @@ from nas.space.space import SearchSpace
 from nas.space.vocabulary import HEADER_KEYS, WORDS, Value, Word, shown_value
 
 RANGE_KEYS = ("low", "high", "log", "step")
+LIST_OF_SETTINGS = "a list of mappings such as '- {depth: 2, width: 64}'"
 ENTRY_KEYS = (*RANGE_KEYS, "choices", "value", "when", "per_layer")
 
 
@@ -111,7 +112,7 @@ def _read_root(
     for key, node in items:
         # A custom network's function is written by `dump_space`, for a study's own record.
         if key == "first":
-            header[key] = _read_first(node)
+            header[key] = _read_settings(key, node)
         elif key in HEADER_KEYS or (is_stored and key == "function"):
             value = _plain(key, node)
             if not isinstance(value, str):
@@ -124,20 +125,44 @@ def _read_root(
     return header, parameters
 
 
-def _read_first(node: yaml.Node) -> list[dict[str, Value]]:
-    expected = "a list of mappings such as '- {depth: 2, width: 64}'"
+def load_settings(path: Path) -> list[dict[str, Value]]:
+    """Reads a file with a list of settings, as `first` has them.
+
+    Args:
+        path: A YAML file, or a JSON file, which is YAML too.
+
+    Raises:
+        NasError: When there is no such file, or it holds anything else.
+    """
+    where = str(path)
+    if not path.exists():
+        raise NasError(where, "no such file", LIST_OF_SETTINGS)
+    root = compose_yaml(read_yaml(path, LIST_OF_SETTINGS), where)
+    if root is None:
+        raise NasError(where, "the file is empty", LIST_OF_SETTINGS)
+    try:
+        return _read_settings(where, root)
+    except SpaceError as error:
+        raise NasError(where, error.received, error.expected, error.fix) from None
+
+
+def _read_settings(where: str, node: yaml.Node) -> list[dict[str, Value]]:
+    """A list of settings; `where` is blamed for what is none."""
     if not isinstance(node, yaml.SequenceNode):
-        raise SpaceError("first", f"got {_plain('first', node)!r}", expected)
+        raise SpaceError(where, f"got {_plain(where, node)!r}", LIST_OF_SETTINGS)
     settings = []
     for number, item in enumerate(node.value, start=1):
         if not isinstance(item, yaml.MappingNode):
-            raise SpaceError("first", f"got {_plain('first', item)!r}", expected)
+            raise SpaceError(where, f"got {_plain(where, item)!r}", LIST_OF_SETTINGS)
         one: dict[str, Value] = {}
         for key_node, value_node in item.value:
             key = _key(key_node)
             if key in one:
-                raise SpaceError("first", f"setting {number} has '{key}' twice", "each key once")
-            one[key] = _value("first", value_node, WORDS.get(key))
+                raise SpaceError(where, f"setting {number} has '{key}' twice", "each key once")
+            value = _value(where, value_node, WORDS.get(key))
+            if isinstance(value, str) and key not in WORDS and not value_node.style:
+                value = _float_or(value)  # of a parameter that a function suggests
+            one[key] = value
         settings.append(one)
     return settings
 

@@ -228,6 +228,8 @@ class TrialAttributes:
         retry_of: The trial that it repeats.
         killed: Whether its process ended while it trained.
         given: Whether a user gave it, rather than a sampler.
+        enqueued: Where its settings come from, if it waited for its turn with them; see
+            `nas.searching.enqueued`.
     """
 
     index: int | None = None
@@ -247,6 +249,7 @@ class TrialAttributes:
     retry_of: RetryOf | None = None
     killed: bool = False
     given: bool = False
+    enqueued: str = ""
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> "TrialAttributes":

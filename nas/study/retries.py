@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial
 from nas.study.attributes import Outcome
 
 FIXED = "fixed_params"  # system attribute of Optuna's for the parameters of a trial that waits
+ENQUEUED = "enqueued"  # attribute of a trial that waited with settings that it was given
 
 
 def end_of_killed(trial: FrozenTrial) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def retry_of(trial: FrozenTrial) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _params(trial: FrozenTrial) -> dict[str, Any]:
-    if "retry_of" in trial.user_attrs:  # interrupted before all of them were written again
+    # One that had waited may be interrupted before all of them were written.
+    if "retry_of" in trial.user_attrs or ENQUEUED in trial.user_attrs:
         return {**trial.system_attrs.get(FIXED, {}), **trial.params}
     return trial.params

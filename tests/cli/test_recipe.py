@@ -48,6 +48,11 @@ VALUES = {
     "timeout": ("10m", "10m"),
     "max_params": ("1000", 1000),
     "allow_duplicates": ("true", True),
+    "enqueue": (
+        "[{depth: 2, width: 4}, depth=1, own.yaml]",
+        ["depth=2,width=4", "depth=1", "own.yaml"],
+    ),
+    "warm_start": ("earlier", "earlier"),
     "engine": ("keras", "keras"),
     "device": ("cpu", "cpu"),
     "workers": ("1", 1),
@@ -78,6 +83,7 @@ def test_every_option_may_stand_in_a_recipe(folder: Path) -> None:
     path = recipe("".join(f"{key}: {text}\n" for key, (text, _) in VALUES.items()))
     found = parsed("--config", path)
     assert found.pop("config").path == Path(path)
+    found["enqueue"] = [*found["enqueue"]]
     assert found == {key: value for key, (_, value) in VALUES.items()}
 
 
@@ -126,6 +132,13 @@ def test_spaces_lie_beside_the_recipe_or_here_or_are_shipped(folder: Path) -> No
     )
 
 
+def test_settings_lie_beside_the_recipe_or_here(folder: Path) -> None:
+    path = recipe("enqueue: own.yaml\n", "studies/r.yaml")
+    assert [*parsed("--config", path)["enqueue"]] == ["own.yaml"]
+    recipe("- depth: 1\n", "studies/own.yaml")
+    assert [*parsed("--config", path)["enqueue"]] == ["studies/own.yaml"]
+
+
 def test_data_lies_here_or_beside_the_recipe(folder: Path) -> None:
     path = recipe("data: t.csv\n", "studies/r.yaml")
     assert parsed("--config", path)["data"] == "t.csv"
@@ -160,6 +173,12 @@ def test_data_lies_here_or_beside_the_recipe(folder: Path) -> None:
         ("test-size: 2", ["r.yaml:1: test-size: got '2'; expected a number >= 0 and <= 0.9"]),
         ("sampler: tpee", ["r.yaml:1: sampler: got 'tpee'", "one of tpe, ", "mean 'tpe'?"]),
         ("allow_duplicates: maybe", ["r.yaml:1: allow_duplicates", "true or false"]),
+        ("enqueue: [[depth]]", ["r.yaml:1: enqueue: got a list"]),
+        (
+            "data: iris\nspace: tiny.yaml\nenqueue: {depth: 3}",
+            ["r.yaml:3: enqueue: setting 1 has depth: 3", "a whole number from 1 to 2"],
+        ),
+        ("data: iris\nenqueue: no.yaml", ["no.yaml: no such file"]),
         ("drop: [a, [b]]", ["r.yaml:1: drop: got a list"]),
         ("space: [mlp]", ["r.yaml:1: space: got a list; expected a name, a file or a mapping"]),
         ("space:\n  depth: 2\n  activatoin: relu", ["r.yaml:3: activatoin", "'activation'?"]),

@@ -556,6 +556,9 @@ def test_first_settings_are_read_and_written():
         ("[{depth: 2}, {dept: 3}]", "setting 2 has dept: 3, which is not searched.*mean 'depth'"),
         ("[{epochs: 9}]", "setting 1 has epochs: 9, which is not searched"),
         ("[{depth: 5}]", "setting 1 has depth: 5, which is not among its values"),
+        ("[{depth: 2.5}]", "which is not among its values; expected a whole number from 1 to 4"),
+        ("[{batch_size: 64}]", "batch_size: 64, which is not among .* expected one of 32, full"),
+        ("[{width_1: 8}]", "width_1: 8, which is not searched; expected one of depth, optimizer"),
         ("[{optimizer: nadam}]", "setting 1 has optimizer: 'nadam', which is not among its values"),
     ],
 )

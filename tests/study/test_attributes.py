@@ -92,6 +92,7 @@ def test_trials_come_back_from_the_database_as_they_were(spec: TrialSpec) -> Non
         retry_of=RetryOf(3, 2, killed=True),
         killed=True,
         given=True,
+        enqueued="--warm-start other",
     )
     assert not [f.name for f in fields(full) if getattr(full, f.name) == f.default]
     for attributes in (full, replace(full, retry_of=RetryOf(3)), TrialAttributes()):
