@@ -67,7 +67,7 @@ def search(
     label_noise: float = 0.0,
     sampler: SamplerName = "tpe",
     startup_trials: int | None = None,
-    pruner: PrunerName = "halving",
+    pruner: PrunerName | None = None,
     confirm: int | None = None,
     max_params: int | None = None,
     allow_duplicates: bool = False,
@@ -125,7 +125,8 @@ def search(
         sampler: The sampler that proposes the trials.
         startup_trials: Number of random trials at the start; None is a tenth of `trials`, at least
             10.
-        pruner: The pruner that ends hopeless trials.
+        pruner: The pruner that ends hopeless trials. None is `racing` where some of the folds have
+            at least 1,000 validation rows together, and else `halving`.
         confirm: How many of the best trials are trained again on fresh folds, before the winner is
             chosen among them; None is 5 after at least 20 complete trials, if that takes no more
             than a quarter of the `timeout`.
@@ -170,7 +171,9 @@ def search(
         image_size=(image_size, 1, None),
     )
     check_words(
-        sampler=(sampler, SamplerName), pruner=(pruner, PrunerName), engine=(engine, EngineName)
+        sampler=(sampler, SamplerName),
+        engine=(engine, EngineName),
+        **({"pruner": (pruner, PrunerName)} if pruner is not None else {}),
     )
     forget()
     display = Display(quiet)
@@ -186,7 +189,7 @@ def search(
         import_optuna()
 
         from nas.data import SplitOptions
-        from nas.preparation import as_space, prepare, read_options, usual_space
+        from nas.preparation import as_space, prepare, read_options, usual_pruner, usual_space
         from nas.searching import SearchOptions, make_sampler
 
         the_space = as_space(usual_space(data) if space is None else space, training)
@@ -198,7 +201,7 @@ def search(
             n_trials=trials,
             sampler=sampler,
             startup_trials=startup_trials,
-            pruner=pruner,
+            pruner=pruner or "halving",
             seed=seed,
             timeout=seconds,
             max_params=max_params,
@@ -236,6 +239,7 @@ def search(
             sample_weight=sample_weight,
         )
         waiting = _waiting_settings(prepared, enqueue, warm_start, name, storage)
+        options = replace(options, pruner=pruner or usual_pruner(prepared.split))
         settings = prepared.settings()
     return search_prepared(
         prepared,

@@ -44,7 +44,7 @@ def run(
     from nas.api import load, search_prepared
     from nas.arguments import check_bounds
     from nas.one_network import train_like
-    from nas.preparation import prepare_again, prepare_search
+    from nas.preparation import prepare_again, prepare_search, usual_pruner
     from nas.results import Study
     from nas.searching import SearchOptions
     from nas.space import space_from_mapping
@@ -78,7 +78,7 @@ def run(
     options = SearchOptions(
         n_trials=experiment.trials,
         sampler=experiment.sampler,
-        pruner=experiment.pruner,
+        pruner=experiment.pruner or usual_pruner(prepared.split),
         seed=prepared.split_options.seed,
     )
     n_workers = default_workers() if workers is None else workers

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.choices import EngineName
+from nas.choices import EngineName, PrunerName
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.arrays import holds_images
 from nas.data.dataset import check_weights
@@ -27,6 +27,7 @@ from nas.families.custom import CustomSpace, custom_space
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
 from nas.options import IN_MEMORY, is_source
+from nas.pruning import stages
 from nas.searching import study_settings
 from nas.space import SearchSpace, load_space, parse_space, space_from_mapping
 from nas.space.vocabulary import NAME_LISTS
@@ -123,6 +124,15 @@ def usual_space(data: Any) -> str:
     else:
         is_images = getattr(data[0] if isinstance(data, tuple) else data, "ndim", 2) > 2
     return "images" if is_images else "tabular"
+
+
+def usual_pruner(split: Split) -> PrunerName:
+    """The pruner where none is named: a race if the first folds tell networks apart by themselves.
+
+    Args:
+        split: The folds.
+    """
+    return "racing" if len(stages([len(fold.val) for fold in split.folds])) > 1 else "halving"
 
 
 def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpace:

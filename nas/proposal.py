@@ -97,7 +97,7 @@ def _search_command(experiment: SearchAgain, record: StudyRecord) -> str:
     options = {
         "space": file,
         "sampler": experiment.sampler if experiment.sampler != usual.sampler else None,
-        "pruner": experiment.pruner if experiment.pruner != usual.pruner else None,
+        "pruner": experiment.pruner,
         "trials": experiment.trials if experiment.trials != usual.trials else None,
     }
     scored = replace(record, metric=experiment.metric or record.metric)

@@ -1,4 +1,4 @@
-"""The space that data is searched in where none is named."""
+"""The space and the pruner of a search that names none."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nas.preparation import usual_space
+from nas.data import Fold, Split
+from nas.preparation import usual_pruner, usual_space
 
 
 def test_without_data_the_space_names_its_own() -> None:
@@ -55,3 +56,19 @@ def test_what_cannot_be_read_is_told_later(tmp_path: Path, content: bytes) -> No
     path = tmp_path / "data.npz"
     path.write_bytes(content)
     assert usual_space(path) == "tabular"
+
+
+@pytest.mark.parametrize(
+    ("folds", "val_rows", "expected"),
+    [
+        (5, 100, "halving"),
+        (5, 400, "halving"),  # it takes three of five
+        (5, 500, "racing"),
+        (5, 5000, "racing"),
+        (1, 5000, "halving"),
+    ],
+)
+def test_folds_that_can_be_raced_over_are(folds: int, val_rows: int, expected: str) -> None:
+    rows = np.arange(val_rows)
+    split = Split(rows, rows[:0], tuple(Fold(rows, rows) for _ in range(folds)))
+    assert usual_pruner(split) == expected

@@ -34,14 +34,14 @@ class SearchAgain:
         space: Words of the space language with their values. Its name is that of the new study.
         trials: Trials of the new study.
         sampler: Who proposes them.
-        pruner: Who ends hopeless ones.
+        pruner: Who ends hopeless ones; None is as for `nas.search`.
         metric: What they are scored by; None is the study's metric.
     """
 
     space: Mapping[str, Any]
     trials: int = 100
     sampler: SamplerName = "tpe"
-    pruner: PrunerName = "halving"
+    pruner: PrunerName | None = None
     metric: str | None = None
 
 

@@ -98,9 +98,12 @@ def search(
         typer.Option(min=0, help="Random trials at the start. \\[default: a tenth, at least 10]"),
     ] = None,
     pruner: Annotated[
-        PrunerName,
-        typer.Option(help="The pruner that ends hopeless trials."),
-    ] = "halving",
+        PrunerName | None,
+        typer.Option(
+            help="The pruner that ends hopeless trials. "
+            "\\[default: racing if some folds have 1,000 validation rows, else halving]"
+        ),
+    ] = None,
     confirm: Annotated[
         int | None,
         typer.Option(
