@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
 from nas.arguments import check_bounds, check_words, seconds_of
-from nas.choices import EngineName, PrunerName, SamplerName, Scaling, Task
+from nas.choices import EngineName, PrunerName, SamplerName, Scaling, StopName, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.devices import find_gpus
@@ -69,6 +69,7 @@ def search(
     startup_trials: int | None = None,
     pruner: PrunerName | None = None,
     confirm: int | None = None,
+    stop: StopName = "never",
     max_params: int | None = None,
     allow_duplicates: bool = False,
     enqueue: Sequence[Mapping[str, Any]] = (),
@@ -130,6 +131,8 @@ def search(
         confirm: How many of the best trials are trained again on fresh folds, before the winner is
             chosen among them; None is 5 after at least 20 complete trials, if that takes no more
             than a quarter of the `timeout`.
+        stop: `auto` ends the search before its last trial when as many trials again would gain less
+            than half of the standard error of the winner's score.
         max_params: Largest number of weights that a network may have.
         allow_duplicates: Whether a network may be trained a second time.
         enqueue: Settings of your own, which are trained before all others, such as
@@ -172,6 +175,7 @@ def search(
     )
     check_words(
         sampler=(sampler, SamplerName),
+        stop=(stop, StopName),
         engine=(engine, EngineName),
         **({"pruner": (pruner, PrunerName)} if pruner is not None else {}),
     )
@@ -207,6 +211,7 @@ def search(
             max_params=max_params,
             allow_duplicates=allow_duplicates,
             confirm=confirm,
+            stop=stop,
         )
         make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
         prepared = prepare(
@@ -322,6 +327,7 @@ def search_prepared(
         waiting: Settings that are trained first, by where they come from; see
             `nas.searching.enqueue`.
     """
+    from nas.analysis.budget import why_enough
     from nas.preparation import opened_pool, problem_of
     from nas.results import Study
     from nas.searching import enqueue, live_study, open_study, run_search
@@ -359,7 +365,8 @@ def search_prepared(
         with live_study(database, storage, name) as live:
             val_rows = [len(fold.val) for fold in prepared.split.folds]
             space = prepared.space
-            steps: Any = run_search(live, storage, space, problem, pool, options, val_rows)
+            enough = why_enough if options.stop == "auto" else None
+            steps: Any = run_search(live, storage, space, problem, pool, options, val_rows, enough)
             steps = _ready_for_end(steps, pool)
             interrupted = display.follow(runs.following(steps, pool) if runs else steps)
         record = study_record(optuna_study)

@@ -8,6 +8,7 @@ Task = Literal["binary", "multiclass", "regression"]
 Scaling = Literal["standard", "robust", "quantile", "unit", "symmetric", "none"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
 PrunerName = Literal["racing", "halving", "median", "none"]
+StopName = Literal["auto", "never"]
 EngineName = Literal["auto", "compiled", "keras"]
 ReportFormat = Literal["html", "md"]
 # The networks of the winner, one for each fold; or those of so many of the best trials.

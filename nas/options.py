@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.choices import PrunerName, SamplerName, Scaling, Task
+from nas.choices import PrunerName, SamplerName, Scaling, StopName, Task
 
 # The source of data that was given as values, and cannot be read again; people read it, too.
 IN_MEMORY = "data in memory"
@@ -101,6 +101,7 @@ class SearchOptions:
         allow_duplicates: Whether the same network and training may be trained twice.
         confirm: How many of the best trials are trained again on fresh folds before the winner is
             chosen among them; None leaves that to the number of trials and the time.
+        stop: Whether the search ends by itself when more trials are not worth it.
         enqueue: Settings that are trained first: values of searched parameters by name.
     """
 
@@ -113,4 +114,5 @@ class SearchOptions:
     max_params: int | None = None
     allow_duplicates: bool = False
     confirm: int | None = None
+    stop: StopName = "never"
     enqueue: tuple[Mapping[str, Any], ...] = ()

@@ -261,6 +261,7 @@ def search_fake(
     name: str = "fake",
     metric: Metric = METRICS["accuracy"],
     val_rows: Sequence[int] = (),
+    why_enough: Callable[[StudyRecord], str] | None = None,
     **options: object,
 ) -> tuple[optuna.Study, list[Progress]]:
     """Runs a search with the fake engine; `stop_after` closes it after so many steps."""
@@ -270,7 +271,8 @@ def search_fake(
     url = url_of(folder)
     seen = []
     with live_study(open_storage(url), url, name) as live:
-        steps = run_search(live, url, space, PROBLEM, pool, SearchOptions(**options), val_rows)
+        how = SearchOptions(**options)
+        steps = run_search(live, url, space, PROBLEM, pool, how, val_rows, why_enough)
         for progress in steps:
             seen.append(progress)
             if stop_after is not None and len(seen) == stop_after:

@@ -11,6 +11,8 @@ from nas.direction import Direction
 from nas.study.record import StudyRecord, TrialRecord
 from nas.wording import counted
 
+LEAST_TO_STOP = 30  # trials
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -45,6 +47,37 @@ def budget(record: StudyRecord) -> Budget:
     return Budget(expected, gap, gap_interval, _advice(record, scores, best))
 
 
+def why_enough(record: StudyRecord) -> str:
+    """Why a search may end, in a sentence; empty where more trials may still be worth their time.
+
+    Both what the second half of the trials was worth by chance (`expected_best`) and what it really
+    brought are below half of the winner's standard error. It takes `LEAST_TO_STOP` trials.
+    """
+    if len(record.counted) < LEAST_TO_STOP or not record.complete:
+        return ""
+    scores, best = _scores(record), record.best()
+    if best.stderr is None:
+        return ""
+    n, direction = len(scores), Direction(record.direction)
+    gain = abs(expected_best(scores, n, direction) - expected_best(scores, n // 2, direction))
+    first = [trial.value or 0.0 for trial in record.counted[: n // 2] if trial.value is not None]
+    if not first:
+        return ""
+    brought = abs(max(map(direction.key, first)) - direction.key(_best_value(record)))
+    if max(gain, brought) >= best.stderr / 2:
+        return ""
+    return (
+        f"As many trials again would gain about {max(gain, brought):.2g}, less than half of the "
+        f"winner's standard error of {best.stderr:.2g}."
+    )
+
+
+def _best_value(record: StudyRecord) -> float:
+    """The best mean score over the folds of any trial."""
+    better: Callable[..., float] = max if Direction(record.direction).sign > 0 else min
+    return better(trial.value or 0.0 for trial in record.complete)
+
+
 def expected_best(scores: Sequence[float], n: int, direction: str = "maximize") -> float:
     """The mean best score of n trials drawn from these, with replacement.
 
@@ -61,10 +94,8 @@ def _scores(record: StudyRecord) -> list[float]:
     A pruned one counts with its last epoch's, but never as better than the best: it would hardly
     have become that. One that diverged counts like the worst.
     """
-    is_maximized = Direction(record.direction).sign > 0
-    worse: Callable[..., float] = min if is_maximized else max
-    better: Callable[..., float] = max if is_maximized else min
-    best = better(trial.value or 0.0 for trial in record.complete)
+    worse: Callable[..., float] = min if Direction(record.direction).sign > 0 else max
+    best = _best_value(record)
     found = [_last_score(trial) for trial in record.counted if trial.outcome != "failed"]
     worst = worse([score for score in found if score is not None])
     return [worst if score is None else worse(score, best) for score in found]

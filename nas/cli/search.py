@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.about import DEFAULT_STORAGE
-from nas.choices import EngineName, PrunerName, SamplerName
+from nas.choices import EngineName, PrunerName, SamplerName, StopName
 from nas.cli.data_options import (
     CategoricalOption,
     ClassesOption,
@@ -119,6 +119,10 @@ def search(
             callback=time_option, help="Time after which the search stops: 90, 10m or 2h."
         ),
     ] = None,
+    stop: Annotated[
+        StopName,
+        typer.Option(help="auto ends the search when more trials are not worth their time."),
+    ] = "never",
     max_params: Annotated[
         int | None, typer.Option(min=1, help="Largest number of weights that a network may have.")
     ] = None,
@@ -205,6 +209,7 @@ def search(
             startup_trials=startup_trials,
             pruner=pruner,
             confirm=confirm,
+            stop=stop,
             max_params=max_params,
             allow_duplicates=allow_duplicates,
             enqueue=[one for text in enqueue or () for one in parse_enqueued(text)] or (),

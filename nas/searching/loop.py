@@ -9,7 +9,7 @@ uninterrupted one would have.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -34,9 +34,17 @@ from nas.spec import Problem, TrialResult, TrialSpec
 from nas.study.attributes import Outcome, TrialAttributes
 from nas.study.claims import NoPlaceError
 from nas.study.owner import RENEWAL
-from nas.study.record import TrialRecord, set_attributes, settings_of, trial_record
+from nas.study.record import (
+    StudyRecord,
+    TrialRecord,
+    set_attributes,
+    settings_of,
+    study_record,
+    trial_record,
+)
 from nas.study.storage import storage_errors
 
+ENDED_TRIALS = 5  # after which a search asks whether it has done enough
 HEARTBEAT = 0.2  # seconds after which the caller gets a `Progress`, even if nothing happened
 
 
@@ -77,6 +85,7 @@ def run_search(
     pool: Pool,
     options: SearchOptions,
     val_rows: Sequence[int] = (),
+    why_enough: Callable[[StudyRecord], str] | None = None,
 ) -> Iterator[Progress]:
     """Trains trials until the study has `options.n_trials`, the time is up, or none is left.
 
@@ -95,11 +104,13 @@ def run_search(
         options: How to search.
         val_rows: Validation rows of each fold, by which racing divides the folds into stages; with
             none it has one stage.
+        why_enough: Told the study now and then; what it answers is why no other trial is begun.
+            None never ends it.
 
     Yields:
         The state after each epoch and after each trial, and several times a second.
     """
-    search = _Search(live, space, problem, pool, options, val_rows)
+    search = _Search(live, space, problem, pool, options, val_rows, why_enough)
     with storage_errors(url):
         try:
             yield from search.run()
@@ -119,6 +130,7 @@ class _Search:
         pool: Pool,
         options: SearchOptions,
         val_rows: Sequence[int],
+        why_enough: Callable[[StudyRecord], str] | None,
     ) -> None:
         self._live, self._study, self._claims = live, live.study, live.claims
         self._pool, self._options = pool, options
@@ -126,6 +138,7 @@ class _Search:
         self._rungs = pruning.rungs(space.max_epochs)
         self._race = Race(live.study, val_rows) if options.pruner == "racing" else None
         self._stages = self._race.stages if self._race else ((),)
+        self._why_enough = why_enough
         self._pace = Pace()
         self._n_folds = max(len(val_rows), 1)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
@@ -311,6 +324,8 @@ class _Search:
             job.outcome, job.reason = "pruned", f"racing after {n_folds} of {of} folds"
         finished = self._end(job, result)
         self._state = self._progress()
+        if self._why_enough and not self._note and not self._state.done % ENDED_TRIALS:
+            self._note = self._why_enough(study_record(self._study))
         yield replace(self._state, finished=trial_record(finished, self._split))
 
     def _progress(self) -> Progress:

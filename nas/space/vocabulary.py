@@ -433,7 +433,7 @@ SEARCH_OPTIONS = (
     "model", "trials", "task", "drop", "categorical", "image_size", "classes",
     "max_rows", "label_noise", "header", "missing", "positive", "metric", "folds", "repeats",
     "groups", "sample_weight", "val_size", "test_size", "sampler", "startup_trials", "pruner",
-    "confirm", "seed", "timeout", "max_params", "allow_duplicates", "enqueue", "warm_start",
+    "confirm", "stop", "seed", "timeout", "max_params", "allow_duplicates", "enqueue", "warm_start",
     "engine", "device", "workers", "study", "storage", "tensorboard",
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fakes import FakeEngine, open_fake_study, search_fake, smooth
 
-from nas.analysis.budget import budget, expected_best
+from nas.analysis.budget import budget, expected_best, why_enough
 from nas.errors import NasError
 from nas.metrics import METRICS
 from nas.report.figures import budget_figure
@@ -123,3 +123,38 @@ def test_the_figure_shows_every_size(record: StudyRecord) -> None:
     (line,) = budget_figure(found).data
     assert list(line.x) == [n for n, _ in found.expected]
     assert list(line.y) == pytest.approx([value for _, value in found.expected], rel=1e-5)
+
+
+# Stopping
+
+
+def jagged(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+    """Folds that differ far more than networks do."""
+    return smooth(spec, fold, seed, epoch) / 50 + 0.2 * fold
+
+
+def test_a_search_ends_when_the_noise_is_larger_than_what_it_could_gain(tmp_path: Path) -> None:
+    study, steps = search_fake(
+        tmp_path, FakeEngine(jagged), n_trials=300, pruner="none", why_enough=why_enough
+    )
+    assert "As many trials again would gain about" in steps[-1].note
+    assert 30 <= steps[-1].done <= 40
+    assert why_enough(study_record(study))
+
+
+def test_it_goes_on_while_there_is_something_to_gain(record: StudyRecord) -> None:
+    assert why_enough(record) == ""  # the fakes' folds hardly differ
+    few = tuple(trial for trial in record.trials if trial.number < 25)
+
+    def loud(trial):
+        return replace(trial, stderr=0.5)
+
+    assert why_enough(replace(record, trials=tuple(map(loud, record.trials))))
+    assert why_enough(replace(record, trials=tuple(map(loud, few)))) == ""
+
+
+def test_one_fold_never_ends_it(record: StudyRecord) -> None:
+    def alone(trial):
+        return replace(trial, stderr=None)
+
+    assert why_enough(replace(record, trials=tuple(map(alone, record.trials)))) == ""

@@ -44,6 +44,7 @@ VALUES = {
     "startup_trials": ("0", 0),
     "pruner": ("none", "none"),
     "confirm": ("3", 3),
+    "stop": ("auto", "auto"),
     "seed": ("5", 5),
     "timeout": ("10m", "10m"),
     "max_params": ("1000", 1000),
