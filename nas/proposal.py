@@ -118,10 +118,11 @@ def _space_option(key: str, entry: Parameter) -> str:
             text = show_value(key, value)
         case Choice(values):
             text = ",".join(show_value(key, value) for value in values)
-        case Range(low, high, log, step):
+        case Range(low, high, log, step, prior):
             digits = 6 if step is None else 15  # with which steps still meet the end
             text = f"{low:.{digits}g}:{high:.{digits}g}" + ":log" * log
             text += f":step={step:.{digits}g}" if step is not None else ""
+            text += f":prior={prior:.{digits}g}" if prior is not None else ""
     return text + ":per_layer" * entry.per_layer
 
 
@@ -154,9 +155,10 @@ def call_of(experiment: Experiment, width: int = CALL_WIDTH) -> str:
 def _in_python(value: Any) -> str:
     """A value as Python code, with what `import nas` offers."""
     match value:
-        case Range(low, high, log, step):
+        case Range(low, high, log, step, prior):
             words = [repr(low), repr(high), *["log=True"] * log]
             words += [f"step={step!r}"] * (step is not None)
+            words += [f"prior={prior!r}"] * (prior is not None)
             return f"nas.Range({', '.join(words)})"
         case Constant(constant):
             return repr(constant)

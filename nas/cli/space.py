@@ -240,12 +240,14 @@ def _describe(key: str, entry: Parameter) -> str:
             return _plain(shown_value(key, value))
         case Choice(values):
             text = ", ".join(_plain(shown_value(key, value)) for value in values)
-        case Range(low, high, log, step):
+        case Range(low, high, log, step, prior):
             text = f"{low:g} to {high:g}"
             if log:
                 text += ", log scale"
             if step is not None:
                 text += f", steps of {step:g}"
+            if prior is not None:
+                text += f", prior {prior:g}"
     return text + (", each layer its own" if entry.per_layer else "")
 
 
@@ -320,16 +322,16 @@ def parse_option(key: str, word: Word, text: str) -> Parameter:
         values = [_option_value(option, word, item.strip()) for item in items]
         return Parameter(Constant(values[0]) if len(values) == 1 else Choice(values))
     low, high, *flags = text.split(":")
-    step: float | None = None
+    numbers: dict[str, float] = {}
     for flag in flags:
-        if flag.startswith("step="):
-            step = _option_number(option, flag.removeprefix("step="))
+        name, equals, number = flag.partition("=")
+        if equals and name in ("step", "prior"):
+            numbers[name] = _option_number(option, number)
         elif flag not in ("log", "per_layer"):
-            raise NasError(option, f"got '{flag}'", "log, step=NUMBER or per_layer after low:high")
-    return Parameter(
-        Range(_option_number(option, low), _option_number(option, high), "log" in flags, step),
-        per_layer="per_layer" in flags,
-    )
+            expected = "log, step=NUMBER, prior=NUMBER or per_layer after low:high"
+            raise NasError(option, f"got '{flag}'", expected)
+    bounds = (_option_number(option, low), _option_number(option, high))
+    return Parameter(Range(*bounds, "log" in flags, **numbers), per_layer="per_layer" in flags)
 
 
 def _option_value(option: str, word: Word, text: str) -> Value:
@@ -360,7 +362,7 @@ def _with_vocabulary_options() -> Any:
 
     new.__doc__ = (
         "Write a space. Values: 3, or relu,gelu (choices), or 1:8 (range), "
-        "with :log, :step=2 or :per_layer after it."
+        "with :log, :step=2, :prior=4 or :per_layer after it."
     )
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [

@@ -1,5 +1,6 @@
 """Which network is trained next."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -20,8 +21,9 @@ from nas.choices import SamplerName
 from nas.errors import NasError
 from nas.options import SearchOptions
 from nas.searching.leftovers import why_interrupted
+from nas.searching.priors import AroundPriors, priors_of
 from nas.seeds import derive_seed
-from nas.space import GridWalk, RandomSuggester, Replay, SearchSpace
+from nas.space import GridWalk, RandomSuggester, Range, Replay, SearchSpace
 from nas.spec import Problem, TrialSpec
 from nas.study.attributes import TrialAttributes
 from nas.study.claims import Claims
@@ -33,9 +35,32 @@ DRAWS_FOR_AN_UNSEEN_NETWORK = 1000
 GRID_POINTS_LOOKED_AT = 100_000
 
 
+def make_sampler(
+    name: SamplerName,
+    seed: int,
+    index: int,
+    startup_trials: int,
+    priors: Mapping[str, Range] | None = None,
+) -> BaseSampler:
+    """A sampler for the one proposal of this index.
+
+    Args:
+        name: Its name.
+        seed: The search's seed.
+        index: Index of the trial.
+        startup_trials: Random trials before its own proposals.
+        priors: Ranges of the space that have a prior, by parameter; `qmc` and `grid`, which cover
+            all of a space evenly, take no notice of them.
+    """
+    sampler = _plain_sampler(name, seed, index, startup_trials)
+    if not priors or name in ("qmc", "grid"):
+        return sampler
+    at_start = None if name == "random" else startup_trials
+    return AroundPriors(sampler, priors, at_start, seed, index)
+
+
 @quiet_optuna()
-def make_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) -> BaseSampler:
-    """A sampler for the one proposal of this index."""
+def _plain_sampler(name: SamplerName, seed: int, index: int, startup_trials: int) -> BaseSampler:
     own_seed = derive_seed("proposal", seed, index)
     # What the sampler leaves to chance must not repeat its own draws.
     independent = RandomSampler(seed=derive_seed("independent proposal", seed, index))
@@ -89,6 +114,7 @@ class Proposer:
     ) -> None:
         self._study, self._claims, self._space, self._problem = study, claims, space, problem
         self._options = options
+        self._priors = priors_of(space)
         startup = options.startup_trials
         self._startup = (
             max(MIN_STARTUP_TRIALS, options.n_trials // 10) if startup is None else startup
@@ -125,7 +151,9 @@ class Proposer:
             attempt, of_index = attempt + 1 if index == of_index else 1, index
             trial = claims.trial(trial_id)
             try:
-                sampler = make_sampler(options.sampler, options.seed, index, self._startup)
+                sampler = make_sampler(
+                    options.sampler, options.seed, index, self._startup, self._priors
+                )
                 self._study.sampler = sampler
                 spec = self._space.sample(trial, self._problem)
                 if self._is_accepted(trial, spec):

@@ -275,7 +275,7 @@ def _check_domain(key: str, word: Word, domain: Domain) -> None:
             if len(set(values)) != len(values):
                 twice = next(v for v in values if values.count(v) > 1)
                 raise SpaceError(key, f"got {twice!r} twice", "each choice once")
-        case Range(low, high, log, step):
+        case Range(low, high, log, step, prior):
             if word.kind not in ("int", "float"):
                 raise SpaceError(key, f"got a range from {low} to {high}", word.allowed())
             for bound in (low, high):
@@ -295,6 +295,10 @@ def _check_domain(key: str, word: Word, domain: Domain) -> None:
                 raise SpaceError(key, "got both log and step", "one of the two")
             if step is not None:
                 _check_step(key, word, step)
+            if prior is not None and not (word.accepts(prior) and low <= prior <= high):
+                whole = "a whole number" if word.kind == "int" else "a number"
+                expected = f"{whole} from {low:g} to {high:g}"
+                raise SpaceError(key, f"got prior {prior!r}", expected)
 
 
 def _check_step(key: str, word: Word, step: float) -> None:

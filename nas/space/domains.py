@@ -38,12 +38,15 @@ class Range:
         high: The highest value.
         log: Whether values are drawn on a log scale.
         step: Distance between values; None is 1 for a whole number and no step for any other.
+        prior: Where good values are believed to be: the random trials at the start of a search are
+            drawn around it. None is no belief.
     """
 
     low: float
     high: float
     log: bool = False
     step: float | None = None
+    prior: float | None = None
 
 
 Domain = Constant | Choice | Range
@@ -80,6 +83,13 @@ def share_of(domain: Range, value: float) -> float:
     if domain.log:
         return math.log(value / low) / math.log(high / low)
     return (value - low) / (high - low)
+
+
+def value_at(domain: Range, share: float) -> float:
+    """The inverse of `share_of`."""
+    low, high = domain.low, domain.high
+    value = low * (high / low) ** share if domain.log else low + (high - low) * share
+    return min(max(value, low), high)
 
 
 def parameter(value: Any, *, per_layer: bool = False, **when: Any) -> Parameter:

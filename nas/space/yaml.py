@@ -18,7 +18,7 @@ from nas.space.nodes import compose_yaml, plain_value, read_yaml
 from nas.space.space import SearchSpace
 from nas.space.vocabulary import HEADER_KEYS, WORDS, Value, Word, shown_value
 
-RANGE_KEYS = ("low", "high", "log", "step")
+RANGE_KEYS = ("low", "high", "log", "step", "prior")
 LIST_OF_SETTINGS = "a list of mappings such as '- {depth: 2, width: 64}'"
 ENTRY_KEYS = (*RANGE_KEYS, "choices", "value", "when", "per_layer")
 
@@ -236,12 +236,15 @@ def _read_domain(key: str, parts: dict[str, yaml.Node]) -> Constant | Choice | R
     for bound in ("low", "high"):
         if bound not in parts:
             raise SpaceError(key, f"a range without '{bound}'", "both low and high")
-    step = _number(key, "step", parts["step"]) if "step" in parts else None
+    step, prior = (
+        _number(key, part, parts[part]) if part in parts else None for part in ("step", "prior")
+    )
     return Range(
         _number(key, "low", parts["low"]),
         _number(key, "high", parts["high"]),
         _bool(key, "log", parts.get("log")),
         step,
+        prior,
     )
 
 
@@ -329,12 +332,14 @@ def _dump_entry(key: str, entry: Parameter) -> Any:
             if not entry.when and not entry.per_layer:
                 return shown
             plain = {"choices": shown}
-        case Range(low, high, log, step):
+        case Range(low, high, log, step, prior):
             plain = {"low": low, "high": high}
             if log:
                 plain["log"] = True
             if step is not None:
                 plain["step"] = step
+            if prior is not None:
+                plain["prior"] = prior
     if entry.per_layer:
         plain["per_layer"] = True
     if entry.when:

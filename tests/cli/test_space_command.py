@@ -214,3 +214,12 @@ def test_show_tells_the_first_settings(nas: Nas) -> None:
     text = nas.right("space", "show", "tabular").out
     assert text.count("embedding=") == len(shown["first"])
     assert nas.right("space", "show", "mlp_depth", "--json").json()["first"] == []
+
+
+def test_show_and_new_tell_a_prior(nas: Nas, folder: Path) -> None:
+    nas.right("space", "new", "p.yaml", "--learning-rate", "1e-4:1e-1:log:prior=1e-3")
+    text = (folder / "p.yaml").read_text(encoding="utf-8")
+    assert "learning_rate: {low: 0.0001, high: 0.1, log: true, prior: 0.001}" in text
+    assert "0.0001 to 0.1, log scale, prior 0.001" in nas.right("space", "show", "p.yaml").out
+    line = nas.wrong("space", "new", "q.yaml", "--depth", "1:8:prior=9")
+    assert line == "--depth: got prior 9; expected a whole number from 1 to 8"

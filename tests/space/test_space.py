@@ -97,7 +97,7 @@ def domains(draw, key):
             return Choice(draw(st.lists(value, min_size=1, max_size=4, unique=True)))
         case "log":
             low, high = sorted(draw(st.tuples(value, value)))
-            return Range(low, high, log=low > 0)
+            return Range(low, high, low > 0, prior=draw(st.sampled_from([None, low, high])))
         case "step":
             low, high = sorted(draw(st.tuples(value, value)))
             if WORDS[key].kind == "int":
@@ -109,8 +109,8 @@ def domains(draw, key):
             stepped = round(low + n_steps * step, 2)
             high = stepped if stepped >= low and WORDS[key].accepts(stepped) else max(low, high)
             return Range(low, high, step=step)
-    low, high = sorted(draw(st.tuples(value, value)))
-    return Range(low, high)
+    low, prior, high = sorted(draw(st.tuples(value, value, value)))
+    return Range(low, high, prior=draw(st.sampled_from([None, prior])))
 
 
 @st.composite

@@ -567,3 +567,27 @@ def test_first_settings_that_cannot_be(first, message):
     with pytest.raises(NasError, match=message) as caught:
         parse_space(text)
     assert "space:5: first" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{low: 1, high: 4, prior: 5}", "depth: got prior 5; expected a whole number from 1 to 4"),
+        ("{low: 1, high: 4, prior: 2.5}", "depth: got prior 2.5; expected a whole number"),
+        ("{low: 1, high: 4, prior: much}", "depth: got prior 'much'; expected a number"),
+        ("{choices: [1, 2], prior: 1}", "got low and high together with choices"),
+        ("{low: 1, high: 4, prio: 2}", "got 'prio'.* Did you mean 'prior'"),
+    ],
+)
+def test_priors_that_cannot_be(entry, message):
+    with pytest.raises(NasError, match=message):
+        parse_space(f"depth: {entry}")
+
+
+def test_a_prior_is_read_and_written():
+    space = parse_space("learning_rate: {low: 1e-4, high: 1e-1, log: true, prior: 1e-3}")
+    assert space.parameters["learning_rate"].domain == Range(1e-4, 1e-1, log=True, prior=1e-3)
+    assert parse_space(dump_space(space)) == space
+    assert space_from_mapping(mapping_from_space(space)) == replace(space, name="space")
+    # A space without it is another space, whose study cannot be continued with this one.
+    assert parse_space(dump_space(space).replace(", prior: 0.001", "")) != space
