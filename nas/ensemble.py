@@ -73,7 +73,8 @@ def train_members(
         study: A study with a complete trial.
         known: Its data, folds and metric.
         kind: `folds` trains the winner on each fold; a number trains so many of the best trials,
-            with 1 the winner alone, on each fold and on all folds together.
+            with 1 the winner alone, on each fold and on all folds together. Where there are fewer
+            trials, they are trained several times, from other seeds.
         workers: Processes that train.
         gpus: Numbers of the GPUs to train on.
         tell: Told after each trial.
@@ -84,7 +85,9 @@ def train_members(
     Raises:
         NasError: When none is left.
     """
-    chosen = best_trials(study, 1 if kind == "folds" else kind)
+    chosen = best_trials(study, 1 if kind == "folds" else kind, raced=True)
+    if kind != "folds":  # the same networks from other seeds, where there are too few
+        chosen = [chosen[k % len(chosen)] for k in range(kind)]
     split, n_folds = known.split, len(known.split.folds)
     everything = Fold(split.development, split.test[:0])
     folds = split.folds if kind == "folds" else (*split.folds, everything)
@@ -185,9 +188,10 @@ def _greedy(
 
     for _ in predictions:
         keys = [key(member) for member in range(len(predictions))]
-        added = int(np.argmax(keys))  # of equals the one whose trial was better
+        # Of equals the one that counts least so far, and then the one whose trial was better.
+        added = max(range(len(keys)), key=lambda m: (keys[m], -counts[m], -m))
         counts[added] += 1
         sums = [total + p for total, p in zip(sums, predictions[added], strict=True)]
-        if keys[added] > best_key:
+        if keys[added] >= best_key:  # of equals the one with more members, which is steadier
             best_counts, best_key = counts.copy(), keys[added]
     return np.asarray(best_counts / best_counts.sum())

@@ -102,8 +102,8 @@ class SearchOptions:
         confirm: How many of the best trials are trained again on fresh folds before the winner is
             chosen among them; None leaves that to the number of trials and the time.
         stop: Whether the search ends by itself when more trials are not worth it.
-        enqueue: Settings that wait in the study or did, own ones and those of another study; kept so
-            that the search can be repeated. `nas.searching.enqueue` has put them there.
+        enqueue: Settings that wait in the study or did, own ones and those of another study; kept
+            so that the search can be repeated. `nas.searching.enqueue` has put them there.
     """
 
     n_trials: int = 100

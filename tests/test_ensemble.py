@@ -111,6 +111,30 @@ def test_trials_of_the_same_network_count_once(diabetes: nas.Study) -> None:
     assert best_trials(record, 2) == chosen[:2]
 
 
+def test_raced_trials_that_ended_the_first_folds_are_ranked_by_those(diabetes: nas.Study) -> None:
+    record = diabetes.record
+    first, *others = record.complete
+    assert first.spec is not None
+    other = replace(first.spec, training=replace(first.spec.training, learning_rate=0.5))
+    ended = replace(
+        first, number=90, outcome="pruned", value=None, spec=other, epoch_values={3: 0.9}
+    )
+    stopped = replace(ended, number=91, epoch_values={2: 0.9})
+    raced = replace(record, trials=(first, *others, ended, stopped))
+    numbers = [trial.number for trial, _ in best_trials(raced, 20, raced=True)]
+    assert numbers[:2] == [raced.best().number, 90]
+    assert 91 not in numbers and len(numbers) == 5
+    assert {90, 91}.isdisjoint(t.number for t, _ in best_trials(raced, 20))
+
+
+def test_too_few_trials_are_trained_from_other_seeds(diabetes: nas.Study) -> None:
+    members, _ = train_members(diabetes.record, diabetes.known(), 5, workers=1)
+    assert [m.trial.number for m in members[:1]] == [m.trial.number for m in members[4:]]
+    once, again = members[0].whole, members[4].whole
+    assert once is not None and again is not None
+    assert not np.array_equal(once[0], again[0])
+
+
 # Saving
 
 

@@ -62,19 +62,44 @@ def confirmed(study: StudyRecord) -> Confirmed | None:
     return Confirmed(value, stderr, interval, mine, len(scores), searched, left)
 
 
-def best_trials(study: StudyRecord, number: int) -> list[tuple[TrialRecord, TrialSpec]]:
-    """The complete trials with the best scores, and their specifications, without repetitions."""
-    best = study.best()
-    key = Direction(study.direction).key
-    ranked = sorted(study.complete, key=lambda t: (t is not best, -key(t.value or 0.0)))
+def best_trials(
+    study: StudyRecord, number: int, raced: bool = False
+) -> list[tuple[TrialRecord, TrialSpec]]:
+    """The winner and the trials with the next best scores, with their specifications.
+
+    Args:
+        study: A study with a complete trial.
+        number: How many at the most. A network counts once.
+        raced: Whether trials belong to them that were trained to their last epoch on the first
+            folds of a race, and not on the others. All are ranked by those folds then.
+
+    Raises:
+        NasError: When no complete trial has a specification.
+    """
+    best, key = study.best(), Direction(study.direction).key
+    scored = [(t, t.value if not raced else _first_value(t)) for t in study.trials]
+    is_one = {t.number for t in study.complete}
+    ranked = sorted(
+        ((t, v) for t, v in scored if v is not None and (raced or t.number in is_one)),
+        key=lambda pair: (pair[0].number != best.number, -key(pair[1])),
+    )
     distinct: list[tuple[TrialRecord, TrialSpec]] = []
-    for trial in ranked:
+    for trial, _ in ranked:
         spec = trial.spec
         if spec is not None and all(spec != other for _, other in distinct):
             distinct.append((trial, spec))
     if not distinct:
         raise NasError(study.name, f"trial {best.number} has no specification")
     return distinct[:number]
+
+
+def _first_value(trial: TrialRecord) -> float | None:
+    """Mean score after the last epoch, of a raced trial over the first folds; None before that."""
+    if trial.outcome not in ("complete", "pruned") or trial.spec is None or not trial.epoch_values:
+        return trial.value
+    last = max(trial.epoch_values)
+    is_whole = trial.outcome == "complete" or last >= trial.spec.n_epochs
+    return trial.epoch_values[last] if is_whole else None
 
 
 def simplest_equal(study: StudyRecord) -> TrialRecord:

@@ -98,7 +98,10 @@ def _show_ensemble(card: dict[str, Any], title: str, size: int) -> None:
     """The members of an ensemble, and what they score and cost beside the winner alone."""
     told = card["ensemble"]
     single = told["single"]
-    shares = [f"{member['trial']} ({member['share']:.0%})" for member in told["members"]]
+    by_trial: dict[int, float] = {}
+    for member in told["members"]:
+        by_trial[member["trial"]] = by_trial.get(member["trial"], 0.0) + member["share"]
+    shares = [f"{trial} ({share:.0%})" for trial, share in by_trial.items()]
     networks = counted(told["n_networks"], "network")
     of = "trial" if len(shares) == 1 else "trials"
     say(f"{networks} of {of} {', '.join(shares)}", "Members")
@@ -107,8 +110,8 @@ def _show_ensemble(card: dict[str, Any], title: str, size: int) -> None:
         say(f"{title} {value} over folds, each of which one network had not seen", " ")
     else:
         alone = score(single["value"], single["stderr"])
-        say(f"{title} {value} over folds, each with shares that the others chose; ", " ")
-        say(f"the winner alone {alone}, the best of many", " ")
+        say(f"{title} {value} over folds, each with shares that the others chose;", " ")
+        say(f"the winner alone {alone}, which is the best of many", " ")
     if card["test_value"] is not None:
         tested = with_interval(card["test_value"], card["test_interval"])
         beside = ""

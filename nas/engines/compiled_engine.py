@@ -37,6 +37,7 @@ from nas.models.dense import run_dense
 from nas.models.steps import encode_labels
 from nas.spec import Examination, Problem, TrialSpec
 
+SPARE = 1.5  # times as many places as lanes, at the most
 PREDICT_ROWS = 8192  # training rows that are predicted at once
 UNKNOWN_MEMORY = 1e8  # bytes of a device that does not tell
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # in the message of XLA's error
@@ -87,11 +88,14 @@ class CompiledEngine(Engine):
         return self.capacity(shape, max(n_lanes, self.places(shape, n_lanes)))
 
     def places(self, shape: Shape, n_lanes: int) -> int:
-        """Places for lanes in a new program, when so many wait for one."""
+        """Places for lanes in a program, when so many wait for one."""
         if self._memory is None:
-            # One that is compiled already is worth more than lanes side by side.
-            there = [size for size in self.sizes.get(shape, ()) if n_lanes % size == 0]
-            return max(there, default=0) or lanes_at_once(shape, n_lanes)
+            # One that is compiled already is worth more than lanes side by side, and more than
+            # some places that stay free: to compile takes as long as many trainings.
+            taken = {size: -(-n_lanes // size) * size for size in self.sizes.get(shape, ())}
+            there = [size for size in taken if taken[size] <= SPARE * n_lanes]
+            best = min(there, key=lambda size: (taken[size], -size), default=0)
+            return best or lanes_at_once(shape, n_lanes)
         n_val = self._x_val.shape[1]
         return min(self._most_lanes, lanes_that_fit(shape, self.n_rows, n_val, self._memory))
 
@@ -167,9 +171,11 @@ class CompiledLanes(LoggedLanes):
                     self._vacate(block, place)
                     block.put(place, new)
                     self._blocks_of[new] = block
+        if not waiting:
+            return
+        size = self._engine.places(shape, len(waiting))
+        self._engine.sizes.setdefault(shape, set()).add(size)
         while waiting:
-            size = self._engine.places(shape, len(waiting))
-            self._engine.sizes.setdefault(shape, set()).add(size)
             block = Block(self, self._engine, shape, waiting[:size], size)
             self._blocks.append(block)
             self._blocks_of |= dict.fromkeys(waiting[:size], block)

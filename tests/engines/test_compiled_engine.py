@@ -131,6 +131,25 @@ def test_folds_in_groups_are_the_same_as_together(monkeypatch: pytest.MonkeyPatc
     assert_same_trial(train(cohort), 0, together, 0, 1e-3)
 
 
+def test_other_folds_train_in_the_program_that_is_there() -> None:
+    folds = folds_of("multiclass") * 2
+    spec = make_spec("multiclass", epochs=3)
+
+    def train_on(chosen: list[int], engine: CompiledEngine) -> list[tuple[float, ...]]:
+        lanes = engine.start(trial_lanes(spec, 5, len(folds), folds=chosen))
+        lanes.advance(3)
+        return [result.val_loss for result in lanes.results()]
+
+    engine = CompiledEngine(folds, METRICS["log_loss"])
+    first, later = train_on([0, 1], engine), train_on([2, 3, 4], engine)
+    (sizes,) = engine.sizes.values()
+    assert sizes == {2}  # with one place that stays free
+    together = train_on([0, 1, 2, 3, 4], CompiledEngine(folds, METRICS["log_loss"]))
+    np.testing.assert_allclose([*first, *later], together, rtol=1e-4)
+    train_on([4], engine)
+    assert sizes == {1, 2}  # else half of the places would stay free
+
+
 def test_scores_do_not_depend_on_the_rows_predicted_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
