@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import peers
 
-PACKAGES = ("nas", "tensorflow", "keras", "numpy", "scikit-learn", "keras-tuner", "optuna")
+PEERS = ("keras-tuner", "pytabkit")
+PACKAGES = ("nas", "tensorflow", "keras", "numpy", "scikit-learn", "optuna", *PEERS)
 
 
 def describe_machine() -> dict[str, Any]:

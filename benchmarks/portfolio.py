@@ -6,8 +6,9 @@
 Trains the same random settings of the space on several sets, each on so many of five folds that
 they have 1,000 validation rows, and chooses some of them greedily: each next one lowers the
 mean regret over the sets the most. The regret of a set is how far its best chosen setting is from
-its best of all, as a share of the distance between the best and the median. Last come the regrets
-of settings that were chosen without each set. What is in the file already is not trained again.
+its best of all, as a share of the distance between the best and the median. Last come settings
+that were chosen without each set, beside as many random ones, and the best of all. What is in the
+file already is not trained again. No row is used that `quality.py` predicts, with any seed.
 """
 
 import argparse
@@ -20,10 +21,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from quality_sets import is_error, never_tested
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
+from scipy.special import comb
 
-from nas.data import DataOptions, SplitOptions, load_dataset, split_dataset
+from nas.data import DataOptions, Dataset, SplitOptions, split_dataset
+from nas.data.from_memory import dataset_from_memory
 from nas.encoding import encode_folds
 from nas.engines.compiled_engine import CompiledEngine
 from nas.engines.lanes import trial_lanes
@@ -34,16 +39,10 @@ from nas.space import RandomSuggester, SearchSpace, load_space
 
 FOLDS = 5
 VAL_ROWS = 1000  # of the folds that are trained, at least, or all folds
-# Name: source and target. Test parts are never read.
-SETS: dict[str, tuple[str, str | None]] = {
-    "abalone": ("{data}/abalone.csv", "rings"),
-    "cpu_act": ("{data}/cpu_act.npz", None),
-    "adult": ("{data}/adult.csv", "income"),
-    "california": ("{data}/california_published_split.npz", None),
-    "digits": ("digits", None),
-    "diabetes": ("diabetes", None),
-    "breast_cancer": ("breast_cancer", None),
-}
+SETS = (
+    *("digits", "diabetes", "breast_cancer", "wine"),
+    *("abalone", "california_published_split", "cpu_act", "adult"),
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ class Trained:
     Attributes:
         number: Seed of the draw.
         scores: Mean over the trained folds after each epoch, larger is better; an error is negated.
+        seconds: Of a processor.
+        n_rows: Rows of the set without those that are kept for tests; 0 of an older file.
     """
 
     set: str
@@ -60,16 +61,21 @@ class Trained:
     params: dict[str, Any]
     scores: list[float]
     seconds: float
+    n_rows: int = 0
+
+
+def read_dataset(name: str, data: Path | None) -> Dataset:
+    """The rows of a set that no test looks at."""
+    x, y = never_tested(name, data)
+    return dataset_from_memory(x, y, DataOptions("", task="regression" if is_error(name) else None))
 
 
 def train_set(
-    name: str, data: str, space: SearchSpace, numbers: Sequence[int], console: Console
+    name: str, dataset: Dataset, space: SearchSpace, numbers: Sequence[int], console: Console
 ) -> list[Trained]:
     """Trains settings on a set."""
     start_jax()
-    source, target = SETS[name]
-    dataset = load_dataset(DataOptions(source.format(data=data), target))
-    split = split_dataset(dataset, SplitOptions(folds=FOLDS))
+    split = split_dataset(dataset, SplitOptions(folds=FOLDS, test_size=0.0))
     rows = np.cumsum([len(fold.val) for fold in split.folds])
     n_folds = min(int(np.searchsorted(rows, VAL_ROWS)) + 1, FOLDS)
     folds = encode_folds(dataset, split.folds[:n_folds], scalings=space.scalings)
@@ -87,12 +93,32 @@ def train_set(
         seconds = time.process_time() - started
         signed = [-s if is_error else s for s in scores.tolist()]
         known = [s if np.isfinite(s) else -1e9 for s in signed]
-        trained.append(Trained(name, number, dict(suggester.params), known, seconds))
+        trained.append(
+            Trained(name, number, dict(suggester.params), known, seconds, len(dataset.y))
+        )
     return trained
 
 
-def regrets(trained: Sequence[Trained]) -> tuple[list[str], list[int], NDArray[np.float64]]:
-    """Sets, settings that were trained on all of them, and their regrets, (settings, sets)."""
+@dataclass(frozen=True)
+class Regrets:
+    """The settings that were trained on all sets.
+
+    Attributes:
+        sets: Names of the sets.
+        numbers: The settings.
+        regret: Of each setting on each set, shape (settings, sets).
+        best: The best score of each set.
+        scale: What a regret of 1 is in scores.
+    """
+
+    sets: list[str]
+    numbers: list[int]
+    regret: NDArray[np.float64]
+    best: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+
+def regrets(trained: Sequence[Trained]) -> Regrets:
     by_set: dict[str, dict[int, float]] = {}
     for one in trained:
         by_set.setdefault(one.set, {})[one.number] = one.scores[-1]
@@ -101,7 +127,7 @@ def regrets(trained: Sequence[Trained]) -> tuple[list[str], list[int], NDArray[n
     values = np.array([[by_set[name][number] for name in sets] for number in numbers])
     best = values.max(axis=0)
     scale = np.maximum(best - np.median(values, axis=0), 1e-12)
-    return sets, numbers, np.minimum((best - values) / scale, 5.0)
+    return Regrets(sets, numbers, np.minimum((best - values) / scale, 5.0), best, scale)
 
 
 def choose(regret: NDArray[np.float64], n: int) -> list[int]:
@@ -116,21 +142,36 @@ def choose(regret: NDArray[np.float64], n: int) -> list[int]:
     return chosen
 
 
+def lowest_of_random(regret: NDArray[np.float64], n: int) -> float:
+    """The mean over all choices of n settings of their lowest regret."""
+    larger = np.arange(len(regret))[::-1]  # how many are not below each, from the lowest on
+    return float(np.sum(np.sort(regret) * comb(larger, n - 1)) / comb(len(regret), n))
+
+
 def show(trained: Sequence[Trained], n: int, console: Console) -> None:
-    sets, numbers, regret = regrets(trained)
+    known = regrets(trained)
     params = {one.number: one.params for one in trained}
-    chosen = choose(regret, n)
-    console.print(f"{len(numbers)} settings on {', '.join(sets)}; mean regret after each of {n}:")
+    n = min(n, len(known.numbers))
+    chosen, told = choose(known.regret, n), ", ".join(known.sets)
+    console.print(f"{len(known.numbers)} settings on {told}; mean regret after each of {n}:")
     for place in range(n):
-        mean = regret[chosen[: place + 1]].min(axis=0).mean()
-        setting = {k: _short(v) for k, v in params[numbers[chosen[place]]].items()}
+        mean = known.regret[chosen[: place + 1]].min(axis=0).mean()
+        setting = {k: _short(v) for k, v in params[known.numbers[chosen[place]]].items()}
         console.print(f"{mean:.3f}  - {json.dumps(setting)}", soft_wrap=True)
-    console.print("\nChosen without a set, and its own regret then; of one random setting 1 or so:")
-    for column, name in enumerate(sets):
-        others = np.delete(regret, column, axis=1)
-        without = choose(others, n)
-        lowest = np.minimum.accumulate(regret[without, column])
-        console.print(f"{name:16s} " + " ".join(f"{value:.2f}" for value in lowest))
+    table = Table(title=f"Best of {n} settings, accuracy or RMSE ↓")
+    for title in ("set", "chosen without it", "random, mean", "all", "regret after each chosen"):
+        table.add_column(title, justify="left" if title == "set" else "right")
+    for column, name in enumerate(known.sets):
+        without = choose(np.delete(known.regret, column, axis=1), n)
+        lowest = np.minimum.accumulate(known.regret[without, column])
+        random = lowest_of_random(known.regret[:, column], n)
+        scores = known.best[column] - known.scale[column] * np.array([lowest[-1], random, 0.0])
+        table.add_row(
+            f"{name}{' ↓' if is_error(name) else ''}",
+            *(f"{abs(score):.4f}" for score in scores),
+            " ".join(f"{regret:.2f}" for regret in lowest),
+        )
+    console.print(table)
 
 
 def _short(value: Any) -> Any:
@@ -142,7 +183,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--space", default="tabular")
-    parser.add_argument("--data", default="../shared/data", help="folder of the files")
+    parser.add_argument("--data", type=Path, help="folder of the files; else NAS_DATA_DIR")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--settings", type=int, default=0, help="settings to have been trained")
     parser.add_argument("--choose", type=int, default=8)
@@ -152,14 +193,19 @@ def main() -> None:
     trained: list[Trained] = []
     if options.out.exists():
         trained = [Trained(**one) for one in json.loads(options.out.read_text(encoding="utf-8"))]
-    for name in options.sets.split(","):
+    for name in options.sets.split(",") if options.settings else ():
+        dataset = read_dataset(name, options.data)
+        if any(one.set == name and one.n_rows != len(dataset.y) for one in trained):
+            raise SystemExit(f"{options.out} has other rows of {name}; give --out another name")
         done = {one.number for one in trained if one.set == name}
         for start in range(0, options.settings, 10):
             numbers = [k for k in range(start, min(start + 10, options.settings)) if k not in done]
             if numbers:
-                trained += train_set(name, options.data, space, numbers, console)
+                trained += train_set(name, dataset, space, numbers, console)
                 content = json.dumps([asdict(one) for one in trained])
-                options.out.write_text(content, encoding="utf-8")
+                partial = options.out.with_suffix(".partial")
+                partial.write_text(content, encoding="utf-8")
+                partial.replace(options.out)
     show(trained, options.choose, console)
 
 
