@@ -33,7 +33,7 @@ SEARCHING = 0.6  # share of the time that the search for an ensemble has
 
 
 def search(task: Task, seconds: float, seed: int, folder: str, **options: Any) -> Any:
-    """`nas.search` with racing, and its defaults else.
+    """`nas.search` with its defaults.
 
     Args:
         task: The set.
@@ -44,12 +44,11 @@ def search(task: Task, seconds: float, seed: int, folder: str, **options: Any) -
     """
     import nas
 
-    usual: dict[str, Any] = {"space": None, "pruner": "racing"}
     return nas.search(
         data=task.x, target=task.y, trials=100_000, timeout=seconds, test_size=0.0, seed=seed,
         metric="rmse" if task.is_regression else "accuracy",
         task="regression" if task.is_regression else None,
-        storage=f"sqlite:///{folder}/nas.db", quiet=True, **{**usual, **options},
+        storage=f"sqlite:///{folder}/nas.db", quiet=True, **options,
     )  # fmt: skip
 
 
@@ -66,10 +65,10 @@ def with_nas(
 
 def with_nas_ensemble(task: Task, seconds: float, seed: int) -> Answer:
     """`nas.search` for a part of the time, and an ensemble of eight networks in the rest."""
-    from nas.export import load_model, predict_rows
+    from nas.saved_model import load_model, predict_rows
 
     with tempfile.TemporaryDirectory() as folder:
-        study = search(task, SEARCHING * seconds, seed, folder)
+        study = search(task, SEARCHING * seconds, seed, folder, confirm=0)
         path = study.export(Path(folder) / "ensemble.keras", task.x, task.y, ensemble=8)
         predicted = predict_rows(path, *load_model(path), task.x_test)
         return Answer(predicted.answers, len(study.trials), best_of(study))
