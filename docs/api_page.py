@@ -19,8 +19,8 @@ docstrings by `make docs`.
 """
 # The order in which a newcomer meets them.
 GROUPS = {
-    "Functions": ("search", "train", "screen", "load", "studies", "run"),
-    "Results": ("Study", "Best", "Trained", "Screened"),
+    "Functions": ("search", "train", "screen", "nested", "load", "studies", "run"),
+    "Results": ("Study", "Best", "Trained", "Screened", "Nested"),
     "Experiments that results propose": ("TrainAgain", "SearchAgain", "LookAtData"),
     "Search spaces": ("Range", "Choice", "parameter", "SearchSpace"),
     "Errors": ("NasError", "Interrupted"),

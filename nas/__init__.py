@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from nas.api import search as search
     from nas.api import studies as studies
     from nas.errors import NasError as NasError
+    from nas.nested import Nested as Nested
+    from nas.nested import nested as nested
     from nas.next_experiment import run as run
     from nas.one_network import Trained as Trained
     from nas.one_network import train as train
@@ -39,6 +41,7 @@ _FACE = {
     "Interrupted": "nas.api",
     "LookAtData": "nas.analysis.experiment",
     "NasError": "nas.errors",
+    "Nested": "nas.nested",
     "Range": "nas.space",
     "Screened": "nas.screened",
     "SearchAgain": "nas.analysis.experiment",
@@ -47,6 +50,7 @@ _FACE = {
     "TrainAgain": "nas.analysis.experiment",
     "Trained": "nas.one_network",
     "load": "nas.api",
+    "nested": "nas.nested",
     "parameter": "nas.space",
     "run": "nas.next_experiment",
     "screen": "nas.screened",
@@ -63,6 +67,7 @@ __all__ = [
     "Interrupted",
     "LookAtData",
     "NasError",
+    "Nested",
     "Range",
     "Screened",
     "SearchAgain",
@@ -72,6 +77,7 @@ __all__ = [
     "Trained",
     "__version__",
     "load",
+    "nested",
     "parameter",
     "run",
     "screen",

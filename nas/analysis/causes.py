@@ -13,8 +13,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from nas.architectures import CustomArchitecture
+from nas.direction import Direction
 from nas.spec import Curves, Examination, TrialSpec
+from nas.uncertainty import standard_error
 from nas.wording import counted
 
 SHORT = 0.05  # of skill below the linear model: worse than chance can explain
@@ -36,6 +40,7 @@ WIDE_GAP = 0.16  # between the scores of training and validation rows
 LAGGING = 0.03  # of the score, lost by moving averages; healthy: 0.015
 FEW_ROWS = 100  # for training, with which labels cannot be told from noise
 IMBALANCED = 0.85  # share of the largest class
+CERTAIN = 2.0  # standard errors, by which a better epoch is better than the last one
 FLAT = 0.03  # of a score: what the second half of the layers must gain
 # Keras's names of losses that a model may come with, and nas's.
 KNOWN_LOSSES = {
@@ -56,10 +61,26 @@ TITLES = {
     "too_narrow": "a layer is too narrow",
     "over_regularized": "too much regularization",
     "over_fitting": "over-fitting",
+    "trained_too_long": "trained too long",
     "label_noise": "labels without relation to the inputs",
     "imbalanced": "an imbalanced sample",
     "idle_layers": "layers that add nothing",
 }
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An epoch after which a network was better than in the end.
+
+    Attributes:
+        epoch: Its number, counted from 1.
+        gain: How much better the validation score was, a mean over the folds.
+        stderr: Standard error of `gain`.
+    """
+
+    epoch: int
+    gain: float
+    stderr: float
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,7 @@ class _Signs:
     val: float
     linear: float
     loss: tuple[float, ...]
+    earlier: "Earlier | None"
 
     @property
     def diverged(self) -> bool:
@@ -115,10 +137,20 @@ class _Signs:
 
 
 def find_causes(
-    spec: TrialSpec, curves: Curves, examination: Examination
+    spec: TrialSpec,
+    curves: Curves,
+    examination: Examination,
+    direction: Direction = Direction.MAXIMIZE,
 ) -> list[tuple[str, float, str]]:
-    """Names of causes with the strength of their evidence and a sentence, the strongest first."""
-    signs = _signs(spec, curves, examination)
+    """Names of causes with the strength of their evidence and a sentence, the strongest first.
+
+    Args:
+        spec: The network.
+        curves: Its losses and scores by epoch.
+        examination: What it looks like inside.
+        direction: Whether more or less of the validation score is better.
+    """
+    signs = _signs(spec, curves, examination, direction)
     rules = (
         _exploding,
         _vanishing,
@@ -134,6 +166,7 @@ def find_causes(
         _dead,
         _saturated,
         _over_fitting,
+        _trained_too_long,
         _idle_layers,
     )
     found: dict[str, tuple[float, str]] = {}
@@ -146,7 +179,31 @@ def find_causes(
     return [(name, strength, evidence) for name, (strength, evidence) in ranked]
 
 
-def _signs(spec: TrialSpec, curves: Curves, exam: Examination) -> _Signs:
+def better_epoch(curves: Curves, direction: Direction) -> Earlier | None:
+    """The epoch after which a network was better than in the end, by more than noise.
+
+    The best of many epochs is better by chance. So for each fold the epoch is chosen by the other
+    folds, and the gain on that fold counts.
+
+    Returns:
+        None with one fold, or where the last epoch is about as good as any.
+    """
+    values = np.array([row for row in curves.val_value if np.isfinite(row).all()])
+    if values.ndim < 2 or min(values.shape) < 2 or len(values) < len(curves.val_value):
+        return None
+    scores = direction.sign * values
+    n_folds = scores.shape[1]
+    others = scores.sum(axis=1, keepdims=True) - scores
+    gains = scores[others.argmax(axis=0), np.arange(n_folds)] - scores[-1]
+    stderr = standard_error(tuple(gains), 1.0 / (n_folds - 1))
+    epoch = int(scores.mean(axis=1).argmax()) + 1
+    gain = float(gains.mean())
+    if stderr is None or epoch == len(scores) or gain <= CERTAIN * stderr:
+        return None
+    return Earlier(epoch, gain, stderr)
+
+
+def _signs(spec: TrialSpec, curves: Curves, exam: Examination, direction: Direction) -> _Signs:
     def skill(value: float) -> float:
         if not math.isfinite(value):
             return 0.0
@@ -157,7 +214,8 @@ def _signs(spec: TrialSpec, curves: Curves, exam: Examination) -> _Signs:
         for row in curves.train_loss
     )
     linear = skill(exam.probe[0]) if exam.probe else 0.0
-    return _Signs(spec, exam, skill(exam.train_value), skill(exam.val_value), linear, loss)
+    earlier = better_epoch(curves, direction)
+    return _Signs(spec, exam, skill(exam.train_value), skill(exam.val_value), linear, loss, earlier)
 
 
 # The rules: signs and the causes found so far, to a cause with strength and evidence
@@ -369,6 +427,18 @@ def _over_fitting(s: _Signs, found: frozenset[str]) -> Found:
         "over_fitting",
         0.7 + 0.1 * min(gap, 1.0),
         f"{text} and {s.exam.val_value:.3f} on new ones",
+    )
+
+
+def _trained_too_long(s: _Signs, found: frozenset[str]) -> Found:
+    # A rate that is too high, or a moving average that lags, makes scores go up and down.
+    if s.earlier is None or found & {"learning_rate_too_high", "moving_averages"}:
+        return None
+    return (
+        "trained_too_long",
+        0.65,
+        f"after epoch {s.earlier.epoch} of {len(s.loss)} the validation score was better than in "
+        f"the end, by {s.earlier.gain:.2g} ± {s.earlier.stderr:.1g}",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nas.analysis.causes import FEW_STEPS, TITLES, find_causes
+from nas.analysis.causes import FEW_STEPS, TITLES, better_epoch, find_causes
 from nas.analysis.experiment import Experiment, LookAtData, SearchAgain, TrainAgain
 from nas.analysis.levels import hidden_layers, space_of
 from nas.architectures import CustomArchitecture
@@ -34,13 +34,14 @@ ADVICE = {
     "too_narrow": "more units in the narrowest layer of {function}",
     "over_regularized": "weaker regularizers and less dropout in {function}",
     "over_fitting": "dropout or L2 in the hidden layers of {function}",
+    "trained_too_long": "fewer epochs, among the words of training",
     "label_noise": "other columns: look at the data first",
     "imbalanced": "a new search with the metric balanced_accuracy",
     "idle_layers": "half the hidden layers in {function}",
 }
 
 # What a pruned trial cannot be blamed for: it might have gone on to learn, with all its layers.
-UNFINISHED = ("too_few_epochs", "idle_layers")
+UNFINISHED = ("too_few_epochs", "trained_too_long", "idle_layers")
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,9 @@ def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
     pruned = trial.outcome == "pruned"
     causes = tuple(
         Cause(name, TITLES[name], strength, evidence, *_next(record, trial, name))
-        for name, strength, evidence in find_causes(trial.spec, trial.curves, trial.examination)
+        for name, strength, evidence in find_causes(
+            trial.spec, trial.curves, trial.examination, record.direction
+        )
         if not (pruned and name in UNFINISHED)
     )
     if not causes:
@@ -203,6 +206,8 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> Experime
         name = f"{record.name}_balanced"
         space = replace(space_of(record), name=name, data=None, target=None)
         return SearchAgain(mapping_from_space(space), metric="balanced_accuracy")
+    if cause == "trained_too_long":
+        return TrainAgain(trial.number, _shorter(trial, record.direction))
     return TrainAgain(trial.number, _changes(trial, cause))
 
 
@@ -249,6 +254,17 @@ def _longer(trial: TrialRecord) -> dict[str, Any]:
         return {"steps": 5 * max(training.steps, FEW_STEPS)}
     epochs = training.epochs
     return {"epochs": max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))}
+
+
+def _shorter(trial: TrialRecord, direction: Direction) -> dict[str, Any]:
+    """As many epochs or steps as it was best after."""
+    assert trial.spec is not None and trial.examination is not None and trial.curves is not None
+    training, n_rows = trial.spec.training, trial.examination.n_train
+    best = better_epoch(trial.curves, direction)
+    assert best is not None
+    if training.steps and training.n_steps(n_rows) == training.steps:
+        return {"steps": best.epoch * training.steps_per_epoch(n_rows)}
+    return {"epochs": best.epoch}
 
 
 def _following(trial: TrialRecord) -> dict[str, Any]:

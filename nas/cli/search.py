@@ -76,6 +76,14 @@ def search(
     ] = None,
     positive: PositiveOption = None,
     folds: Annotated[int, typer.Option(min=1, help="Number of folds; 1 is a single split.")] = 5,
+    nested: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Search so many times, each time without one part of the rows, and test the "
+            "winners there: what such a search is worth.",
+        ),
+    ] = None,
     repeats: Annotated[
         int, typer.Option(min=1, help="How often the cross-validation is repeated.")
     ] = 1,
@@ -173,6 +181,7 @@ def search(
     """
     from nas import api
     from nas.model_card import default_model_path
+    from nas.nested import nested as api_nested
     from nas.space import parse_enqueued
 
     the_space: Any = None
@@ -180,47 +189,48 @@ def search(
         the_space = space_of_model(model, space)
     elif space is not None:
         the_space = chosen_space(space, config)
+    options: dict[str, Any] = {
+        "trials": trials,
+        "timeout": timeout,
+        "folds": folds,
+        "repeats": repeats,
+        "groups": groups,
+        "sample_weight": sample_weight,
+        "metric": metric,
+        "positive": positive,
+        "task": task,
+        "drop": names_of(drop),
+        "categorical": names_of(categorical),
+        "header": header,
+        "missing": names_of(missing),
+        "scaling": scaling,
+        "image_size": image_size,
+        "classes": names_of(classes),
+        "max_rows": max_rows,
+        "label_noise": label_noise,
+        "sampler": sampler,
+        "startup_trials": startup_trials,
+        "pruner": pruner,
+        "confirm": confirm,
+        "stop": stop,
+        "max_params": max_params,
+        "allow_duplicates": allow_duplicates,
+        "enqueue": [one for text in enqueue or () for one in parse_enqueued(text)] or (),
+        "warm_start": warm_start,
+        "engine": engine,
+        "device": device,
+        "workers": workers,
+        "name": study,
+        "storage": storage,
+        "tensorboard": tensorboard,
+        "seed": seed,
+    }
     try:
+        if nested is not None:
+            _show_nested(api_nested(the_space, data, target, outer=nested, **options))
+            return
         found = api.search(
-            the_space,
-            data,
-            target,
-            trials=trials,
-            timeout=timeout,
-            folds=folds,
-            repeats=repeats,
-            groups=groups,
-            sample_weight=sample_weight,
-            val_size=val_size,
-            test_size=test_size,
-            metric=metric,
-            positive=positive,
-            task=task,
-            drop=names_of(drop),
-            categorical=names_of(categorical),
-            header=header,
-            missing=names_of(missing),
-            scaling=scaling,
-            image_size=image_size,
-            classes=names_of(classes),
-            max_rows=max_rows,
-            label_noise=label_noise,
-            sampler=sampler,
-            startup_trials=startup_trials,
-            pruner=pruner,
-            confirm=confirm,
-            stop=stop,
-            max_params=max_params,
-            allow_duplicates=allow_duplicates,
-            enqueue=[one for text in enqueue or () for one in parse_enqueued(text)] or (),
-            warm_start=warm_start,
-            engine=engine,
-            device=device,
-            workers=workers,
-            name=study,
-            storage=storage,
-            tensorboard=tensorboard,
-            seed=seed,
+            the_space, data, target, val_size=val_size, test_size=test_size, **options
         )
     except api.Interrupted:
         sys.exit(exit_code())  # past the line that any other interruption prints
@@ -232,6 +242,16 @@ def search(
     show_command(f"nas explain {of_study}", storage, " ")
     show_command("nas dashboard", storage, " ")
     sys.stdout.flush()
+
+
+def _show_nested(found: Any) -> None:
+    console.print()
+    say("  ".join(map(score, found.values)), "Tests")
+    title = found.studies[0].record.metric_title
+    say(f"{title} {score(found.value, found.stderr)} on rows that no search saw", "Nested")
+    say(f"{score(found.searched)} over their own folds: {found.optimism:.2g} too good", " ")
+    names = ", ".join(study.name for study in found.studies)
+    say(f"{names}; without --nested the same command finds the network to use", "Studies")
 
 
 def _show_winner(record: Any, path: Path) -> None:

@@ -430,11 +430,11 @@ HEADER_KEYS = ("network", "data", "target", "first")
 NAME_LISTS = ("drop", "categorical", "missing", "classes")
 # Options of `nas search` for which people look in a space.
 SEARCH_OPTIONS = (
-    "model", "trials", "task", "drop", "categorical", "image_size", "classes",
-    "max_rows", "label_noise", "header", "missing", "positive", "metric", "folds", "repeats",
+    "model", "trials", "task", "drop", "categorical", "image_size", "classes", "max_rows",
+    "label_noise", "header", "missing", "positive", "metric", "folds", "nested", "repeats",
     "groups", "sample_weight", "val_size", "test_size", "sampler", "startup_trials", "pruner",
-    "confirm", "stop", "seed", "timeout", "max_params", "allow_duplicates", "enqueue", "warm_start",
-    "engine", "device", "workers", "study", "storage", "tensorboard",
+    "confirm", "stop", "seed", "timeout", "max_params", "allow_duplicates", "enqueue",
+    "warm_start", "engine", "device", "workers", "study", "storage", "tensorboard",
 )  # fmt: skip
 
 

@@ -4,10 +4,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from examinations import FALLEN, FALLING, FLAT, HEALTHY, NOTHING, convolutional, spec_of
 
-from nas.analysis.causes import TITLES, find_causes
+from nas.analysis.causes import TITLES, better_epoch, find_causes
+from nas.direction import Direction
 from nas.spec import Curves, TrialSpec
 
 
@@ -184,3 +186,47 @@ def test_convolutions_count_as_layers_that_may_add_nothing() -> None:
     flat: dict[str, Any] = {"probe": (0.92, 0.96, 0.96, 0.96, 0.96)}
     deep = convolutional("8c3", "8c3", "mp2", "8c3", "8c3")
     assert causes(FALLEN, deep, **flat) == ["idle_layers"]
+
+
+# Training too long
+
+
+def scores(
+    fall: float, noise: float, n_epochs: int = 30, n_folds: int = 5, seed: int = 0
+) -> Curves:
+    """Scores that rise to 0.9 in a third of the epochs, and fall by so much after that."""
+    generator = np.random.default_rng(seed)
+    rise = np.interp(np.arange(n_epochs), [0, n_epochs // 3, n_epochs - 1], [0.5, 0.9, 0.9 - fall])
+    values = rise[:, None] + generator.normal(scale=noise, size=(n_epochs, n_folds))
+    loss = tuple((x, x) for x in np.linspace(2.0, 0.1, n_epochs))
+    return Curves(train_loss=loss, val_value=tuple(map(tuple, values)))
+
+
+def test_an_epoch_that_was_better_is_named_and_how_much() -> None:
+    curves = scores(fall=0.1, noise=0.005)
+    found = better_epoch(curves, Direction.MAXIMIZE)
+    assert found is not None and 9 <= found.epoch <= 13
+    assert found.gain == pytest.approx(0.1, abs=0.02)
+    ((name, _, text),) = find_causes(spec_of(), curves, HEALTHY)
+    assert name == "trained_too_long"
+    assert text.startswith(f"after epoch {found.epoch} of 30 ")
+
+
+def test_errors_are_better_where_they_are_less() -> None:
+    curves = scores(fall=0.1, noise=0.005)
+    errors = replace(curves, val_value=tuple(tuple(-v for v in row) for row in curves.val_value))
+    assert better_epoch(errors, Direction.MINIMIZE) == better_epoch(curves, Direction.MAXIMIZE)
+    mistaken = better_epoch(curves, Direction.MINIMIZE)
+    assert mistaken is None or mistaken.epoch == 1
+
+
+def test_the_best_of_many_noisy_epochs_is_not_better() -> None:
+    named = [better_epoch(scores(0.0, 0.02, seed=seed), Direction.MAXIMIZE) for seed in range(100)]
+    assert sum(found is not None for found in named) <= 10
+
+
+def test_one_fold_or_epoch_tells_nothing() -> None:
+    for n_epochs, n_folds in ((30, 1), (1, 5)):
+        curves = scores(0.1, 0.0, n_epochs, n_folds)
+        assert better_epoch(curves, Direction.MAXIMIZE) is None
+    assert better_epoch(Curves(), Direction.MAXIMIZE) is None

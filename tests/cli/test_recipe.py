@@ -35,6 +35,7 @@ VALUES = {
     "label_noise": ("0.1", 0.1),
     "metric": ("auc", "auc"),
     "folds": ("4", 4),
+    "nested": ("5", 5),
     "repeats": ("2", 2),
     "groups": ("who", "who"),
     "sample_weight": ("w", "w"),
