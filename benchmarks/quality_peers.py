@@ -45,7 +45,7 @@ def search(task: Task, seconds: float, seed: int, folder: str, **options: Any) -
     import nas
 
     return nas.search(
-        data=task.x, target=task.y, trials=100_000, timeout=seconds, test_size=0.0, seed=seed,
+        data=task.x, target=task.y, timeout=seconds, test_size=0.0, seed=seed,
         metric="rmse" if task.is_regression else "accuracy",
         task="regression" if task.is_regression else None,
         storage=f"sqlite:///{folder}/nas.db", quiet=True, **options,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from nas.api import search as search
     from nas.api import studies as studies
     from nas.errors import NasError as NasError
-    from nas.nested import Nested as Nested
-    from nas.nested import nested as nested
+    from nas.nested_search import Nested as Nested
+    from nas.nested_search import nested as nested
     from nas.next_experiment import run as run
     from nas.one_network import Trained as Trained
     from nas.one_network import train as train
@@ -41,7 +41,7 @@ _FACE = {
     "Interrupted": "nas.api",
     "LookAtData": "nas.analysis.experiment",
     "NasError": "nas.errors",
-    "Nested": "nas.nested",
+    "Nested": "nas.nested_search",
     "Range": "nas.space",
     "Screened": "nas.screened",
     "SearchAgain": "nas.analysis.experiment",
@@ -50,7 +50,7 @@ _FACE = {
     "TrainAgain": "nas.analysis.experiment",
     "Trained": "nas.one_network",
     "load": "nas.api",
-    "nested": "nas.nested",
+    "nested": "nas.nested_search",
     "parameter": "nas.space",
     "run": "nas.next_experiment",
     "screen": "nas.screened",

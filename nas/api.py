@@ -19,6 +19,7 @@ from nas.display import Display
 from nas.errors import NasError
 from nas.execution.devices import find_gpus
 from nas.execution.processes import default_workers, prepare_processes
+from nas.options import ENDLESS, USUAL_TRIALS
 from nas.stopping import forget
 from nas.study_name import check_study_name
 from nas.wording import counted, score
@@ -45,7 +46,7 @@ def search(
     data: Any = None,
     target: Any = None,
     *,
-    trials: int = 100,
+    trials: int | None = None,
     timeout: float | str | None = None,
     folds: Any = 5,
     repeats: int = 1,
@@ -99,7 +100,8 @@ def search(
             shape (n_rows, n_features), (n_rows, height, width) or
             (n_rows, height, width, channels). None takes the data that the space names.
         target: The name of the target column, or the target itself as an array of shape (n_rows,).
-        trials: Number of trials that the study has at the end, including those of earlier calls.
+        trials: Number of trials that the study has at the end, including those of earlier calls;
+            None is 100, or as many as the `timeout` allows.
         timeout: Time after which the search stops, in seconds or as `"10m"` or `"2h"`.
         folds: The number of folds, a splitter of scikit-learn, or pairs of arrays of row numbers
             (training, validation); 1 is a single split.
@@ -202,7 +204,7 @@ def search(
         name = the_space.name if name is None else name
         check_study_name(name)
         options = SearchOptions(
-            n_trials=trials,
+            n_trials=trials or (USUAL_TRIALS if seconds is None else ENDLESS),
             sampler=sampler,
             startup_trials=startup_trials,
             pruner=pruner or "halving",

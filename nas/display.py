@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.errors import visible
+from nas.options import ENDLESS
 from nas.stopping import on_stop, stop, was_stopped
 from nas.wording import score
 
@@ -201,6 +202,8 @@ def _follow_plain(steps: "Iterator[Progress]", request: _Stop) -> None:
     for progress in steps:
         if progress.finished is not None:
             done = f"[{progress.done:>{len(str(progress.n_trials))}}/{progress.n_trials}]"
+            if progress.n_trials >= ENDLESS:
+                done = f"[{progress.done:>4}]"
             best = ""
             if progress.best is not None:
                 best = f"  best {score(progress.best.value, progress.best.stderr)}"
@@ -275,14 +278,22 @@ def _close(steps: "Iterator[Progress]") -> None:
 
 def _status(progress: "Progress", done_now: int, elapsed: float, stopping: bool) -> Group:
     rate = 60.0 * done_now / elapsed if done_now else None
+    times = []  # left, by trials and by the time
+    if rate and progress.n_trials < ENDLESS:
+        times.append(60.0 * (progress.n_trials - progress.done) / rate)
+    if progress.deadline is not None:
+        times.append(max(progress.deadline - time.monotonic(), 0.0))
     timing = "estimating"
-    if rate:
-        left = 60.0 * (progress.n_trials - progress.done) / rate
-        timing = f"{rate:.1f} a minute, {_clock(left)} left"
+    if times:
+        speed = f"{rate:.1f} a minute, " if rate else ""
+        timing = f"{speed}{_clock(min(times))} left"
+    of, share = f"/{progress.n_trials}", progress.done / progress.n_trials
+    if progress.n_trials >= ENDLESS:
+        of, share = "", elapsed / max(elapsed + min(times, default=0.0), 1e-9)
     top = Table.grid(padding=(0, 2))
     top.add_row(
-        Text(f"{progress.done}/{progress.n_trials} trials", style="bold"),
-        ProgressBar(total=progress.n_trials, completed=progress.done, width=24),
+        Text(f"{progress.done}{of} trials", style="bold"),
+        ProgressBar(total=1.0, completed=share, width=24),
         timing,
     )
     counts = f"{progress.complete} complete, {progress.pruned} pruned, {progress.failed} failed"

@@ -12,6 +12,8 @@ from nas.choices import PrunerName, SamplerName, Scaling, StopName, Task
 
 # The source of data that was given as values, and cannot be read again; people read it, too.
 IN_MEMORY = "data in memory"
+ENDLESS = 1_000_000  # trials: more than any search ends
+USUAL_TRIALS = 100
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,11 @@ class SearchOptions:
     """How to search.
 
     Attributes:
-        n_trials: Trials that the study has in the end, earlier ones included.
+        n_trials: Trials that the study has in the end, earlier ones included; `ENDLESS` for as many
+            as the time allows.
         sampler: Who proposes.
         startup_trials: Random trials before the sampler's own proposals; None for a tenth of
-            `n_trials`, and at least 10.
+            `n_trials`, at least 10, and 10 where only the time ends the search.
         pruner: Who ends hopeless trials.
         seed: Seeds proposals, weights, batches and dropout.
         timeout: Seconds after which the search ends.
@@ -106,7 +109,7 @@ class SearchOptions:
             so that the search can be repeated. `nas.searching.enqueue` has put them there.
     """
 
-    n_trials: int = 100
+    n_trials: int = USUAL_TRIALS
     sampler: SamplerName = "tpe"
     startup_trials: int | None = None
     pruner: PrunerName = "halving"

@@ -53,8 +53,13 @@ def search(
     ] = None,
     model: ModelOption = None,
     trials: Annotated[
-        int, typer.Option(min=1, help="Number of trials that the study has at the end.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of trials that the study has at the end. "
+            "\\[default: 100, or as many as --timeout allows]",
+        ),
+    ] = None,
     data: SourceOption = None,
     target: TargetOption = None,
     task: TaskOption = None,
@@ -181,7 +186,7 @@ def search(
     """
     from nas import api
     from nas.model_card import default_model_path
-    from nas.nested import nested as api_nested
+    from nas.nested_search import nested as api_nested
     from nas.space import parse_enqueued
 
     the_space: Any = None

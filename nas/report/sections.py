@@ -13,7 +13,7 @@ from nas.analysis.experiment import Experiment
 from nas.analysis.importance import Importance, ranked_parameters, rests_on
 from nas.analysis.levels import depth_word, hidden_layers, searched_parameters, space_of
 from nas.analysis.significance import compare_levels, rope_width
-from nas.analysis.winner import doubts, simplest_equal
+from nas.analysis.winner import confirmed, doubts, simplest_equal
 from nas.direction import Direction
 from nas.errors import NasError
 from nas.experiments.baselines import Baseline
@@ -219,6 +219,15 @@ def _winner(record: StudyRecord) -> Section:
             f"Trial {simplest.number} has the fewest weights of all within one standard error of "
             "the winner; where size or speed count, take it."
         )
+    if (again := confirmed(record)) is not None:
+        others = f", the best of {again.n_trials} trials there" if again.n_trials > 1 else ""
+        note += (
+            f" Trained again on fresh folds from fresh seeds it has {score_name(record)} "
+            f"{again.value:.4g}{others}"
+        )
+        if again.interval is not None:
+            note += f" (95 % interval {again.interval[0]:.4g} to {again.interval[1]:.4g})"
+        note += "."
     tested = tested_winner(record)
     if tested is not None:
         value, interval = tested

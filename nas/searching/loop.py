@@ -341,6 +341,7 @@ class _Search:
             rejected=outcomes["duplicate"] + outcomes["too_large"],
             best=self._best,
             in_training=len(self._jobs),
+            deadline=self._deadline,
         )
 
     def _judge(self, job: _Job, report: Report) -> None:

@@ -23,6 +23,7 @@ class Progress:
         epoch: Epochs that it has run.
         score: Its mean score over the folds.
         finished: The trial that ended just now.
+        deadline: When the search ends at the latest, by `time.monotonic`; None for no such time.
         note: Why the search ends before its last trial, in a sentence.
     """
 
@@ -38,6 +39,7 @@ class Progress:
     epoch: int = 0
     score: float | None = None
     finished: TrialRecord | None = None
+    deadline: float | None = None
     note: str = ""
 
     @property

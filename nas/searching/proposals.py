@@ -19,7 +19,7 @@ from optuna.trial import Trial, TrialState
 
 from nas.choices import SamplerName
 from nas.errors import NasError
-from nas.options import SearchOptions
+from nas.options import ENDLESS, SearchOptions
 from nas.searching.leftovers import why_interrupted
 from nas.searching.priors import AroundPriors, priors_of
 from nas.seeds import derive_seed
@@ -115,10 +115,9 @@ class Proposer:
         self._study, self._claims, self._space, self._problem = study, claims, space, problem
         self._options = options
         self._priors = priors_of(space)
+        usual = 0 if options.n_trials >= ENDLESS else options.n_trials // 10
         startup = options.startup_trials
-        self._startup = (
-            max(MIN_STARTUP_TRIALS, options.n_trials // 10) if startup is None else startup
-        )
+        self._startup = max(MIN_STARTUP_TRIALS, usual) if startup is None else startup
 
     def ask(self) -> tuple[Trial, TrialSpec, int] | None:
         """The next trial, its specification and its index; None when the space holds no other.

@@ -126,3 +126,14 @@ def test_trials_that_saw_some_folds_are_told_as_such(record: StudyRecord) -> Non
     for study, words in ((record, "each on "), (raced, "each on up to ")):
         told = summarize_in_words(study)[0]
         assert f"{words}{n_folds} different divisions" in told
+
+
+def test_what_the_winner_scores_on_fresh_folds_stands_beside_it(record: StudyRecord) -> None:
+    best = record.best()
+    values = tuple(value - 0.1 for value in best.fold_values)
+    again = replace(record, confirmed={best.number: values})
+    notes = [b.text for b in blocks(make_report(again, "", ()), "winner") if isinstance(b, Text)]
+    mean = sum(values) / len(values)
+    assert any(f"on fresh folds from fresh seeds it has accuracy {mean:.4g}" in n for n in notes)
+    before = [b.text for b in blocks(make_report(record, "", ()), "winner") if isinstance(b, Text)]
+    assert not any("fresh folds" in note for note in before)

@@ -50,7 +50,7 @@ def test_the_scores_are_those_of_the_studies(found: nas.Nested) -> None:
 
 
 def test_outer_folds_leave_no_other_test(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match="--test-size: given for outer folds"):
+    with pytest.raises(NasError, match="test_size: given for outer folds"):
         measure(tmp_path, test_size=0.2)
-    with pytest.raises(NasError, match="--outer: got 1; expected at least 2"):
+    with pytest.raises(NasError, match="outer: got 1; expected at least 2"):
         measure(tmp_path, outer=1)
