@@ -4,6 +4,7 @@ Heavy packages are imported inside the functions: TensorFlow takes seconds to im
 that reads a database does not need it. The command line calls the same functions.
 """
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from nas.searching import Progress, SearchOptions, Settings
     from nas.study.attributes import StudySettings
     from nas.study.record import StudyRecord
+
+ENDING = 6.0  # seconds before the end in which the winner's process gets ready
 
 
 class Interrupted(KeyboardInterrupt):
@@ -387,7 +390,8 @@ def _ready_for_end(steps: "Iterator[Progress]", pool: "Pool") -> "Iterator[Progr
     """The steps of a search; when its last trials train, the pool gets ready for the winner."""
     for progress in steps:
         begun = progress.complete + progress.pruned + progress.failed + progress.in_training
-        if begun >= progress.n_trials:
+        ends_at = progress.deadline
+        if begun >= progress.n_trials or (ends_at and ends_at - time.monotonic() < ENDING):
             pool.prepare_call()
         yield progress
 
