@@ -60,18 +60,18 @@ def with_nas(
         options["space"] = tabular_without(without)
     with tempfile.TemporaryDirectory() as folder:
         study = search(task, seconds, seed, folder, **options)
-        return Answer(study.predict(task.x_test), len(study.trials), best_of(study))
+        return Answer(study.predict(task.x_test), len(study.record.complete), best_of(study))
 
 
 def with_nas_ensemble(task: Task, seconds: float, seed: int) -> Answer:
-    """`nas.search` for a part of the time, and an ensemble of eight networks in the rest."""
+    """`nas.search` for a part of the time, then eight networks in one; what that takes is told."""
     from nas.saved_model import load_model, predict_rows
 
     with tempfile.TemporaryDirectory() as folder:
         study = search(task, SEARCHING * seconds, seed, folder, confirm=0)
         path = study.export(Path(folder) / "ensemble.keras", task.x, task.y, ensemble=8)
         predicted = predict_rows(path, *load_model(path), task.x_test)
-        return Answer(predicted.answers, len(study.trials), best_of(study))
+        return Answer(predicted.answers, len(study.record.complete), best_of(study))
 
 
 def tabular_without(without: Sequence[str]) -> SearchSpace:

@@ -42,7 +42,7 @@ def in_rungs(epochs: Callable[[int], Sequence[int]], factor: int) -> Rule:
     def trained(curve: Curve, known: dict[int, list[float]]) -> int:
         for rung, epoch in enumerate(epochs(len(curve))):
             if epoch >= len(curve):
-                break
+                continue
             value = float(curve[epoch - 1])
             scores = known.setdefault(rung, [])
             kept = pruning.halving([value], sorted(scores), Direction.MAXIMIZE, factor)[0]
@@ -57,7 +57,7 @@ def in_rungs(epochs: Callable[[int], Sequence[int]], factor: int) -> Rule:
 def shares(total: int) -> list[int]:
     """The rungs of a race, in epochs of a network."""
     found = [round(total * share) for share in pruning.RACING_SHARES]
-    return [epoch for epoch in found if epoch >= 2]
+    return [epoch if epoch >= 2 else total for epoch in found]  # never after only one
 
 
 def by_median(curve: Curve, known: dict[int, list[float]]) -> int:

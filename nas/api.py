@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nas.about import DEFAULT_STORAGE
 from nas.arguments import check_bounds, check_words, seconds_of
 from nas.choices import EngineName, PrunerName, SamplerName, Scaling, StopName, Task
+from nas.direction import Direction
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.devices import find_gpus
@@ -135,7 +136,8 @@ def search(
             at least 1,000 validation rows together, and else `halving`.
         confirm: How many of the best trials are trained again on fresh folds, before the winner is
             chosen among them; None is 5 after at least 20 complete trials, if that takes no more
-            than a quarter of the `timeout`.
+            than a quarter of the `timeout`, and none for folds of your own. Those stay as they
+            are, and only the seeds are fresh.
         stop: `auto` ends the search before its last trial when as many trials again would gain less
             than half of the standard error of the winner's score.
         max_params: Largest number of weights that a network may have.
@@ -249,7 +251,8 @@ def search(
             sample_weight=sample_weight,
         )
         waiting = _waiting_settings(prepared, enqueue, warm_start, name, storage)
-        options = replace(options, pruner=pruner or usual_pruner(prepared.split))
+        earlier = _earlier_pruner(name, storage) if pruner is None else None
+        options = replace(options, pruner=pruner or earlier or usual_pruner(prepared.split))
         settings = prepared.settings()
     return search_prepared(
         prepared,
@@ -333,6 +336,7 @@ def search_prepared(
             `nas.searching.enqueue`.
     """
     from nas.analysis.budget import why_enough
+    from nas.confirmation import has_fresh_folds
     from nas.preparation import opened_pool, problem_of
     from nas.results import Study
     from nas.searching import enqueue, live_study, open_study, run_search
@@ -358,6 +362,8 @@ def search_prepared(
         from nas.tensorboard import open_runs
 
         runs = open_runs(Path(tensorboard), study_record(optuna_study))
+    if options.confirm is None and not has_fresh_folds(prepared):
+        options = replace(options, confirm=0)
     _show_plan(display, prepared, settings, options.sampler, options.pruner, name, storage)
     told = [f"{counted(len(one), 'setting')} of {source}" for source, one in new.items() if one]
     if told:
@@ -381,7 +387,11 @@ def search_prepared(
                     runs.write(pool)
             _show_stopped(display, record)
             raise Interrupted
-        record = _confirm(display, record, prepared, options, storage, pool, engine, gpus)
+        try:
+            record = _confirm(display, record, prepared, options, storage, pool, engine, gpus)
+        except KeyboardInterrupt as stopped:
+            _show_stopped(display, record)
+            raise Interrupted from stopped
         _publish(display, record, prepared, storage, pool, runs)
     return Study(name, storage, prepared.known)
 
@@ -396,21 +406,39 @@ def _ready_for_end(steps: "Iterator[Progress]", pool: "Pool") -> "Iterator[Progr
         yield progress
 
 
+def _earlier_pruner(name: str, storage: str) -> PrunerName | None:
+    """The pruner of a study that is there: scores of another one are not comparable with its."""
+    from nas.study.record import load_study
+    from nas.study.storage import open_storage, sqlite_path, study_names
+
+    path = sqlite_path(storage)
+    if (path is not None and not path.exists()) or name not in study_names(open_storage(storage)):
+        return None
+    try:
+        search = load_study(name, storage).settings.search
+    except NasError:  # which `open_study` tells better
+        return None
+    return search.pruner if search else None
+
+
 def _confirm(
     display: Display, record: "StudyRecord", prepared: "Prepared", options: "SearchOptions",
     storage: str, pool: "Pool", engine: EngineName, gpus: tuple[int, ...],
 ) -> "StudyRecord":  # fmt: skip
     """Trains the best trials again, where that is asked for or time allows; the study then."""
-    from nas.analysis.winner import best_trials
     from nas.confirmation import confirm
-    from nas.searching.pace import to_confirm
+    from nas.searching.pace import CONFIRMED, to_confirm
     from nas.study.record import load_study
 
-    times = [trial.seconds or 0.0 for trial, _ in best_trials(record, len(record.complete))]
-    number, _ = to_confirm(options, times, pool.workers)
+    key = Direction(record.direction).key
+    ranked = sorted(record.complete, key=lambda trial: -key(trial.value or 0.0))
+    most = CONFIRMED if options.confirm is None else options.confirm
+    times = [trial.seconds or 0.0 for trial in ranked[:most]]
+    number, _ = to_confirm(options, times, len(ranked), pool.workers)
     if not number:
         return record
-    message = f"Training the {counted(number, 'best trial')} again, on fresh folds"
+    pool.end_training()
+    message = f"Training the {counted(number, 'best trial')} again"
     with display.working(message) as tell:
         confirm(
             record, prepared, storage, number, pool.workers, engine, gpus,

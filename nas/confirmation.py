@@ -12,11 +12,27 @@ import numpy as np
 from nas.analysis.winner import best_trials
 from nas.choices import EngineName
 from nas.data import fresh_folds
+from nas.errors import NasError
 from nas.execution.pool import drive
+from nas.metrics import check_metric
 from nas.preparation import Prepared, opened_pool
 from nas.seeds import derive_seed
-from nas.study.record import StudyRecord
+from nas.study.record import CONFIRMED, StudyRecord
 from nas.study.storage import open_optuna_study, open_storage, storage_errors
+
+
+def has_fresh_folds(prepared: Prepared) -> bool:
+    """Whether the data can be divided otherwise, so that the metric is defined on every fold."""
+    dataset, split = prepared.dataset, prepared.split
+    fresh = fresh_folds(dataset, split, prepared.split_options)
+    if fresh is split.folds:
+        return False
+    scored = {f"fold {k}": dataset.y[fold.val] for k, fold in enumerate(fresh, start=1)}
+    try:
+        check_metric(prepared.metric, scored, len(dataset.classes))
+    except NasError:
+        return False
+    return True
 
 
 def confirm(
@@ -29,10 +45,10 @@ def confirm(
     gpus: Sequence[int] = (),
     tell: Callable[[int, int], object] = lambda done, of: None,
 ) -> None:
-    """Trains the best trials again, and keeps their scores in the study.
+    """Trains the best trials again, and keeps their scores in the study as they come.
 
     `StudyRecord.best` is the best of them from then on. A trial that was confirmed before is not
-    trained again.
+    trained again; one that failed, say for lack of memory, is tried again by the next search.
 
     Args:
         study: A study with a complete trial.
@@ -48,10 +64,12 @@ def confirm(
     if not chosen:
         return
     options, split = prepared.split_options, prepared.split
-    fresh = replace(split, folds=fresh_folds(prepared.dataset, split, options))
+    folds = split.folds
+    if has_fresh_folds(prepared):
+        folds = fresh_folds(prepared.dataset, split, options)
     scalings = tuple({spec.architecture.scaling for _, spec in chosen})
-    fresh_data = replace(prepared, split=fresh)
-    pool, encoded = opened_pool(fresh_data, workers, engine, gpus, scalings)
+    again = replace(prepared, split=replace(split, folds=folds))
+    pool, encoded = opened_pool(again, min(workers, len(chosen)), engine, gpus, scalings)
     width = encoded[0].x_train.shape[1]
     jobs = [
         (
@@ -62,14 +80,15 @@ def confirm(
         )
         for trial, spec in chosen
     ]
-    found = dict(study.confirmed)
+    opened, done = open_optuna_study(open_storage(storage), study.name, storage), 0
     with pool:
         for report in drive(pool, jobs):
-            if report is not None and not report.running:
-                values = report.result.fold_values if report.result else (float("nan"),)
-                found[report.job] = values
-                tell(len(found) - len(study.confirmed), len(jobs))
-    kept = {str(n): [v if np.isfinite(v) else None for v in found[n]] for n in sorted(found)}
-    with storage_errors(storage):
-        opened = open_optuna_study(open_storage(storage), study.name, storage)
-        opened.set_user_attr("confirmed", kept)
+            if report is None or report.running:
+                continue
+            done += 1
+            tell(done, len(jobs))
+            if report.result is not None:
+                values = report.result.fold_values
+                kept = [value if np.isfinite(value) else None for value in values]
+                with storage_errors(storage):
+                    opened.set_user_attr(f"{CONFIRMED}{report.job}", kept)

@@ -96,7 +96,7 @@ def train_members(
         prepared = replace(prepared, space=as_space(known.build))
     scalings = tuple({s.architecture.scaling for _, s in chosen})
     pool, encoded = opened_pool(
-        prepared, workers, "auto", gpus, scalings=scalings, keeps_weights=True
+        prepared, min(workers, len(chosen)), "auto", gpus, scalings, keeps_weights=True
     )
     width = encoded[0].x_train.shape[1]
     # Categories that some folds' training rows do not hold may widen the input.
@@ -137,34 +137,43 @@ def _train(
     return trained
 
 
-def vote(predictions: Sequence[Sequence[Array]], targets: Sequence[Array], metric: Metric) -> Vote:
+def vote(
+    predictions: Sequence[Sequence[Array]],
+    targets: Sequence[Array],
+    rows: Sequence[Array],
+    metric: Metric,
+) -> Vote:
     """How much each member is to count, by what they predict for rows that they have not seen.
 
     Forward selection with replacement (Caruana et al. 2004, ICML, section 2.1): the member that
     helps most is added, again and again, as often as there are members. What the choice is worth
-    is measured on each fold with shares that the other folds chose; a single fold is halved for
-    that.
+    is measured on each fold with shares that other rows chose; a single fold is halved for that.
 
     Args:
         predictions: Of each member for the validation rows of each fold, as `Metric.score` takes
             them.
         targets: The truth of each fold.
+        rows: Numbers of the rows of each fold; a repeat has the same ones again.
         metric: What counts.
     """
-    given = [list(of_member) for of_member in predictions]
-    truth = list(targets)
+    given, truth, numbers = [list(p) for p in predictions], list(targets), list(rows)
     if len(truth) == 1:
-        halves = [slice(None, None, 2), slice(1, None, 2)]
+        order = np.random.default_rng(derive_seed("halves")).permutation(len(truth[0]))
+        halves = np.array_split(order, 2)
         given = [[of_member[0][half] for half in halves] for of_member in given]
         truth = [truth[0][half] for half in halves]
+        numbers = [numbers[0][half] for half in halves]
     values = []
     for left_out in range(len(truth)):
-        others = [k for k in range(len(truth)) if k != left_out]
+        kept = [~np.isin(number, numbers[left_out]) for number in numbers]
+        others = [k for k, mask in enumerate(kept) if mask.any()]
         shares = _greedy(
-            [[p[k] for k in others] for p in given], [truth[k] for k in others], metric
+            [[member[k][kept[k]] for k in others] for member in given],
+            [truth[k][kept[k]] for k in others],
+            metric,
         )
         joined = sum(share * p[left_out] for share, p in zip(shares, given, strict=True) if share)
-        values.append(metric.score(truth[left_out], np.asarray(joined)))
+        values.append(_score(metric, truth[left_out], np.asarray(joined)))
     shares = _greedy(given, truth, metric)
     return Vote(tuple(map(float, shares)), tuple(values))
 
@@ -175,13 +184,14 @@ def _greedy(
     """The shares of the best vote on the way of adding one member after the other."""
     counts = np.zeros(len(predictions), int)
     sums: list[Any] = [0.0] * len(targets)
-    best_counts, best_key = counts, -np.inf
+    best_counts, best_key = counts.copy(), -np.inf
+    best_counts[0] = 1  # the winner alone, where nothing has a score
 
     def key(member: int) -> float:
         """The score with one more of a member; larger is better."""
         size = counts.sum() + 1
         scores = [
-            metric.score(y, (total + p) / size)
+            _score(metric, y, (total + p) / size)
             for y, total, p in zip(targets, sums, predictions[member], strict=True)
         ]
         return metric.direction.key(float(np.mean(scores)))
@@ -192,6 +202,15 @@ def _greedy(
         added = max(range(len(keys)), key=lambda m: (keys[m], -counts[m], -m))
         counts[added] += 1
         sums = [total + p for total, p in zip(sums, predictions[added], strict=True)]
-        if keys[added] >= best_key:  # of equals the one with more members, which is steadier
+        # Of equals the one with more members, which is steadier.
+        if keys[added] >= best_key and keys[added] > -np.inf:
             best_counts, best_key = counts.copy(), keys[added]
     return np.asarray(best_counts / best_counts.sum())
+
+
+def _score(metric: Metric, y: Array, prediction: Array) -> float:
+    """The score; NaN where it is undefined, as auc is without every class."""
+    try:
+        return metric.score(y, prediction)
+    except ValueError:
+        return float("nan")

@@ -29,7 +29,7 @@ from nas.families.family import as_logits
 from nas.families.keras_networks import network_of
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, predicted_classes
-from nas.model_card import card_path, check_output, read_card
+from nas.model_card import card_path, check_output
 from nas.saved_model import PREDICT_BATCH, REGISTER, predict, weights_hash
 from nas.seeds import derive_seed
 from nas.spec import TrialSpec
@@ -76,7 +76,7 @@ def export_winner(
             or there is no place for it.
     """
     metric = metric or study.scorer()
-    _check_place(path)
+    check_output(path, ".keras")
     best = study.best()
     if best.spec is None:
         raise NasError(study.name, f"trial {best.number} has no specification")
@@ -144,12 +144,13 @@ def export_ensemble(
         probabilities were from the truth, and are with the temperature.
     """
     metric = metric or study.scorer()
-    _check_place(path)
+    check_output(path, ".keras")
     predictions = [_fold_predictions(member, folds, build) for member in members]
     if kind == "folds":
         chosen = Vote((1.0,), tuple(map(metric.score, (f.y_val for f in folds), predictions[0])))
     else:
-        chosen = vote(predictions, [fold.y_val for fold in folds], metric)
+        rows_of_folds = [fold.val for fold in split.folds]
+        chosen = vote(predictions, [fold.y_val for fold in folds], rows_of_folds, metric)
     models: list[keras.Model] = []
     shares: list[float] = []
     used: list[dict[str, Any]] = []
@@ -162,25 +163,36 @@ def export_ensemble(
             models.append(whole_model(scaled, encoder, member.spec, weights, build))
         n_networks = len(models) - len(shares)
         shares += [share / n_networks] * n_networks
+    told = None
+    untempered = models
+    if calibrates:
+        # Of what was predicted for the folds: one network of several folds, or the vote of several.
+        of_fold = [_weighted(chosen.shares, [p[k] for p in predictions]) for k in range(len(folds))]
+        temperature, told = _fit_temperature(of_fold, folds, split)
+        if kind == "folds":
+            models = [tempered_model(model, temperature, dataset.schema) for model in models]
     single = models[0]
     model = voting_model(models, shares, dataset.schema) if len(models) > 1 else single
-    told = None
-    if calibrates:
-        of_fold = [_weighted(chosen.shares, [p[k] for p in predictions]) for k in range(len(folds))]
-        temperature, told = _fit_temperature(of_fold, folds)
-        untempered, model = model, tempered_model(model, temperature, dataset.schema)
-        told |= _tested_calibration(dataset, split, untempered, model)
+    if told is not None:
+        before = model
+        if kind == "folds":
+            before = voting_model(untempered, shares, dataset.schema)
+        else:
+            model = tempered_model(model, temperature, dataset.schema)
+        told |= _tested_calibration(dataset, split, before, model)
     card = _card(study, dataset, split, model, metric, seed)
     card["calibration"] = told
     card["n_weights"] = sum(network.count_params() for network in models)
     if kind != 1:
         card["ensemble"] = {
             "kind": kind,
+            "n_trained": len(members),
             "members": used,
             "n_networks": len(models),
-            **_ensemble_scores(study, chosen.fold_values, len(folds)),
+            "single": _winner_alone(study),
             **_times(dataset, split, model, single),
         }
+        card |= _ensemble_scores(study, chosen.fold_values, len(folds))
     _save(model, card, path)
     return card
 
@@ -224,24 +236,21 @@ def _weighted(shares: Sequence[float], predictions: Sequence[NDArray[Any]]) -> N
 
 
 def _fit_temperature(
-    of_fold: Sequence[NDArray[Any]], folds: Sequence[FoldData]
+    of_fold: Sequence[NDArray[Any]], folds: Sequence[FoldData], split: Split
 ) -> tuple[float, dict[str, Any]]:
-    """The temperature of all folds, and the calibration with those that the other folds choose."""
-    y = [fold.y_val for fold in folds]
-    tempered = []
-    for k in range(len(folds)):
-        others = [j for j in range(len(folds)) if j != k] or [k]
-        found = fit_temperature(
-            np.concatenate([of_fold[j] for j in others]), np.concatenate([y[j] for j in others])
-        )
-        tempered.append(with_temperature(of_fold[k], found))
-    truth, raw = np.concatenate(y), np.concatenate(of_fold)
+    """The temperature of all folds, and the calibration of each with that of the other rows."""
+    truth, raw = np.concatenate([fold.y_val for fold in folds]), np.concatenate(of_fold)
     temperature = fit_temperature(raw, truth)
-    return temperature, {
-        "temperature": temperature,
-        "folds": asdict(calibration(raw, truth)),
-        "folds_calibrated": asdict(calibration(np.concatenate(tempered), truth)),
-    }
+    told: dict[str, Any] = {"temperature": temperature}
+    if len(folds) > 1:
+        rows, tempered = np.concatenate([fold.val for fold in split.folds]), []
+        for fold, prediction in zip(split.folds, of_fold, strict=True):
+            others = ~np.isin(rows, fold.val)  # a repeat has them, too
+            found = fit_temperature(raw[others], truth[others]) if others.any() else temperature
+            tempered.append(with_temperature(prediction, found))
+        told["folds"] = asdict(calibration(raw, truth))
+        told["folds_calibrated"] = asdict(calibration(np.concatenate(tempered), truth))
+    return temperature, told
 
 
 def _tested_calibration(
@@ -258,19 +267,21 @@ def _tested_calibration(
 
 
 def _ensemble_scores(study: StudyRecord, values: Sequence[float], n_folds: int) -> dict[str, Any]:
-    """Scores over the folds, and those of the winner alone."""
-    best = study.best()
+    """Scores over the folds, in the place of the winner's."""
     is_halved = len(values) > n_folds
+    stderr = None if is_halved else standard_error(values, rows_ratio(study.settings.split))
+    return {"value": float(np.mean(values)), "stderr": stderr, "fold_values": list(values)}
+
+
+def _winner_alone(study: StudyRecord) -> dict[str, Any]:
+    """The scores of the single winner."""
+    best = study.best()
     is_tested = study.winner.get("trial") == best.number
     return {
-        "value": float(np.mean(values)),
-        "stderr": None if is_halved else standard_error(values, rows_ratio(study.settings.split)),
-        "fold_values": list(values),
-        "single": {
-            "value": best.value,
-            "stderr": best.stderr,
-            "test_value": study.winner.get("test_value") if is_tested else None,
-        },
+        "trial": best.number,
+        "value": best.value,
+        "stderr": best.stderr,
+        "test_value": study.winner.get("test_value") if is_tested else None,
     }
 
 
@@ -289,17 +300,6 @@ def _seconds(model: keras.Model, features: Any, task: str) -> float:
     started = time.perf_counter()
     predict(model, features, task)
     return time.perf_counter() - started
-
-
-def _check_place(path: Path) -> None:
-    check_output(path, ".keras")
-    if card_path(path).exists() and read_card(path) is None:
-        raise NasError(
-            str(card_path(path)),
-            "is there, and is no model card",
-            "a free place for the card of the model",
-            "Give the model another name.",
-        )
 
 
 def _card(

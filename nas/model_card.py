@@ -28,6 +28,13 @@ def check_output(path: Path, suffix: str) -> None:
             raise NasError(str(file), "is a folder", "a file to write to")
     if not os.access(path.parent, os.W_OK):
         raise NasError(str(path), "its folder is not writable", "a folder to write to")
+    if suffix == ".keras" and card_path(path).exists() and read_card(path) is None:
+        raise NasError(
+            str(card_path(path)),
+            "is there, and is no model card",
+            "a free place for the card of the model",
+            "Give the model another name.",
+        )
 
 
 def default_model_path(storage: str, study: str) -> Path:
@@ -56,11 +63,15 @@ def read_card(model_path: Path) -> dict[str, Any] | None:
 
 
 def is_winner(model_path: Path, study: StudyRecord) -> bool:
-    """Whether a saved model is the winner of this study: same data, trial and scores."""
+    """Whether a saved model is the winner of this study: same data, trial and scores.
+
+    An ensemble is not, nor is a calibrated model.
+    """
     best, card = study.best(), read_card(model_path)
     return (
         model_path.exists()
         and card is not None
+        and not (card.get("ensemble") or card.get("calibration"))
         and study.winner.get("trial") == best.number == card.get("trial")
         and card.get("study") == study.name
         and card.get("data_hash") == study.settings.data_hash

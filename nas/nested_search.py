@@ -1,6 +1,6 @@
 """Nested cross-validation: what a whole search is worth, on rows that it never sees."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,8 @@ class Nested:
         value: Their mean.
         stderr: Its standard error, corrected for the rows that the searches share; see
             `nas.uncertainty.standard_error`.
-        searched: Mean of the scores by which the winners were chosen.
+        searched: Mean of what the searches say of their winners: where they were confirmed, the
+            score there, and else that over their folds.
         optimism: How much better that is than `value`; positive is too good.
     """
 
@@ -85,12 +86,18 @@ def nested(
 
     Raises:
         NasError: When an argument or the data cannot be used.
-        Interrupted: On Ctrl-C. The same call goes on.
+        Interrupted: On Ctrl-C. The same call goes on; with a `timeout`, each search has it again.
     """
+    if not isinstance(folds, int):
+        raise NasError("--folds", f"got {folds!r} within outer folds", "a number")
     check_bounds(outer=(outer, 2, None), folds=(folds, 2, None), repeats=(repeats, 1, None))
-    for given in ("test_size", "val_size"):
-        if given in options:
-            raise NasError(f"--{given.replace('_', '-')}", "given for outer folds, which test")
+    for given, why in (
+        ("test_size", "outer folds test"),
+        ("val_size", "folds validate"),
+        ("warm_start", "the other study may have seen the rows that test"),
+    ):
+        if given in options and options[given] is not None:
+            raise NasError(f"--{given.replace('_', '-')}", f"given for a nested search: {why}")
     display = Display(quiet)
     with display.working("Reading the data"):
         import_optuna()
@@ -113,7 +120,13 @@ def nested(
             sample_weight=options.get("sample_weight"),
             scores_test=False,
         )
-        dataset = replace(prepared.dataset, test_rows=None)
+        dataset = prepared.dataset
+        if dataset.test_rows is not None:
+            raise NasError(
+                "--nested",
+                f"{dataset.name} has a test part of its own",
+                fix="Search without it: that part tests the winner.",
+            )
     studies = []
     for number, fold in enumerate(prepared.split.folds, start=1):
         inner = fresh_folds(
@@ -127,7 +140,8 @@ def nested(
         studies.append(study)
     best = [study.best for study in studies]
     values = tuple(b.test_value for b in best if b.test_value is not None)
-    value, searched = fmean(values), fmean(b.value for b in best)
+    said = [b.value if b.confirmed is None else b.confirmed for b in best]
+    value, searched = fmean(values), fmean(said)
     sign = Direction(studies[0].record.direction).sign
     stderr = standard_error(values, 1.0 / (outer - 1))
     return Nested(tuple(studies), values, value, stderr, searched, sign * (searched - value))

@@ -39,14 +39,16 @@ FigureName = Literal[
 class Best:
     """The winner of a study: the complete trial with the best mean score over its folds.
 
+    Where the best trials were trained again, it is the one with the best score there.
+
     Attributes:
         number: Number of the trial.
         params: The parameters that were searched.
         value: Mean score over the folds. It is a little too good, because it is the best of many.
         stderr: Standard error of `value`; None with one fold.
         fold_values: Score of each fold.
-        confirmed: Mean score on fresh folds, which did not choose among all trials; None where the
-            best trials were not trained again.
+        confirmed: Mean score on fresh folds, or with folds of your own from fresh seeds, which did
+            not choose among all trials; None where the best trials were not trained again.
         confirmed_interval: 95 % interval of `confirmed`.
         test_value: Score on the test part, which was used neither for training nor for selection.
             None without a test part, and before the winner is trained on all folds together.
@@ -280,7 +282,7 @@ class Study:
         """
         from nas.arguments import ensemble_of
         from nas.engines.startup import start_tensorflow
-        from nas.model_card import check_output
+        from nas.model_card import check_output, default_model_path
 
         path = Path(path)
         kind = ensemble_of(ensemble)
@@ -288,6 +290,14 @@ class Study:
         if calibrate and self.record.settings.task == "regression":
             wanted = "classes, which have probabilities"
             raise NasError("--calibrate", "given for a regression", wanted)
+        is_winner = kind is None and not calibrate
+        if (
+            not is_winner
+            and path.resolve() == default_model_path(self.storage, self.name).resolve()
+        ):
+            raise NasError(
+                str(path), "is where the study keeps its winner", "another name for another model"
+            )
         known = self.known(data, target, build_model)
         if kind is not None or calibrate:
             from nas.execution.devices import find_gpus

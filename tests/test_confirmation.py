@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 import nas
-from nas.analysis.winner import confirmed, simplest_equal
+from nas.analysis.winner import confirmed
 from nas.data import SplitOptions, fresh_folds, load_dataset, split_dataset
 from nas.options import DataOptions
 from nas.study.record import StudyRecord, study_record
@@ -23,11 +23,12 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> nas.Study:
 
 
 def search(folder: Path, **options: Any) -> nas.Study:
-    given: dict[str, Any] = {"trials": 5, "pruner": "none", "workers": 1, **options}
+    given: dict[str, Any] = {
+        "trials": 5, "pruner": "none", "workers": 1, "folds": 3, "name": "wine", **options,
+    }  # fmt: skip
     return nas.search(
-        SPACE, "wine", folds=3, quiet=True, seed=5, name="wine",
-        storage=f"sqlite:///{folder}/nas.db", **given,
-    )  # fmt: skip
+        SPACE, "wine", quiet=True, seed=5, storage=f"sqlite:///{folder}/nas.db", **given
+    )
 
 
 # Training
@@ -69,7 +70,38 @@ def test_a_winner_without_confirmation_is_the_best_of_all(wine: nas.Study) -> No
     new = replace(record.complete[0], number=99, value=1.5)
     assert replace(record, trials=(*record.trials, new)).best() is new
     assert confirmed(replace(record, trials=(*record.trials, new))) is None
-    assert simplest_equal(record).number in {trial.number for trial in record.complete}
+
+
+def test_what_diverged_when_it_was_trained_again_does_not_win(wine: nas.Study) -> None:
+    record, nan = wine.record, float("nan")
+    mine = record.best().number
+    some = replace(record, confirmed={**record.confirmed, mine: (nan, 0.5, 0.5)})
+    assert some.best().number in record.confirmed.keys() - {mine}
+    none = replace(record, confirmed=dict.fromkeys(record.confirmed, (nan, nan, nan)))
+    assert none.best().value == max(trial.value or 0.0 for trial in record.complete)
+    assert confirmed(none) is None
+
+
+def test_folds_of_ones_own_are_confirmed_only_on_request(tmp_path: Path) -> None:
+    rows = np.arange(178)
+    folds = [(rows[rows % 3 != k], rows[rows % 3 == k]) for k in range(3)]
+    usual = search(tmp_path, folds=folds, trials=21, name="usual")
+    assert usual.record.confirmed == {}
+    asked = search(tmp_path, folds=folds, confirm=2, name="asked")
+    found = confirmed(asked.record)
+    assert found is not None and not found.on_fresh_folds and found.interval is None
+    assert len(asked.record.confirmed) == 2
+
+
+def test_many_trials_are_confirmed_by_default(tmp_path: Path) -> None:
+    assert len(search(tmp_path, trials=20).record.confirmed) == 5
+
+
+def test_one_fold_tells_no_optimism(wine: nas.Study) -> None:
+    record = wine.record
+    alone = {number: values[:1] for number, values in record.confirmed.items()}
+    found = confirmed(replace(record, confirmed=alone))
+    assert found is not None and found.optimism_left is None and found.interval is None
 
 
 # Folds
@@ -92,7 +124,14 @@ def test_fresh_folds_are_others_of_the_same_rows() -> None:
 def test_folds_of_ones_own_stay() -> None:
     dataset = load_dataset(DataOptions("iris"))
     split = split_dataset(dataset, SplitOptions())
-    assert fresh_folds(dataset, split, SplitOptions(given="packed")) == split.folds
+    assert fresh_folds(dataset, split, SplitOptions(given="packed")) is split.folds
+
+
+def test_as_many_groups_as_folds_have_no_other_folds() -> None:
+    dataset = replace(load_dataset(DataOptions("diabetes")), groups=np.arange(442) % 5)
+    options = SplitOptions(folds=5, test_size=0.0)
+    split = split_dataset(dataset, options)
+    assert fresh_folds(dataset, split, options) is split.folds
 
 
 # Honesty
@@ -118,7 +157,7 @@ def simulated(seed: int, n_trials: int = 200, n_folds: int = 5) -> StudyRecord:
     attributes = {
         "space": "network: mlp", "data": {"source": "coins"}, "data_hash": "", "task": "binary",
         "split": split, "split_hash": "", "metric": "accuracy", "versions": {}, "nas_version": "1",
-        "confirmed": {str(n): list(map(float, v)) for n, v in zip(best, fresh, strict=True)},
+        **{f"confirmed:{n}": list(map(float, v)) for n, v in zip(best, fresh, strict=True)},
     }  # fmt: skip
     for key, value in attributes.items():
         study.set_user_attr(key, value)
@@ -150,7 +189,7 @@ def test_the_confirmed_interval_of_a_guess_holds_chance(coins: list[StudyRecord]
 def test_the_optimism_is_told_right(coins: list[StudyRecord]) -> None:
     found = [told for record in coins if (told := confirmed(record)) is not None]
     # What is left, once taken off, leaves chance: the mean of 100 has a deviation of 0.003.
-    honest = [told.value - told.optimism_left for told in found]
+    honest = [told.value - (told.optimism_left or 0.0) for told in found]
     assert abs(np.mean(honest) - 0.5) < 0.01
     assert np.mean([told.value for told in found]) > 0.52
     assert np.mean([told.optimism for told in found]) > 0.02

@@ -16,7 +16,7 @@ from nas.ensemble import best_trials, train_members, vote
 from nas.errors import NasError
 from nas.export import export_ensemble
 from nas.metrics import get_metric
-from nas.model_card import read_card
+from nas.model_card import default_model_path, is_winner, read_card
 from nas.saved_model import load_model, predict
 from nas.whole_model import whole_model
 
@@ -63,7 +63,8 @@ def test_members_that_correct_each_other_are_chosen() -> None:
     best, opposite, useless = y + noise, y - 1.1 * noise, generator.normal(size=300)
     folds = [slice(k, None, 3) for k in range(3)]
     predictions = [[member[k] for k in folds] for member in (best, opposite, useless)]
-    found = vote(predictions, [y[k] for k in folds], R2)
+    rows = [np.arange(300)[k] for k in folds]
+    found = vote(predictions, [y[k] for k in folds], rows, R2)
     assert found.shares[0] > 0.3 and found.shares[1] > 0.3 and found.shares[2] == 0.0
     assert sum(found.shares) == pytest.approx(1.0)
     alone = [R2.score(y[k], best[k]) for k in folds]
@@ -73,7 +74,9 @@ def test_members_that_correct_each_other_are_chosen() -> None:
 def test_the_best_alone_stays_alone() -> None:
     y = np.arange(90.0)
     worse = y[::-1].copy()
-    found = vote([[y[:45], y[45:]], [worse[:45], worse[45:]]], [y[:45], y[45:]], R2)
+    rows = np.arange(90)
+    members = [[y[:45], y[45:]], [worse[:45], worse[45:]]]
+    found = vote(members, [y[:45], y[45:]], [rows[:45], rows[45:]], R2)
     assert found.shares == (1.0, 0.0)
     assert found.fold_values == (1.0, 1.0)
 
@@ -82,7 +85,8 @@ def test_a_fold_is_scored_with_shares_that_the_others_chose() -> None:
     # Each member is right on one fold only: what the others choose is always wrong here.
     y = np.arange(40.0)
     right, wrong = y[:20], -y[:20]
-    found = vote([[right, wrong], [wrong, right]], [y[:20], y[:20]], R2)
+    rows = [np.arange(20), np.arange(20, 40)]
+    found = vote([[right, wrong], [wrong, right]], [y[:20], y[:20]], rows, R2)
     assert max(found.fold_values) < 0.0
 
 
@@ -91,13 +95,35 @@ def test_chance_is_no_better_than_chance() -> None:
     generator = np.random.default_rng(1)
     y = [generator.integers(0, 2, 40) for _ in range(5)]
     members = [[generator.dirichlet([1, 1], 40) for _ in range(5)] for _ in range(20)]
-    values = vote(members, y, ACCURACY).fold_values
-    assert abs(np.mean(values) - 0.5) < 3 * 0.5 / np.sqrt(200)
+    rows = list(np.arange(200).reshape(5, 40))
+    values = [vote(members, y, rows, ACCURACY).fold_values]
+    for _ in range(19):  # other truths for the same guesses
+        y = [generator.integers(0, 2, 40) for _ in range(5)]
+        values.append(vote(members, y, rows, ACCURACY).fold_values)
+    assert abs(np.mean(values) - 0.5) < 0.02  # of 4,000 rows; chosen on themselves 0.6
+
+
+def test_rows_of_another_repeat_do_not_choose_either() -> None:
+    # Each member knows one fold's rows by heart, in both repeats.
+    y = np.arange(40.0)
+    right, wrong = y[:20], -y[:20]
+    rows = [np.arange(20), np.arange(20, 40)] * 2
+    found = vote([[right, wrong] * 2, [wrong, right] * 2], [y[:20]] * 4, rows, R2)
+    assert max(found.fold_values) < 0.0
+
+
+def test_what_has_no_score_is_left_to_the_winner_alone() -> None:
+    one_class = [np.zeros(4, int), np.zeros(4, int)]
+    guesses = [[np.full((4, 2), 0.5)] * 2] * 3
+    found = vote(
+        guesses, one_class, [np.arange(4), np.arange(4, 8)], get_metric("auc", "multiclass")
+    )
+    assert found.shares == (1.0, 0.0, 0.0)
 
 
 def test_a_single_fold_is_halved() -> None:
     y = np.arange(30.0)
-    found = vote([[y + 1.0], [y - 1.0]], [y], R2)
+    found = vote([[y + 1.0], [y - 1.0]], [y], [np.arange(30)], R2)
     assert found.shares == (0.5, 0.5)
     assert found.fold_values == (1.0, 1.0)
 
@@ -180,8 +206,11 @@ def test_the_saved_model_is_the_vote_of_its_members(
         known.metric.score(known.dataset.y[test], expected[test]), abs=1e-3
     )
     assert told["n_networks"] == (3 if kind == "folds" else len(shares))
-    assert len(told["fold_values"]) == 3 and np.isfinite(told["value"])
+    assert len(card["fold_values"]) == 3
+    assert card["value"] == pytest.approx(np.mean(card["fold_values"]))
     assert told["single"]["test_value"] == study.best.test_value
+    assert told["single"]["value"] == study.best.value
+    assert not is_winner(path, record)
 
 
 def test_networks_of_the_folds_are_those_that_the_folds_trained(diabetes: nas.Study) -> None:
@@ -231,11 +260,24 @@ def test_calibrated_probabilities_have_the_classes_of_the_others(
     assert told["temperature"] > 0.0
     assert {"folds", "folds_calibrated", "test", "test_calibrated"} <= told.keys()
     assert told["test"] != told["test_calibrated"]
-    # A temperature changes no answer.
-    plain = read_card(adult.export(tmp_path / "p.keras", ensemble=kind or 2, workers=1))
-    assert plain is not None and plain["calibration"] is None
-    if kind:
+    if kind:  # a temperature changes no answer
+        plain = read_card(adult.export(tmp_path / "p.keras", ensemble=kind, workers=1))
+        assert plain is not None and plain["calibration"] is None
         assert plain["test_value"] == card["test_value"]
+
+
+def test_networks_of_folds_are_calibrated_each(adult: nas.Study, tmp_path: Path) -> None:
+    path = adult.export(tmp_path / "f.keras", ensemble="folds", calibrate=True, workers=1)
+    model, card = load_model(path)
+    found = predict(model, adult.known().dataset.features, "binary")
+    assert card["calibration"]["temperature"] > 0.0 and card["ensemble"]["n_networks"] == 3
+    assert np.isfinite(found).all() and found.min() >= 0.0 and found.max() <= 1.0
+
+
+def test_the_place_of_the_winner_is_kept_for_it(diabetes: nas.Study) -> None:
+    path = default_model_path(diabetes.storage, diabetes.name)
+    with pytest.raises(NasError, match="is where the study keeps its winner"):
+        diabetes.export(path, ensemble=2)
 
 
 def test_a_regression_has_nothing_to_calibrate(diabetes: nas.Study, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.datasets import load_wine
+from sklearn.model_selection import KFold
 
 import nas
 from nas.errors import NasError
@@ -50,7 +51,11 @@ def test_the_scores_are_those_of_the_studies(found: nas.Nested) -> None:
 
 
 def test_outer_folds_leave_no_other_test(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match="test_size: given for outer folds"):
+    with pytest.raises(NasError, match="test_size: given for a nested search: outer folds test"):
         measure(tmp_path, test_size=0.2)
+    with pytest.raises(NasError, match="warm_start: given for a nested search: the other study"):
+        measure(tmp_path, warm_start="other")
+    with pytest.raises(NasError, match=r"folds: got .* within outer folds; expected a number"):
+        measure(tmp_path, folds=KFold(3))
     with pytest.raises(NasError, match="outer: got 1; expected at least 2"):
         measure(tmp_path, outer=1)

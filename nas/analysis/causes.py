@@ -141,6 +141,7 @@ def find_causes(
     curves: Curves,
     examination: Examination,
     direction: Direction = Direction.MAXIMIZE,
+    test_to_train: float | None = None,
 ) -> list[tuple[str, float, str]]:
     """Names of causes with the strength of their evidence and a sentence, the strongest first.
 
@@ -149,8 +150,9 @@ def find_causes(
         curves: Its losses and scores by epoch.
         examination: What it looks like inside.
         direction: Whether more or less of the validation score is better.
+        test_to_train: As for `better_epoch`.
     """
-    signs = _signs(spec, curves, examination, direction)
+    signs = _signs(spec, curves, examination, better_epoch(curves, direction, test_to_train))
     rules = (
         _exploding,
         _vanishing,
@@ -179,11 +181,18 @@ def find_causes(
     return [(name, strength, evidence) for name, (strength, evidence) in ranked]
 
 
-def better_epoch(curves: Curves, direction: Direction) -> Earlier | None:
+def better_epoch(
+    curves: Curves, direction: Direction, test_to_train: float | None = None
+) -> Earlier | None:
     """The epoch after which a network was better than in the end, by more than noise.
 
     The best of many epochs is better by chance. So for each fold the epoch is chosen by the other
     folds, and the gain on that fold counts.
+
+    Args:
+        curves: Scores by epoch and fold.
+        direction: Whether more or less of them is better.
+        test_to_train: Validation rows for each training row; None is that of one cross-validation.
 
     Returns:
         None with one fold, or where the last epoch is about as good as any.
@@ -195,7 +204,8 @@ def better_epoch(curves: Curves, direction: Direction) -> Earlier | None:
     n_folds = scores.shape[1]
     others = scores.sum(axis=1, keepdims=True) - scores
     gains = scores[others.argmax(axis=0), np.arange(n_folds)] - scores[-1]
-    stderr = standard_error(tuple(gains), 1.0 / (n_folds - 1))
+    ratio = 1.0 / (n_folds - 1) if test_to_train is None else test_to_train
+    stderr = standard_error(tuple(gains), ratio)
     epoch = int(scores.mean(axis=1).argmax()) + 1
     gain = float(gains.mean())
     if stderr is None or epoch == len(scores) or gain <= CERTAIN * stderr:
@@ -203,7 +213,7 @@ def better_epoch(curves: Curves, direction: Direction) -> Earlier | None:
     return Earlier(epoch, gain, stderr)
 
 
-def _signs(spec: TrialSpec, curves: Curves, exam: Examination, direction: Direction) -> _Signs:
+def _signs(spec: TrialSpec, curves: Curves, exam: Examination, earlier: Earlier | None) -> _Signs:
     def skill(value: float) -> float:
         if not math.isfinite(value):
             return 0.0
@@ -214,7 +224,6 @@ def _signs(spec: TrialSpec, curves: Curves, exam: Examination, direction: Direct
         for row in curves.train_loss
     )
     linear = skill(exam.probe[0]) if exam.probe else 0.0
-    earlier = better_epoch(curves, direction)
     return _Signs(spec, exam, skill(exam.train_value), skill(exam.val_value), linear, loss, earlier)
 
 

@@ -17,6 +17,7 @@ from nas.layers import Item, parse_layers
 from nas.space import mapping_from_space
 from nas.spec import TrialSpec
 from nas.study.record import StudyRecord, TrialRecord
+from nas.uncertainty import rows_ratio
 from nas.wording import counted
 
 FOLLOWING = 0.9  # momentum of batch normalization with few steps
@@ -172,7 +173,11 @@ def _diagnose(record: StudyRecord, trial: TrialRecord) -> Diagnosis:
     causes = tuple(
         Cause(name, TITLES[name], strength, evidence, *_next(record, trial, name))
         for name, strength, evidence in find_causes(
-            trial.spec, trial.curves, trial.examination, record.direction
+            trial.spec,
+            trial.curves,
+            trial.examination,
+            record.direction,
+            rows_ratio(record.settings.split),
         )
         if not (pruned and name in UNFINISHED)
     )
@@ -207,7 +212,7 @@ def _experiment(record: StudyRecord, trial: TrialRecord, cause: str) -> Experime
         space = replace(space_of(record), name=name, data=None, target=None)
         return SearchAgain(mapping_from_space(space), metric="balanced_accuracy")
     if cause == "trained_too_long":
-        return TrainAgain(trial.number, _shorter(trial, record.direction))
+        return TrainAgain(trial.number, _shorter(record, trial))
     return TrainAgain(trial.number, _changes(trial, cause))
 
 
@@ -256,11 +261,12 @@ def _longer(trial: TrialRecord) -> dict[str, Any]:
     return {"epochs": max(5 * epochs, math.ceil(5 * FEW_STEPS * epochs / max(steps, 1)))}
 
 
-def _shorter(trial: TrialRecord, direction: Direction) -> dict[str, Any]:
+def _shorter(record: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """As many epochs or steps as it was best after."""
     assert trial.spec is not None and trial.examination is not None and trial.curves is not None
     training, n_rows = trial.spec.training, trial.examination.n_train
-    best = better_epoch(trial.curves, direction)
+    ratio = rows_ratio(record.settings.split)
+    best = better_epoch(trial.curves, record.direction, ratio)
     assert best is not None
     if training.steps and training.n_steps(n_rows) == training.steps:
         return {"steps": best.epoch * training.steps_per_epoch(n_rows)}

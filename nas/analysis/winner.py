@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.direction import Direction
 from nas.errors import NasError
@@ -15,28 +16,32 @@ from nas.uncertainty import rows_ratio, standard_error
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What the winner scores on fresh folds, which did not choose among all trials.
+    """What the winner scores where it was trained again, which did not choose among all trials.
 
     Attributes:
+        on_fresh_folds: Whether that was on other folds; else only the seeds were others, and the
+            luck with the folds is still in the score.
         value: Mean score over these folds.
         stderr: Its standard error; None with one fold.
         interval: 95 % interval, of Student's t over the folds, around `value` less `optimism_left`;
-            None with one fold.
+            None with one fold, and on the same folds.
         fold_values: Score of each.
         n_trials: Of how many trials on these folds it is the best.
         optimism: How much better the score was by which the search chose it; positive is too good,
             whatever the direction of the metric.
         optimism_left: What is left of that in `value`, as it is the best of a few: `value` minus
-            the mean over the folds of what the trial scores that is best on the other folds.
+            the mean over the folds of what the trial scores that is best on the other folds of the
+            same repeat. None with one fold.
     """
 
+    on_fresh_folds: bool
     value: float
     stderr: float | None
     interval: tuple[float, float] | None
     fold_values: tuple[float, ...]
     n_trials: int
     optimism: float
-    optimism_left: float
+    optimism_left: float | None
 
 
 def confirmed(study: StudyRecord) -> Confirmed | None:
@@ -45,21 +50,35 @@ def confirmed(study: StudyRecord) -> Confirmed | None:
     mine = study.confirmed.get(best.number, ())
     if not mine or best.value is None or not np.isfinite(mine).all():
         return None
-    value, left = fmean(mine), 0.0
+    value, split = fmean(mine), study.settings.split
     scores = sign * np.array([v for v in study.confirmed.values() if np.isfinite(v).all()])
-    if min(scores.shape) > 1:
-        others = scores.sum(axis=1, keepdims=True) - scores
-        chosen = scores[others.argmax(axis=0), np.arange(scores.shape[1])]
-        left = sign * value - float(chosen.mean())
-    stderr = standard_error(mine, rows_ratio(study.settings.split))
-    interval = None
-    if stderr is not None:
+    left = _optimism_left(sign * value, scores, 1 if split.given else split.repeats)
+    stderr = standard_error(mine, rows_ratio(split))
+    interval, is_fresh = None, not split.given
+    if stderr is not None and is_fresh:
         from scipy.stats import t
 
-        center, half = value - sign * left, stderr * float(t.ppf(0.975, len(mine) - 1))
+        center, half = value - sign * (left or 0.0), stderr * float(t.ppf(0.975, len(mine) - 1))
         interval = (center - half, center + half)
     searched = sign * (best.value - value)
-    return Confirmed(value, stderr, interval, mine, len(scores), searched, left)
+    return Confirmed(is_fresh, value, stderr, interval, mine, len(scores), searched, left)
+
+
+def _optimism_left(value: float, scores: NDArray[np.float64], repeats: int) -> float | None:
+    """How much better the best of some trials looks than it is; see `Confirmed.optimism_left`.
+
+    Args:
+        value: Its mean score; more is better.
+        scores: Of each trial and fold, the folds of one repeat after another.
+        repeats: How often the folds were drawn.
+    """
+    by_repeat = scores.reshape(len(scores), repeats, -1)
+    n_folds = by_repeat.shape[2]
+    if n_folds < 2:
+        return None
+    others = by_repeat.sum(axis=2, keepdims=True) - by_repeat
+    chosen = np.take_along_axis(by_repeat, others.argmax(axis=0)[None], axis=0)
+    return value - float(chosen.mean())
 
 
 def best_trials(
@@ -88,9 +107,11 @@ def best_trials(
         spec = trial.spec
         if spec is not None and all(spec != other for _, other in distinct):
             distinct.append((trial, spec))
+        if len(distinct) == number:
+            break
     if not distinct:
         raise NasError(study.name, f"trial {best.number} has no specification")
-    return distinct[:number]
+    return distinct
 
 
 def _first_value(trial: TrialRecord) -> float | None:

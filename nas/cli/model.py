@@ -105,7 +105,11 @@ def _show_ensemble(card: dict[str, Any], title: str, size: int) -> None:
     networks = counted(told["n_networks"], "network")
     of = "trial" if len(shares) == 1 else "trials"
     say(f"{networks} of {of} {', '.join(shares)}", "Members")
-    value = score(told["value"], told["stderr"])
+    if told["kind"] != "folds" and (lost := told["kind"] - told["n_trained"]):
+        say(
+            f"{lost} of {told['kind']} diverged or failed when trained again, and are left out", " "
+        )
+    value = score(card["value"], card["stderr"])
     if told["kind"] == "folds":
         say(f"{title} {value} over folds, each of which one network had not seen", " ")
     else:

@@ -187,6 +187,7 @@ def search(
     from nas import api
     from nas.model_card import default_model_path
     from nas.nested_search import nested as api_nested
+    from nas.options import SplitOptions
     from nas.space import parse_enqueued
 
     the_space: Any = None
@@ -232,6 +233,9 @@ def search(
     }
     try:
         if nested is not None:
+            usual = SplitOptions()
+            changed = {"val_size": val_size, "test_size": test_size}
+            options |= {k: v for k, v in changed.items() if v != getattr(usual, k)}
             _show_nested(api_nested(the_space, data, target, outer=nested, **options))
             return
         found = api.search(
@@ -254,7 +258,8 @@ def _show_nested(found: Any) -> None:
     say("  ".join(map(score, found.values)), "Tests")
     title = found.studies[0].record.metric_title
     say(f"{title} {score(found.value, found.stderr)} on rows that no search saw", "Nested")
-    say(f"{score(found.searched)} over their own folds: {found.optimism:.2g} too good", " ")
+    how = f"{found.optimism:.2g} too good" if found.optimism > 0 else "not better"
+    say(f"{score(found.searched)} over their own folds: {how}", " ")
     names = ", ".join(study.name for study in found.studies)
     say(f"{names}; without --nested the same command finds the network to use", "Studies")
 
@@ -275,7 +280,8 @@ def _show_winner(record: Any, path: Path) -> None:
     )
     if again := summary["confirmed"]:
         of = f", the best of {again['n_trials']}" if again["n_trials"] > 1 else ""
-        say(f"{with_interval(again['value'], again['interval'])} on fresh folds{of}", "Confirm")
+        where = "on fresh folds" if again["on_fresh_folds"] else "from fresh seeds"
+        say(f"{with_interval(again['value'], again['interval'])} {where}{of}", "Confirm")
     if summary["test_value"] is not None:
         tested = with_interval(summary["test_value"], summary["test_interval"])
         say(f"{tested}, on rows never seen before", "Test")

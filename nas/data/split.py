@@ -143,12 +143,13 @@ def _divide(dataset: Dataset, options: SplitOptions) -> Split:
         development, test = _cut(dataset, rows, options.test_size, options.seed)
     else:
         development, test = rows, rows[:0]
-    _check_class_sizes(dataset, development, options.folds, needs_test=False)
     return Split(development, test, _draw_folds(dataset, development, options))
 
 
 def fresh_folds(dataset: Dataset, split: Split, options: SplitOptions) -> tuple[Fold, ...]:
-    """Other folds of the same development rows; those of the user's own stay as they are.
+    """Other folds of the same development rows; the same ones where there are no others.
+
+    Those of the user's own stay as they are, and so do those of as many groups as folds.
 
     Args:
         dataset: The data.
@@ -158,10 +159,13 @@ def fresh_folds(dataset: Dataset, split: Split, options: SplitOptions) -> tuple[
     if options.given:
         return split.folds
     seed = derive_seed("fresh folds", options.seed) // 2  # repeats are counted from it
-    return _draw_folds(dataset, split.development, replace(options, seed=seed))
+    fresh = _draw_folds(dataset, split.development, replace(options, seed=seed))
+    old, new = ({np.sort(f.val).tobytes() for f in folds} for folds in (split.folds, fresh))
+    return split.folds if old == new else fresh
 
 
 def _draw_folds(dataset: Dataset, development: Rows, options: SplitOptions) -> tuple[Fold, ...]:
+    _check_class_sizes(dataset, development, options.folds, needs_test=False)
     stratify = dataset.task != "regression"
     if options.folds == 1:
         return tuple(

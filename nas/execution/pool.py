@@ -104,6 +104,9 @@ class Pool(ABC):
         Nothing happens where no job has that number.
         """
 
+    def end_training(self) -> None:  # noqa: B027
+        """Lets go of what trains, when no other job will come; `call` still works."""
+
     def prepare_call(self) -> None:  # noqa: B027
         """Gets ready for a `call` that is to come soon; returns at once."""
 

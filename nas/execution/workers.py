@@ -129,6 +129,7 @@ class WorkerPool(Pool):
         # Also where an error ends the program before `close`.
         self._remove_rows = weakref.finalize(self, rmtree, self.rows_folder, ignore_errors=True)
         self._workers: list[_Worker] = []
+        self._has_trained = False
         if not gpus:
             prepare_processes(library)
 
@@ -151,11 +152,16 @@ class WorkerPool(Pool):
             send(worker.connection, self._setup)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        self._start_workers()  # they make themselves ready meanwhile
+        if not self._has_trained:
+            self._start_workers()  # they make themselves ready meanwhile
         answer, error = self._ask(function, arguments)
         if error is not None:
             raise error
         return answer
+
+    def end_training(self) -> None:
+        self._end_workers()
+        self._has_trained = True
 
     def prepare_call(self) -> None:
         prepare_processes("tensorflow")
@@ -226,13 +232,16 @@ class WorkerPool(Pool):
                 self._free(worker, ticket)
 
     def close(self) -> None:
+        self._end_workers()
+        self._remove_rows()
+
+    def _end_workers(self) -> None:
         for worker in self._workers:
             worker.process.terminate()
             worker.connection.close()
         for worker in self._workers:
             worker.process.join()
         self._workers = []
-        self._remove_rows()
 
     def _start_workers(self) -> None:
         while len(self._workers) < self.workers:

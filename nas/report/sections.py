@@ -220,11 +220,9 @@ def _winner(record: StudyRecord) -> Section:
             "the winner; where size or speed count, take it."
         )
     if (again := confirmed(record)) is not None:
+        where = "on fresh folds from fresh seeds" if again.on_fresh_folds else "from fresh seeds"
         others = f", the best of {again.n_trials} trials there" if again.n_trials > 1 else ""
-        note += (
-            f" Trained again on fresh folds from fresh seeds it has {score_name(record)} "
-            f"{again.value:.4g}{others}"
-        )
+        note += f" Trained again {where} it has {score_name(record)} {again.value:.4g}{others}"
         if again.interval is not None:
             note += f" (95 % interval {again.interval[0]:.4g} to {again.interval[1]:.4g})"
         note += "."

@@ -9,6 +9,7 @@ uninterrupted one would have.
 
 import math
 import time
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from nas.options import SearchOptions
 from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
-from nas.searching.pace import Pace, to_confirm, work
+from nas.searching.pace import CONFIRMED, Pace, to_confirm, work
 from nas.searching.progress import Progress
 from nas.searching.proposals import Proposer
 from nas.searching.race import Race
@@ -139,10 +140,11 @@ class _Search:
         self._race = Race(live.study, val_rows) if options.pruner == "racing" else None
         self._stages = self._race.stages if self._race else ((),)
         self._why_enough = why_enough
-        self._pace = Pace()
+        self._pace = Pace(pool.workers)
         self._n_folds = max(len(val_rows), 1)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
-        self._complete: list[tuple[float, float]] = []  # of each trial: its score, and its seconds
+        # Of each complete trial the score, as `-Direction.key`, and its seconds; ascending.
+        self._complete: list[tuple[float, float]] = []
         self._reserved = 0.0  # seconds of the time that the best trials will be confirmed in
         self._jobs: dict[int, _Job] = {}
         self._swept_at = time.monotonic()
@@ -153,6 +155,9 @@ class _Search:
         self._ledger = Ledger(live.study, live.storage)
         self._best: TrialRecord | None = None
         self._state = self._progress()
+        if self._deadline is not None:
+            for trial in live.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+                self._reserve(trial.value or 0.0, trial.user_attrs.get("seconds") or 0.0)
 
     def run(self) -> Iterator[Progress]:
         yield self._state
@@ -418,11 +423,12 @@ class _Search:
 
     def _reserve(self, value: float, seconds: float) -> None:
         """Sets time aside for confirming the best trials, now that there is another one."""
-        self._complete.append((-self._direction.key(value), seconds))
-        self._complete.sort()
+        insort(self._complete, (-self._direction.key(value), seconds))
         if self._deadline is not None:
-            times = [seconds for _, seconds in self._complete]
-            _, self._reserved = to_confirm(self._options, times, self._pool.workers)
+            number = CONFIRMED if self._options.confirm is None else self._options.confirm
+            times = [seconds for _, seconds in self._complete[:number]]
+            n_complete, workers = len(self._complete), self._pool.workers
+            _, self._reserved = to_confirm(self._options, times, n_complete, workers)
 
 
 def result_attributes(result: TrialResult) -> TrialAttributes:

@@ -4,6 +4,7 @@ A user gives them, or they were good in another study. Like the space's own `fir
 values of parameters that the space searches, and leaves the others to the sampler.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -220,4 +221,5 @@ class Completed:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)

@@ -33,6 +33,10 @@ from nas.wording import counted
 
 T = TypeVar("T")
 
+CONFIRMED = (
+    "confirmed:"  # with a trial's number: the study's attribute of its scores on fresh folds
+)
+
 
 class _Decoded(Generic[T]):
     """A field of a dataclass that is given as it is stored, and decoded when it is first read.
@@ -216,8 +220,9 @@ class StudyRecord:
         first = max(self.complete, key=lambda trial: key(trial.value or 0.0))
         if first.number not in self.confirmed:
             return first
-        again = [trial for trial in self.complete if trial.number in self.confirmed]
-        return max(again, key=lambda trial: key(fmean(self.confirmed[trial.number])))
+        means = {number: fmean(values) for number, values in self.confirmed.items()}
+        again = [t for t in self.complete if math.isfinite(means.get(t.number, math.nan))]
+        return max(again, key=lambda trial: key(means[trial.number]), default=first)
 
 
 def _way_out(outcome: str, reason: str) -> str:
@@ -314,8 +319,9 @@ def study_record(study: optuna.Study) -> StudyRecord:
         winner=attributes.get("winner", {}),
         baselines=tuple(attributes.get("baselines", ())),
         confirmed={
-            int(number): tuple(math.nan if value is None else value for value in values)
-            for number, values in attributes.get("confirmed", {}).items()
+            int(key.removeprefix(CONFIRMED)): tuple(v if v is not None else math.nan for v in kept)
+            for key, kept in attributes.items()
+            if key.startswith(CONFIRMED)
         },
     )
 

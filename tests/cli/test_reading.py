@@ -123,6 +123,30 @@ def test_the_search_and_the_export_score_the_same_test(nas) -> None:
     assert nas.right("best", "--json").json()["test_value"] == before
 
 
+def test_an_ensemble_is_shown_beside_the_winner(nas) -> None:
+    text = nas.right(
+        *"export --output three.keras --ensemble 3 --calibrate --workers 1".split()
+    ).out
+    assert "Saved three.keras and its card three.json." in text
+    for word in ("Members", "over folds, each with shares that the others chose", "Test", "Cost"):
+        assert word in text
+    assert "the winner alone" in text
+    assert "Temperature" in text and "On the test part: calibration error" in text
+    text = nas.right(*"export --output folds.keras --ensemble folds --workers 1".split()).out
+    assert "3 networks of trial" in text and "one network had not seen" in text
+    nas.right("predict", "three.keras", "--data", "iris", "--output", "three.csv")
+    line = nas.wrong(*"export --output no.keras --ensemble 21".split())
+    assert line == "--ensemble: got '21'; expected folds, or a number of trials from 2 to 20"
+
+
+def test_a_nested_search_tells_what_it_is_worth(nas) -> None:
+    command = "search --space tiny.yaml --trials 2 --folds 2 --nested 2 --study n --workers 1"
+    text = nas.right(*command.split()).out
+    assert "Outer fold 2 of 2" in text
+    assert "on rows that no search saw" in text and "n-1, n-2" in text
+    assert "outer folds test" in nas.wrong(*command.split(), "--test-size", "0.3")
+
+
 def test_delete_asks_and_deletes(nas, monkeypatch: pytest.MonkeyPatch) -> None:
     nas.right(*"search --space tiny.yaml --trials 1 --study gone --folds 3".split())
     assert "gone" in nas.right("study", "list").out

@@ -33,7 +33,7 @@ def test_work_counts_epochs_folds_rows_and_weights() -> None:
 
 
 def test_a_trial_fits_if_its_work_and_what_waits_can_be_done(clock: list[float]) -> None:
-    speed = Pace()
+    speed = Pace(workers=1)
     assert speed.fits(1e9, 0.1)  # as long as nothing is known
     speed.begin(1000.0)
     clock[0] += 10.0
@@ -41,20 +41,36 @@ def test_a_trial_fits_if_its_work_and_what_waits_can_be_done(clock: list[float])
     assert speed.fits(0.0, 21.0)
     assert not speed.fits(0.0, 19.0)
     assert not speed.fits(100.0, 21.0)
-    speed.begin(3000.0)  # the next one is as large as the mean
-    assert not speed.fits(0.0, 39.0)
-    assert speed.fits(0.0, 41.0)
+    for _ in range(3):
+        speed.begin(3000.0)  # the next one is as large as most
+    assert not speed.fits(0.0, 59.0)
+    assert speed.fits(0.0, 61.0)
+
+
+def test_one_of_several_workers_trains_a_trial(clock: list[float]) -> None:
+    speed = Pace(workers=4)
+    speed.begin(1000.0)
+    clock[0] += 10.0
+    speed.note(2000.0)  # 50 a second of each
+    assert not speed.fits(0.0, 19.0)
+    assert speed.fits(0.0, 21.0)
+    assert not speed.fits(400.0, 21.0)  # in which each has two seconds to do
+    assert speed.fits(400.0, 23.0)
 
 
 def test_what_is_confirmed_fits_into_a_quarter_of_the_time() -> None:
-    seconds = [10.0] * 20
-    assert to_confirm(SearchOptions(), seconds, workers=2) == (5, 25.0)
-    assert to_confirm(SearchOptions(), seconds[:19], workers=2) == (0, 0.0)
-    assert to_confirm(SearchOptions(timeout=100.0), seconds, workers=2) == (5, 25.0)
-    assert to_confirm(SearchOptions(timeout=99.0), seconds, workers=2) == (0, 0.0)
+    seconds = [10.0] * 5
+    taken = pace.STARTING + 25.0
+    assert to_confirm(SearchOptions(), seconds, 20, workers=2) == (5, taken)
+    assert to_confirm(SearchOptions(), seconds, 19, workers=2) == (0, 0.0)
+    assert to_confirm(SearchOptions(timeout=4 * taken), seconds, 20, workers=2) == (5, taken)
+    assert to_confirm(SearchOptions(timeout=4 * taken - 1), seconds, 20, workers=2) == (0, 0.0)
+    # As long as the longest, however many train.
+    assert to_confirm(SearchOptions(), seconds, 20, workers=64) == (5, pace.STARTING + 10.0)
     # What is asked for is done.
-    assert to_confirm(SearchOptions(timeout=1.0, confirm=2), seconds[:3], workers=1) == (2, 20.0)
-    assert to_confirm(SearchOptions(confirm=0), seconds, workers=2) == (0, 0.0)
+    asked = to_confirm(SearchOptions(timeout=1.0, confirm=2), seconds, 3, workers=1)
+    assert asked == (2, pace.STARTING + 20.0)
+    assert to_confirm(SearchOptions(confirm=0), seconds, 20, workers=2) == (0, 0.0)
 
 
 def slow(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
@@ -71,9 +87,10 @@ def test_no_trial_begins_that_could_not_end(tmp_path: Path) -> None:
     assert outcomes == {"complete"}  # none was interrupted
 
 
-def test_time_to_confirm_is_set_aside(tmp_path: Path) -> None:
+def test_time_to_confirm_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "STARTING", 0.0)
     done = {}
-    for number in (0, 20):  # the engine says that a trial took 0.1 s
+    for number in (0, 20):  # another second or so, beside what other processes take to start
         (tmp_path / str(number)).mkdir()
         _, steps = search_fake(
             tmp_path / str(number), FakeEngine(slow),
