@@ -4,6 +4,7 @@ The trials are trained again, as a study keeps no weights: on each fold, so that
 predicted by networks that have not seen it, and on all folds together.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -210,7 +211,11 @@ def _greedy(
 
 def _score(metric: Metric, y: Array, prediction: Array) -> float:
     """The score; NaN where it is undefined, as auc is without every class."""
-    try:
-        return metric.score(y, prediction)
-    except ValueError:
-        return float("nan")
+    from sklearn.exceptions import UndefinedMetricWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        try:
+            return metric.score(y, prediction)
+        except ValueError:
+            return float("nan")
