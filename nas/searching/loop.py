@@ -214,7 +214,11 @@ class _Search:
         return self._deadline - self._reserved - time.monotonic()
 
     def _may_ask(self) -> bool:
-        if self._note or len(self._jobs) >= self._pool.slots:
+        most = self._pool.slots
+        if self._deadline is not None and not self._state.complete:
+            # The first winner comes soonest where nothing takes turns with it.
+            most = min(most, self._pool.workers)
+        if self._note or len(self._jobs) >= most:
             return False
         if self._claims.is_full(self._options.n_trials):
             return False

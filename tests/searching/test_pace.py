@@ -4,13 +4,22 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes import FakeEngine, search_fake
+from fakes import (
+    PROBLEM,
+    SPACE,
+    FakeEngine,
+    SlotsPool,
+    open_fake_study,
+    search_fake,
+    url_of,
+)
 
 from nas.options import SearchOptions
-from nas.searching import pace
+from nas.searching import live_study, pace, run_search
 from nas.searching.pace import Pace, to_confirm, work
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialSpec
+from nas.study.storage import open_storage
 
 
 @pytest.fixture
@@ -98,3 +107,20 @@ def test_time_to_confirm_is_set_aside(tmp_path: Path, monkeypatch: pytest.Monkey
         )  # fmt: skip
         done[number] = steps[-1].complete
     assert 4 <= done[20] <= done[0] - 2
+
+
+def test_until_there_is_a_winner_nothing_takes_turns_with_a_trial(tmp_path: Path) -> None:
+    most = {}
+    for timeout in (None, 60.0):
+        (tmp_path / str(timeout)).mkdir()
+        url = url_of(tmp_path / str(timeout))
+        open_fake_study(tmp_path / str(timeout))
+        options = SearchOptions(6, pruner="none", timeout=timeout)
+        with live_study(open_storage(url), url, "fake") as live:
+            pool = SlotsPool(FakeEngine(), 4)
+            steps = list(run_search(live, url, SPACE, PROBLEM, pool, options))
+        before = [step.in_training for step in steps if not step.complete]
+        most[timeout] = max(before)
+        assert steps[-1].complete == 6
+        assert max(step.in_training for step in steps) == 4
+    assert most == {None: 4, 60.0: 1}
