@@ -412,11 +412,12 @@ def _earlier_pruner(name: str, storage: str) -> PrunerName | None:
     from nas.study.storage import open_storage, sqlite_path, study_names
 
     path = sqlite_path(storage)
-    if (path is not None and not path.exists()) or name not in study_names(open_storage(storage)):
-        return None
     try:
+        is_new = path is not None and not path.exists()
+        if is_new or name not in study_names(open_storage(storage)):
+            return None
         search = load_study(name, storage).settings.search
-    except NasError:  # which `open_study` tells better
+    except (NasError, OSError):  # which `open_study` tells better
         return None
     return search.pruner if search else None
 
