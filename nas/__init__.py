@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from nas.analysis.experiment import LookAtData as LookAtData
     from nas.analysis.experiment import SearchAgain as SearchAgain
     from nas.analysis.experiment import TrainAgain as TrainAgain
-    from nas.api import Interrupted as Interrupted
     from nas.api import load as load
     from nas.api import search as search
     from nas.api import studies as studies
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from nas.next_experiment import run as run
     from nas.one_network import Trained as Trained
     from nas.one_network import train as train
+    from nas.one_search import Interrupted as Interrupted
     from nas.results import Best as Best
     from nas.results import Study as Study
     from nas.screened import Screened as Screened
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _FACE = {
     "Best": "nas.results",
     "Choice": "nas.space",
-    "Interrupted": "nas.api",
+    "Interrupted": "nas.one_search",
     "LookAtData": "nas.analysis.experiment",
     "NasError": "nas.errors",
     "Nested": "nas.nested_search",

@@ -18,7 +18,7 @@ from nas.analysis.winner import summarize
 from nas.architectures import CustomArchitecture
 from nas.calibration import calibration, fit_temperature, with_temperature
 from nas.choices import Ensemble
-from nas.data import Dataset, Fold, Split, seen_values, take_rows
+from nas.data import Dataset, Fold, Schema, Split, seen_values, take_rows
 from nas.encoding import Encoder, FoldData, encode_folds, fit_encoder
 from nas.engines.keras_engine import KerasEngine
 from nas.engines.lane_log import predictions_on
@@ -163,23 +163,13 @@ def export_ensemble(
             models.append(whole_model(scaled, encoder, member.spec, weights, build))
         n_networks = len(models) - len(shares)
         shares += [share / n_networks] * n_networks
-    told = None
-    untempered = models
+    model, told = voting_model(models, shares, dataset.schema), None
     if calibrates:
-        # Of what was predicted for the folds: one network of several folds, or the vote of several.
         of_fold = [_weighted(chosen.shares, [p[k] for p in predictions]) for k in range(len(folds))]
         temperature, told = _fit_temperature(of_fold, folds, split)
-        if kind == "folds":
-            models = [tempered_model(model, temperature, dataset.schema) for model in models]
-    single = models[0]
-    model = voting_model(models, shares, dataset.schema) if len(models) > 1 else single
-    if told is not None:
-        before = model
-        if kind == "folds":
-            before = voting_model(untempered, shares, dataset.schema)
-        else:
-            model = tempered_model(model, temperature, dataset.schema)
-        told |= _tested_calibration(dataset, split, before, model)
+        calibrated = _tempered(models, shares, kind, temperature, dataset.schema)
+        told |= _tested_calibration(dataset, split, model, calibrated)
+        model = calibrated
     card = _card(study, dataset, split, model, metric, seed)
     card["calibration"] = told
     card["n_weights"] = sum(network.count_params() for network in models)
@@ -190,7 +180,7 @@ def export_ensemble(
             "members": used,
             "n_networks": len(models),
             "single": _winner_alone(study),
-            **_times(dataset, split, model, single),
+            **_times(dataset, split, model, models[0]),
         }
         card |= _ensemble_scores(study, chosen.fold_values, len(folds))
     _save(model, card, path)
@@ -251,6 +241,24 @@ def _fit_temperature(
         told["folds"] = asdict(calibration(raw, truth))
         told["folds_calibrated"] = asdict(calibration(np.concatenate(tempered), truth))
     return temperature, told
+
+
+def _tempered(
+    models: Sequence[keras.Model],
+    shares: Sequence[float],
+    kind: Ensemble,
+    temperature: float,
+    schema: Schema,
+) -> keras.Model:
+    """The vote with a temperature, where that was found.
+
+    Of `folds` each row was predicted by one network, of several trials by their vote: a mean is
+    less sure than each of its networks, and has another temperature.
+    """
+    if kind == "folds":
+        models = [tempered_model(model, temperature, schema) for model in models]
+        return voting_model(models, shares, schema)
+    return tempered_model(voting_model(models, shares, schema), temperature, schema)
 
 
 def _tested_calibration(

@@ -1,5 +1,6 @@
 """What a network is scored by; every function is scikit-learn's."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 # Of the class that is predicted, not of its probability.
 SCORES_OF_CLASSES = ("accuracy", "balanced_accuracy", "f1")
+# Beyond which no score can be; of others nothing is known.
+BOUNDS = {
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "auc"), (0.0, 1.0)),
+    **dict.fromkeys(("log_loss", "rmse", "mae"), (0.0, math.inf)),
+    "r2": (-math.inf, 1.0),
+}
 CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
 
 

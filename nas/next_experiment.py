@@ -41,9 +41,10 @@ def run(
         NasError: When there is nothing to train, or the data or the experiment cannot be used.
     """
     from nas.analysis.experiment import LookAtData, SearchAgain, TrainAgain
-    from nas.api import load, search_prepared
+    from nas.api import load
     from nas.arguments import check_bounds
     from nas.one_network import train_like
+    from nas.one_search import search_prepared
     from nas.preparation import prepare_again, prepare_search, usual_pruner
     from nas.results import Study
     from nas.searching import SearchOptions

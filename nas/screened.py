@@ -4,12 +4,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.api import describe_folds, import_optuna
+from nas.api import import_optuna
 from nas.arguments import check_bounds, seconds_of
 from nas.choices import Scaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.processes import default_workers, prepare_processes
+from nas.one_search import describe_folds
 from nas.stopping import forget
 
 if TYPE_CHECKING:

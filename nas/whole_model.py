@@ -81,6 +81,8 @@ def voting_model(
         shares: The weight of each; together 1.
         schema: What the columns are called, with which no layer's name may collide.
     """
+    if len(models) == 1:
+        return models[0]
     inputs, weighted = models[0].input, []
     with warnings.catch_warnings():
         ignore_input_names()
@@ -91,10 +93,8 @@ def voting_model(
                 share, dtype=outputs.dtype, name=layer_name(f"share_{number}", schema)
             )
             weighted.append(scale(outputs))
-        total = weighted[0]
-        if len(weighted) > 1:
-            total = keras.layers.Add(dtype=total.dtype, name=layer_name("vote", schema))(weighted)
-        return keras.Model(inputs, total, name=WINNER)
+        add = keras.layers.Add(dtype=weighted[0].dtype, name=layer_name("vote", schema))
+        return keras.Model(inputs, add(weighted), name=WINNER)
 
 
 def tempered_model(model: keras.Model, temperature: float, schema: Schema) -> keras.Model:

@@ -45,6 +45,8 @@ def test_the_best_are_trained_again_and_the_winner_is_chosen_among_them(wine: na
     mine = record.best()
     assert record.confirmed[mine.number] != mine.fold_values
     assert len(record.confirmed[mine.number]) == 3
+    interval = wine.best.confirmed_interval
+    assert interval is not None and interval[0] < interval[1] <= 1.0  # no accuracy is beyond
     assert wine.best.test_value == record.winner["test_value"]
     assert record.winner["trial"] == mine.number
 

@@ -1,5 +1,6 @@
 """The winner of a study, how good it really is, and the simplest network that is as good."""
 
+import math
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 
 from nas.direction import Direction
 from nas.errors import NasError
+from nas.metrics import BOUNDS
 from nas.spec import TrialSpec
 from nas.study.record import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio, standard_error
+
+NO_BOUNDS = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,10 @@ def confirmed(study: StudyRecord) -> Confirmed | None:
         from scipy.stats import t
 
         center, half = value - sign * (left or 0.0), stderr * float(t.ppf(0.975, len(mine) - 1))
-        interval = (center - half, center + half)
+        least, most = NO_BOUNDS
+        if not study.settings.own_metric:
+            least, most = BOUNDS.get(study.metric, NO_BOUNDS)
+        interval = (max(center - half, least), min(center + half, most))
     searched = sign * (best.value - value)
     return Confirmed(is_fresh, value, stderr, interval, mine, len(scores), searched, left)
 

@@ -187,6 +187,7 @@ def search(
     from nas import api
     from nas.model_card import default_model_path
     from nas.nested_search import nested as api_nested
+    from nas.one_search import Interrupted
     from nas.options import SplitOptions
     from nas.space import parse_enqueued
 
@@ -241,7 +242,7 @@ def search(
         found = api.search(
             the_space, data, target, val_size=val_size, test_size=test_size, **options
         )
-    except api.Interrupted:
+    except Interrupted:
         sys.exit(exit_code())  # past the line that any other interruption prints
     _show_winner(found.record, default_model_path(storage, found.name))
     if tensorboard is not None:
@@ -266,7 +267,7 @@ def _show_nested(found: Any) -> None:
 
 def _show_winner(record: Any, path: Path) -> None:
     from nas.analysis.winner import summarize
-    from nas.api import guessing
+    from nas.one_search import guessing
 
     summary = summarize(record)
     best, simplest = record.best(), summary["simplest"]

@@ -59,8 +59,8 @@ def best(
     console.print(table)
     say("folds  " + "  ".join(score(value) for value in winner.fold_values))
     if again:
-        where = "folds" if again["on_fresh_folds"] else "seeds"
-        say(f"fresh  {with_interval(again['value'], again['interval'])} from fresh {where}")
+        where = "on fresh folds" if again["on_fresh_folds"] else "from fresh seeds"
+        say(f"again  {with_interval(again['value'], again['interval'])} {where}")
     if summary["test_value"] is not None:
         say(f"test   {with_interval(summary['test_value'], summary['test_interval'])}")
     elif record.settings.split.test_size:

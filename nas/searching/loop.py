@@ -25,7 +25,7 @@ from nas.options import SearchOptions
 from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
-from nas.searching.pace import CONFIRMED, Pace, to_confirm, work
+from nas.searching.pace import Pace, most_confirmed, to_confirm, work
 from nas.searching.progress import Progress
 from nas.searching.proposals import Proposer
 from nas.searching.race import Race
@@ -429,8 +429,8 @@ class _Search:
         """Sets time aside for confirming the best trials, now that there is another one."""
         insort(self._complete, (-self._direction.key(value), seconds))
         if self._deadline is not None:
-            number = CONFIRMED if self._options.confirm is None else self._options.confirm
-            times = [seconds for _, seconds in self._complete[:number]]
+            best = self._complete[: most_confirmed(self._options)]
+            times = [seconds for _, seconds in best]
             n_complete, workers = len(self._complete), self._pool.workers
             _, self._reserved = to_confirm(self._options, times, n_complete, workers)
 

@@ -4,6 +4,7 @@ import time
 from bisect import insort
 from collections.abc import Sequence
 
+from nas.engines.shapes import STEP_COST
 from nas.options import SearchOptions
 from nas.spec import TrialSpec
 
@@ -13,13 +14,9 @@ CONFIRMING_SHARE = 0.25  # of a search's time, at the most
 STARTING = 5.0  # seconds until other processes train, and have compiled
 LARGE = 0.75  # quantile of the work of a trial, which the next one hardly exceeds
 
-# Operations beside the arithmetic of a step, counted as so many weights: a small network is not
-# as much faster as it is smaller.
-STEP_COST = 1e4
-
 
 def work(spec: TrialSpec, epochs: int, n_folds: int) -> float:
-    """The arithmetic of training a network, in a unit of its own.
+    """The operations of training a network, or what takes as long.
 
     Args:
         spec: The network.
@@ -27,8 +24,8 @@ def work(spec: TrialSpec, epochs: int, n_folds: int) -> float:
         n_folds: On how many folds.
     """
     n_rows = max(spec.problem.n_rows, 1)
-    steps = -(-n_rows // spec.training.rows_per_step(n_rows))
-    return epochs * n_folds * (float(spec.n_weights) * n_rows + STEP_COST * steps)
+    steps = spec.training.steps_per_epoch(n_rows)
+    return epochs * n_folds * (6.0 * spec.n_weights * n_rows + STEP_COST * steps)
 
 
 class Pace:
@@ -68,6 +65,11 @@ class Pace:
         return waiting + self._workers * whole <= rate * seconds
 
 
+def most_confirmed(options: SearchOptions) -> int:
+    """How many trials are confirmed at the most."""
+    return CONFIRMED if options.confirm is None else options.confirm
+
+
 def to_confirm(
     options: SearchOptions, seconds: Sequence[float], n_complete: int, workers: int
 ) -> tuple[int, float]:
@@ -75,15 +77,14 @@ def to_confirm(
 
     Args:
         options: How to search; what is asked for is done, whatever the time.
-        seconds: Time that the best complete trials took, the best one first.
+        seconds: Time that the `most_confirmed` best complete trials took.
         n_complete: How many trials are complete.
         workers: Processes that train.
     """
-    number = CONFIRMED if options.confirm is None else options.confirm
+    number = most_confirmed(options)
     if not number or (options.confirm is None and n_complete < LEAST_COMPLETE):
         return 0, 0.0
-    times = seconds[:number]
-    time_taken = STARTING + max(sum(times) / workers, max(times, default=0.0))
+    time_taken = STARTING + max(sum(seconds) / workers, max(seconds, default=0.0))
     too_long = options.timeout is not None and time_taken > CONFIRMING_SHARE * options.timeout
     if too_long and options.confirm is None:
         return 0, 0.0

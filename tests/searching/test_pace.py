@@ -38,7 +38,7 @@ def test_work_counts_epochs_folds_rows_and_weights() -> None:
     small, large, longer = spec_of(8), spec_of(800), spec_of(8, n_rows=100_000)
     assert work(small, 10, 5) == 5 * work(small, 10, 1) == 10 * work(small, 1, 5)
     assert work(large, 1, 1) > 2 * work(small, 1, 1)
-    assert work(longer, 1, 1) > 50 * work(small, 1, 1)
+    assert work(longer, 1, 1) > 20 * work(small, 1, 1)
 
 
 def test_a_trial_fits_if_its_work_and_what_waits_can_be_done(clock: list[float]) -> None:
@@ -77,7 +77,7 @@ def test_what_is_confirmed_fits_into_a_quarter_of_the_time() -> None:
     # As long as the longest, however many train.
     assert to_confirm(SearchOptions(), seconds, 20, workers=64) == (5, pace.STARTING + 10.0)
     # What is asked for is done.
-    asked = to_confirm(SearchOptions(timeout=1.0, confirm=2), seconds, 3, workers=1)
+    asked = to_confirm(SearchOptions(timeout=1.0, confirm=2), seconds[:2], 3, workers=1)
     assert asked == (2, pace.STARTING + 20.0)
     assert to_confirm(SearchOptions(confirm=0), seconds, 20, workers=2) == (0, 0.0)
 
