@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nas.preparation import Prepared
     from nas.results import Study
     from nas.searching import Settings
+    from nas.study.attributes import StudySettings
 
 
 def search(
@@ -38,7 +39,7 @@ def search(
     *,
     trials: int | None = None,
     timeout: float | str | None = None,
-    folds: Any = 5,
+    folds: Any = None,
     repeats: int = 1,
     groups: Any = None,
     sample_weight: Any = None,
@@ -94,7 +95,8 @@ def search(
             None is 100, or as many as the `timeout` allows.
         timeout: Time after which the search stops, in seconds or as `"10m"` or `"2h"`.
         folds: The number of folds, a splitter of scikit-learn, or pairs of arrays of row numbers
-            (training, validation); 1 is a single split.
+            (training, validation); 1 is a single split. None is 5, or fewer where that leaves no
+            time for a search: 3, or a single split of many rows.
         repeats: How often the cross-validation is repeated with new folds.
         groups: Column whose equal values stay in one fold, or an array of shape (n_rows,).
         sample_weight: Column, or array of shape (n_rows,), of how much each row counts in the loss.
@@ -118,8 +120,7 @@ def search(
         sampler: The sampler that proposes the trials.
         startup_trials: Number of random trials at the start; None is a tenth of `trials`, at least
             10.
-        pruner: The pruner that ends hopeless trials. None is `racing` where some of the folds have
-            at least 1,000 validation rows together, and else `halving`.
+        pruner: The pruner that ends hopeless trials. None is `racing`, or that of the study.
         confirm: How many of the best trials are trained again on fresh folds, before the winner is
             chosen among them; None is 5 after at least 20 complete trials, if that takes no more
             than a quarter of the `timeout`, and none for folds of your own. Those stay as they
@@ -186,7 +187,7 @@ def search(
         import_optuna()
 
         from nas.data import SplitOptions
-        from nas.preparation import as_space, prepare, read_options, usual_pruner, usual_space
+        from nas.preparation import as_space, prepare, read_options, usual_space
         from nas.searching import SearchOptions, make_sampler
 
         the_space = as_space(usual_space(data) if space is None else space, training)
@@ -198,7 +199,7 @@ def search(
             n_trials=trials or (USUAL_TRIALS if seconds is None else ENDLESS),
             sampler=sampler,
             startup_trials=startup_trials,
-            pruner=pruner or "halving",
+            pruner=pruner or "racing",
             seed=seed,
             timeout=seconds,
             max_params=max_params,
@@ -207,6 +208,11 @@ def search(
             stop=stop,
         )
         make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
+        earlier = _earlier(name, storage)
+        if earlier and pruner is None and earlier.search:  # others' scores are not comparable
+            options = replace(options, pruner=earlier.search.pruner)
+        if earlier and folds is None and not earlier.split.given:
+            folds = earlier.split.folds
         prepared = prepare(
             the_space,
             data,
@@ -235,10 +241,9 @@ def search(
             positive=positive,
             groups=groups,
             sample_weight=sample_weight,
+            timeout=seconds,
         )
         waiting = _waiting_settings(prepared, enqueue, warm_start, name, storage)
-        earlier = _earlier_pruner(name, storage) if pruner is None else None
-        options = replace(options, pruner=pruner or earlier or usual_pruner(prepared.split))
         settings = prepared.settings()
     return search_prepared(
         prepared,
@@ -292,8 +297,8 @@ def _waiting_settings(
     return waiting
 
 
-def _earlier_pruner(name: str, storage: str) -> PrunerName | None:
-    """The pruner of a study that is there: scores of another one are not comparable with its."""
+def _earlier(name: str, storage: str) -> "StudySettings | None":
+    """What a study rests on, if it is there."""
     from nas.study.record import load_study
     from nas.study.storage import open_storage, sqlite_path, study_names
 
@@ -302,10 +307,9 @@ def _earlier_pruner(name: str, storage: str) -> PrunerName | None:
         is_new = path is not None and not path.exists()
         if is_new or name not in study_names(open_storage(storage)):
             return None
-        search = load_study(name, storage).settings.search
+        return load_study(name, storage).settings
     except (NasError, OSError):  # which `open_study` tells better
         return None
-    return search.pruner if search else None
 
 
 def import_optuna() -> None:

@@ -55,7 +55,7 @@ def nested(
     target: Any = None,
     *,
     outer: int = 5,
-    folds: int = 5,
+    folds: int | None = None,
     repeats: int = 1,
     name: str | None = None,
     seed: int = 0,
@@ -74,7 +74,7 @@ def nested(
         data: As for `nas.search`.
         target: As for `nas.search`.
         outer: Number of outer folds, and so of searches.
-        folds: Number of folds within each search.
+        folds: Number of folds within each search; None is 5.
         repeats: How often these are drawn.
         name: Name of the studies, with a number behind it; None is the name of the space.
         seed: Seed of the outer folds, and of each search.
@@ -88,6 +88,7 @@ def nested(
         NasError: When an argument or the data cannot be used.
         Interrupted: On Ctrl-C. The same call goes on; with a `timeout`, each search has it again.
     """
+    folds = 5 if folds is None else folds
     if not isinstance(folds, int):
         raise NasError("--folds", f"got {folds!r} within outer folds", "a number")
     check_bounds(outer=(outer, 2, None), folds=(folds, 2, None), repeats=(repeats, 1, None))

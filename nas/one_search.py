@@ -195,6 +195,8 @@ def _show_plan(
     display.findings(settings.findings)
     test = f"{len(split.test):,} rows set aside for the test" if len(split.test) else "no test part"
     parts = describe_folds(prepared.split_options.folds, prepared.split_options.repeats)
+    if prepared.few_folds:
+        parts += ", as the time is short (--folds 5 asks for more),"
     display.say(f"{parts} on {len(split.development):,} rows; {test}", "Split")
     display.say(
         f"{space.name}, {counted(len(space.parameters), 'parameter')}; "

@@ -112,7 +112,7 @@ class SearchOptions:
     n_trials: int = USUAL_TRIALS
     sampler: SamplerName = "tpe"
     startup_trials: int | None = None
-    pruner: PrunerName = "halving"
+    pruner: PrunerName = "racing"
     seed: int = 0
     timeout: float | None = None
     max_params: int | None = None

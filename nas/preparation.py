@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.choices import EngineName, PrunerName
+from nas.choices import EngineName
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.arrays import holds_images
 from nas.data.dataset import check_weights
@@ -27,15 +27,22 @@ from nas.families.custom import CustomSpace, custom_space
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
 from nas.options import IN_MEMORY, is_source
-from nas.pruning import stages
 from nas.searching import study_settings
-from nas.space import SearchSpace, load_space, parse_space, space_from_mapping
+from nas.searching.pace import VAL_SHARE, planned_folds
+from nas.space import (
+    RandomSuggester,
+    SearchSpace,
+    load_space,
+    parse_space,
+    space_from_mapping,
+)
 from nas.space.vocabulary import NAME_LISTS
 from nas.spec import Problem
 from nas.study.attributes import Finding, StudySettings
 from nas.study.record import StudyRecord
 
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
+DRAWS_TO_PLAN = 16  # networks of a space that stand for all
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Prepared:
         split_options: How its rows were divided.
         split: The rows.
         metric: What networks are scored by.
+        few_folds: Whether the time has room for fewer folds than usual.
     """
 
     space: SearchSpace
@@ -57,6 +65,7 @@ class Prepared:
     split_options: SplitOptions
     split: Split
     metric: Metric
+    few_folds: bool = False
 
     @property
     def build(self) -> BuildModel | None:
@@ -124,15 +133,6 @@ def usual_space(data: Any) -> str:
     else:
         is_images = getattr(data[0] if isinstance(data, tuple) else data, "ndim", 2) > 2
     return "images" if is_images else "tabular"
-
-
-def usual_pruner(split: Split) -> PrunerName:
-    """The pruner where none is named: a race if the first folds tell networks apart by themselves.
-
-    Args:
-        split: The folds.
-    """
-    return "racing" if len(stages([len(fold.val) for fold in split.folds])) > 1 else "halving"
 
 
 def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpace:
@@ -217,6 +217,7 @@ def prepare(
     groups: Any = None,
     sample_weight: Any = None,
     scores_test: bool = True,
+    timeout: float | None = None,
 ) -> Prepared:
     """Reads, checks and divides data.
 
@@ -225,7 +226,7 @@ def prepare(
         data: A source, or values in memory.
         target: The name of the target column, or the target itself, shape (n_rows,).
         data_options: How to read it; from `read_options`.
-        folds: See `nas.data.split.choose_folds`.
+        folds: See `nas.data.split.choose_folds`; None is as many as the time has room for.
         split_options: How to divide it besides.
         metric: A name, a scorer, or None for the task's default.
         positive: Label of the class that f1 is about.
@@ -233,6 +234,7 @@ def prepare(
         sample_weight: A column, which `data_options` names too, or the weight of each row, shape
             (n_rows,).
         scores_test: Whether the test part will be scored, too.
+        timeout: Seconds of the search; None for as many as one likes.
 
     Raises:
         NasError: When any of it cannot be used.
@@ -256,6 +258,10 @@ def prepare(
         data_options = replace(data_options, source=IN_MEMORY)
     if not isinstance(space, CustomSpace):
         space.check_problem(dataset.problem(1))
+    few_folds = False
+    if folds is None:
+        folds = _planned_folds(space, dataset, split_options, timeout)
+        few_folds = folds < split_options.folds
     split_options = choose_folds(dataset, folds, split_options)
     split = split_dataset(dataset, split_options)
     if isinstance(space, CustomSpace):  # which builds a model of that width
@@ -263,7 +269,21 @@ def prepare(
         space.check_problem(dataset.problem(_n_columns(space, dataset, split)))
     the_metric = choose_metric(metric, dataset, positive)
     _check_scored(the_metric, dataset, split, scores_test)
-    return Prepared(space, data_options, dataset, split_options, split, the_metric)
+    return Prepared(space, data_options, dataset, split_options, split, the_metric, few_folds)
+
+
+def _planned_folds(
+    space: SearchSpace, dataset: Dataset, options: SplitOptions, timeout: float | None
+) -> int:
+    """How many folds the time has room for."""
+    if timeout is None or isinstance(space, CustomSpace):  # whose networks have to be built first
+        return planned_folds((), 0, None)
+    rows = np.arange(dataset.n_rows)
+    n_columns = fit_statistics(dataset, rows).n_columns(dataset.schema)
+    n_rows = round(dataset.n_rows * (1 - options.test_size) * (1 - VAL_SHARE))
+    problem = dataset.problem(n_columns, n_rows)
+    specs = [space.sample(RandomSuggester(seed), problem) for seed in range(DRAWS_TO_PLAN)]
+    return planned_folds(specs, n_rows, timeout)
 
 
 def _n_columns(space: SearchSpace, dataset: Dataset, split: Split) -> int:

@@ -1,4 +1,4 @@
-"""The space and the pruner of a search that names none."""
+"""The space of a search that names none, and its folds."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nas.data import Fold, Split
-from nas.preparation import usual_pruner, usual_space
+from nas.data import SplitOptions
+from nas.preparation import as_space, prepare, read_options, usual_space
 
 
 def test_without_data_the_space_names_its_own() -> None:
@@ -59,16 +59,23 @@ def test_what_cannot_be_read_is_told_later(tmp_path: Path, content: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("folds", "val_rows", "expected"),
+    ("n_rows", "timeout", "folds", "expected"),
     [
-        (5, 100, "halving"),
-        (5, 400, "halving"),  # it takes three of five
-        (5, 500, "racing"),
-        (5, 5000, "racing"),
-        (1, 5000, "halving"),
+        (1000, 60.0, None, 5),
+        (500_000, None, None, 5),  # as long as one likes
+        (500_000, 10.0, None, 1),
+        (500_000, 3600.0, None, 5),
+        (500_000, 10.0, 4, 4),  # what is asked for is done
     ],
 )
-def test_folds_that_can_be_raced_over_are(folds: int, val_rows: int, expected: str) -> None:
-    rows = np.arange(val_rows)
-    split = Split(rows, rows[:0], tuple(Fold(rows, rows) for _ in range(folds)))
-    assert usual_pruner(split) == expected
+def test_folds_follow_the_time(
+    n_rows: int, timeout: float | None, folds: int | None, expected: int
+) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n_rows, 4)), rng.normal(size=n_rows)
+    space = as_space({"depth": [1, 2], "width": [64, 128], "epochs": 20, "batch_size": 256})
+    prepared = prepare(
+        space, x, y, read_options(space, x, y), folds, SplitOptions(), timeout=timeout
+    )
+    assert len(prepared.split.folds) == expected
+    assert prepared.few_folds == (expected < 4)

@@ -80,7 +80,14 @@ def search(
         ),
     ] = None,
     positive: PositiveOption = None,
-    folds: Annotated[int, typer.Option(min=1, help="Number of folds; 1 is a single split.")] = 5,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of folds; 1 is a single split. "
+            "\\[default: 5, or fewer where --timeout has no time for them]",
+        ),
+    ] = None,
     nested: Annotated[
         int | None,
         typer.Option(
@@ -113,8 +120,7 @@ def search(
     pruner: Annotated[
         PrunerName | None,
         typer.Option(
-            help="The pruner that ends hopeless trials. "
-            "\\[default: racing if some folds have 1,000 validation rows, else halving]"
+            help="The pruner that ends hopeless trials. \\[default: racing, or that of the study]"
         ),
     ] = None,
     confirm: Annotated[

@@ -4,8 +4,10 @@ Light to import: the search asks it, too, to hand trials of one program to one w
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from nas.architectures import CustomArchitecture
 from nas.layers import Embedding
@@ -118,6 +120,11 @@ def program_shape(spec: TrialSpec, n_rows: int) -> Shape:
         clips=spec.training.clip_norm > 0.0,
         embedding=spec.embedding,
     )
+
+
+def program_of(spec: TrialSpec) -> Any:
+    """What networks must have in common to share a program; data have more rows than a batch."""
+    return spec.architecture if unsupported(spec) else program_shape(spec, sys.maxsize)
 
 
 def lanes_at_once(shape: Shape, n_lanes: int) -> int:

@@ -11,7 +11,6 @@ so the search need not know.
 
 import contextlib
 import signal
-import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from nas.encoding import FoldData
-from nas.engines.shapes import program_shape, unsupported
+from nas.engines.shapes import program_of
 from nas.errors import NasError
 from nas.execution.devices import gpu_environment
 from nas.execution.messages import receive, send
@@ -308,8 +307,8 @@ class WorkerPool(Pool):
         elsewhere = set().union(*(w.programs for w in self._workers if w is not worker))
 
         def rank(position: int) -> int:
-            kind = _kind(self._jobs[self._backlog[position]].spec)
-            return 0 if kind in worker.programs else 2 if kind in elsewhere else 1
+            program = program_of(self._jobs[self._backlog[position]].spec)
+            return 0 if program in worker.programs else 2 if program in elsewhere else 1
 
         best = 0 if self._trains_together else min(range(len(self._backlog)), key=rank)
         if worker.jobs and not self._trains_together and rank(best) == 2:
@@ -317,7 +316,7 @@ class WorkerPool(Pool):
         ticket = self._backlog[best]
         del self._backlog[best]
         job = self._jobs[ticket]
-        worker.programs.add(_kind(job.spec))
+        worker.programs.add(program_of(job.spec))
         worker.jobs.add(ticket)
         start = (job.spec, job.seed, job.epochs, job.at_most, job.folds)
         self._send(worker, ("start", ticket, *start))
@@ -360,11 +359,6 @@ class WorkerPool(Pool):
         fresh = self._start(place)
         send(fresh.connection, self._setup)
         self._workers[place] = fresh
-
-
-def _kind(spec: TrialSpec) -> Any:
-    """What trials must have in common to share a program; its data's rows are more than a batch."""
-    return spec.architecture if unsupported(spec) else program_shape(spec, sys.maxsize)
 
 
 def _how_it_ended(process: Any) -> str:

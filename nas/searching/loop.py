@@ -25,14 +25,14 @@ from nas.options import SearchOptions
 from nas.searching.ledger import Ledger
 from nas.searching.leftovers import sweep, why_interrupted
 from nas.searching.opening import LiveStudy
-from nas.searching.pace import Pace, most_confirmed, to_confirm, work
+from nas.searching.pace import USUALLY_TRAINED, Pace, most_confirmed, to_confirm, work
 from nas.searching.progress import Progress
 from nas.searching.proposals import Proposer
 from nas.searching.race import Race
 from nas.seeds import derive_seed
 from nas.space import SearchSpace
 from nas.spec import Problem, TrialResult, TrialSpec
-from nas.study.attributes import Outcome, TrialAttributes
+from nas.study.attributes import REJECTED, Outcome, TrialAttributes
 from nas.study.claims import NoPlaceError
 from nas.study.owner import RENEWAL
 from nas.study.record import (
@@ -140,7 +140,7 @@ class _Search:
         self._race = Race(live.study, val_rows) if options.pruner == "racing" else None
         self._stages = self._race.stages if self._race else ((),)
         self._why_enough = why_enough
-        self._pace = Pace(pool.workers)
+        self._pace = Pace(pool.workers, options.timeout)
         self._n_folds = max(len(val_rows), 1)
         self._deadline = time.monotonic() + options.timeout if options.timeout is not None else None
         # Of each complete trial the score, as `-Direction.key`, and its seconds; ascending.
@@ -150,6 +150,7 @@ class _Search:
         self._swept_at = time.monotonic()
         self._in_doubt = False  # whether a search that trains may be dead
         self._note = ""  # why no other trial is begun
+        self._is_waiting = False  # for one of those in training to end
         self._split = settings_of(live.study).split
         self._direction = Direction[live.study.direction.name]
         self._ledger = Ledger(live.study, live.storage)
@@ -225,19 +226,28 @@ class _Search:
         if self._time_is_up():
             self._note = "The time is up."
             return False
+        return not self._is_waiting
+
+    def _why_too_long(self, spec: TrialSpec) -> str:
+        """Why a trial is not begun that would take too long; empty for one that is.
+
+        Without a winner, and without one in training, better a try than nothing.
+        """
+        if self._deadline is None or not (self._jobs or self._state.complete):
+            return ""
+        own = self._pace.seconds(work(spec, spec.n_epochs, self._n_folds), spec)
         waiting = sum(map(self._work_left, self._jobs.values()))
-        if self._pace.fits(waiting, self._seconds_left()):
-            return True
-        if not self._jobs and self._state.complete:
-            self._note = "The time that is left is too short for another trial."
-        return not self._jobs and not self._note  # without a winner, better a try than nothing
+        if self._pace.fits(own, waiting, self._seconds_left()):
+            return ""
+        return f"about {own:.0f} s of training; {max(self._seconds_left(), 0.0):.0f} s were left"
 
     def _work_left(self, job: _Job) -> float:
-        """The work until a trial ends, if nothing stops it."""
+        """The work until a trial ends, of which a pruner usually spares a part."""
         later = self._stages[job.stage + 1 :] if len(self._stages) > 1 else ()
         epochs = job.spec.n_epochs
         here = work(job.spec, epochs - job.epoch, self._folds_of(job))
-        return here + work(job.spec, epochs, sum(map(len, later)))
+        left = here + work(job.spec, epochs, sum(map(len, later)))
+        return left if job.stage or self._options.pruner == "none" else USUALLY_TRAINED * left
 
     def _folds_of(self, job: _Job) -> int:
         """How many folds the stage of a trial has."""
@@ -264,8 +274,14 @@ class _Search:
 
     def _begin(self) -> Iterator[Progress]:
         try:
-            asked = self._proposer.ask()
+            asked = self._proposer.ask(self._why_too_long)
         except NoPlaceError:
+            return
+        if asked is None and self._deadline is not None and self._proposer.found_too_long:
+            if self._jobs:  # one that ends early may leave more
+                self._is_waiting = True
+            else:
+                self._note = "The time that is left is too short for another trial."
             return
         if asked is None:
             self._note = (
@@ -277,7 +293,7 @@ class _Search:
         trial, spec, index = asked
         job = _Job(trial, spec, derive_seed("trial", self._options.seed, index))
         self._jobs[trial.number] = job
-        self._pace.begin(work(spec, spec.n_epochs, self._n_folds))
+        self._pace.begin(spec)
         yield self._start(job)
 
     def _start(self, job: _Job) -> Progress:
@@ -347,7 +363,7 @@ class _Search:
             complete=outcomes["complete"],
             pruned=outcomes["pruned"] + outcomes["diverged"],
             failed=outcomes["failed"],
-            rejected=outcomes["duplicate"] + outcomes["too_large"],
+            rejected=sum(outcomes[outcome] for outcome in REJECTED),
             best=self._best,
             in_training=len(self._jobs),
             deadline=self._deadline,
@@ -423,6 +439,7 @@ class _Search:
             state = TrialState.PRUNED if pruned else TrialState.FAIL
             ended = self._study.tell(job.trial, state=state)
         del self._jobs[job.trial.number]
+        self._is_waiting = False
         return ended
 
     def _reserve(self, value: float, seconds: float) -> None:

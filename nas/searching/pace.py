@@ -1,18 +1,27 @@
-"""What fits into the time of a search: one more trial, and the confirmation of the best ones."""
+"""What the time of a search has room for: folds, one more trial, confirming the best ones."""
 
+import math
 import time
-from bisect import insort
 from collections.abc import Sequence
+from typing import Any
 
-from nas.engines.shapes import STEP_COST
+from nas.engines.shapes import STEP_COST, program_of, unsupported
 from nas.options import SearchOptions
+from nas.pruning import FIRST_VAL_ROWS
 from nas.spec import TrialSpec
 
 CONFIRMED = 5  # trials that are confirmed where nothing else is asked for
 LEAST_COMPLETE = 20  # trials below which the best one is the best of few, and nothing is confirmed
 CONFIRMING_SHARE = 0.25  # of a search's time, at the most
 STARTING = 5.0  # seconds until other processes train, and have compiled
-LARGE = 0.75  # quantile of the work of a trial, which the next one hardly exceeds
+COMPILING = 4.0  # seconds in which a worker compiles a program, or reads it from the disk
+LEAST_TRAINING = 0.3  # of the time, if programs took less than that to compile
+USUALLY_TRAINED = 0.5  # of the epochs and folds of a trial; a pruner spares the rest
+TRIAL_SHARE = 0.25  # of a search's time, which no trial may take longer than; but for the first one
+FOLDS = (5, 3, 1)  # as many as the time has room for
+PLANNED = 8  # trials of each worker that it has to have room for
+SMALLER = 0.25  # quantile of the work of networks, which those of a short search do not exceed
+VAL_SHARE = 0.2  # of the rows that validate in a single split
 
 
 def work(spec: TrialSpec, epochs: int, n_folds: int) -> float:
@@ -29,40 +38,89 @@ def work(spec: TrialSpec, epochs: int, n_folds: int) -> float:
 
 
 class Pace:
-    """The work that was done in the time since training began, compilation included.
+    """How fast trials train, and so which ones the time has room for.
 
     Args:
         workers: Processes that train; a trial is trained by one of them.
+        timeout: Seconds of the whole search; None for as many as one likes.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, timeout: float | None = None) -> None:
         self._workers = workers
+        self._longest = math.inf if timeout is None else TRIAL_SHARE * timeout
         self._began: float | None = None
         self._done = 0.0
-        self._whole: list[float] = []  # of each trial, if it is trained to its end; ascending
+        self._programs: set[Any] = set()
 
-    def begin(self, whole: float) -> None:
-        """Notes that a trial begins, and how much work all of it is."""
+    def begin(self, spec: TrialSpec) -> None:
+        """Notes that a trial begins."""
         if self._began is None:
             self._began = time.monotonic()
-        insort(self._whole, whole)
+        self._programs.add(program_of(spec))
 
     def note(self, done: float) -> None:
         """Notes work that was done."""
         self._done += done
 
-    def fits(self, waiting: float, seconds: float) -> bool:
-        """Whether one more trial could be trained to its end, if it is no larger than most.
+    def seconds(self, whole: float, spec: TrialSpec) -> float:
+        """How long one worker takes to train a trial, and to compile its program if need be.
 
         Args:
+            whole: All its work.
+            spec: The trial.
+        """
+        compiling = 0.0 if program_of(spec) in self._programs else COMPILING
+        return compiling + whole / self._rate if self._rate else 0.0
+
+    def fits(self, own: float, waiting: float, seconds: float) -> bool:
+        """Whether one more trial has room: it can end in time, and is no large part of the search.
+
+        Args:
+            own: Seconds that it takes, of `seconds`.
             waiting: Work that is to be done before: that of the trials in training.
             seconds: The time that is left.
         """
-        if not self._done or self._began is None:  # nothing is known yet
+        if not self._rate:  # nothing is known yet
             return True
-        rate = self._done / max(time.monotonic() - self._began, 1e-9)
-        whole = self._whole[int(LARGE * (len(self._whole) - 1))]
-        return waiting + self._workers * whole <= rate * seconds
+        return own <= self._longest and waiting / (self._workers * self._rate) + own <= seconds
+
+    @property
+    def _rate(self) -> float:
+        """The work that a worker does in a second; 0 as long as nothing is known."""
+        if not self._done or self._began is None:
+            return 0.0
+        elapsed = self._workers * (time.monotonic() - self._began)
+        training = max(elapsed - COMPILING * len(self._programs), LEAST_TRAINING * elapsed, 1e-9)
+        return self._done / training
+
+
+def planned_folds(specs: Sequence[TrialSpec], n_rows: int, timeout: float | None) -> int:
+    """How many folds the time has room for, where nobody has said it.
+
+    So many that each worker can train at least `PLANNED` of the smaller networks on all of them; a
+    single split only where its validation part tells networks apart by itself.
+
+    Args:
+        specs: Some networks of the space; none where that is not known.
+        n_rows: Training rows of a fold.
+        timeout: Seconds of the search; None for as many as one likes.
+    """
+    most, *fewer = FOLDS
+    if timeout is None or not specs:
+        return most
+    whole = sorted(work(spec, spec.n_epochs, 1) / _usual_rate(spec) for spec in specs)
+    of_a_fold = whole[int(SMALLER * (len(whole) - 1))]
+    planned = most
+    for folds in fewer:
+        is_telling = folds > 1 or n_rows * VAL_SHARE / (1 - VAL_SHARE) >= FIRST_VAL_ROWS
+        if planned * of_a_fold * PLANNED > timeout and is_telling:
+            planned = folds
+    return planned
+
+
+def _usual_rate(spec: TrialSpec) -> float:
+    """The work that a core does in a second; that of convolutions is not in their weights."""
+    return 1e9 if unsupported(spec) else 2e10
 
 
 def most_confirmed(options: SearchOptions) -> int:

@@ -1,12 +1,14 @@
 """Which network is trained next."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
@@ -15,7 +17,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.choices import SamplerName
 from nas.errors import NasError
@@ -78,7 +80,8 @@ def _plain_sampler(name: SamplerName, seed: int, index: int, startup_trials: int
                 warn_independent_sampling=False,
             )
         case "cmaes":
-            return CmaEsSampler(
+            return _CmaEsByIndex(
+                index,
                 n_startup_trials=startup_trials,
                 seed=own_seed,
                 independent_sampler=independent,
@@ -101,8 +104,40 @@ def _plain_sampler(name: SamplerName, seed: int, index: int, startup_trials: int
             return RandomSampler(seed=own_seed)
 
 
+class _CmaEsByIndex(CmaEsSampler):
+    """CMA-ES that draws by a trial's index instead of its number, as a resumed search has others.
+
+    Args:
+        index: Of the trial.
+        options: Of `CmaEsSampler`.
+    """
+
+    def __init__(self, index: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._index = index
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        by_index = copy.copy(trial)
+        by_index.number = self._index
+        proposed: dict[str, Any] = super().sample_relative(study, by_index, search_space)
+        return proposed
+
+
+def _never(spec: TrialSpec) -> str:
+    return ""
+
+
 class Proposer:
-    """Asks for trials that are worth training: unseen, and not too large."""
+    """Asks for trials that are worth training: unseen, not too large, and not too long.
+
+    Attributes:
+        found_too_long: Whether the last proposal was wanted, had there been more time.
+    """
 
     def __init__(
         self,
@@ -119,28 +154,34 @@ class Proposer:
         startup = options.startup_trials
         self._startup = max(MIN_STARTUP_TRIALS, usual) if startup is None else startup
 
-    def ask(self) -> tuple[Trial, TrialSpec, int] | None:
+    def ask(
+        self, why_too_long: Callable[[TrialSpec], str] = _never
+    ) -> tuple[Trial, TrialSpec, int] | None:
         """The next trial, its specification and its index; None when the space holds no other.
 
         The index is the lowest number that no other trial has, and seeds all that is random in a
         trial. One that was interrupted keeps its index when it is taken up again.
+
+        Args:
+            why_too_long: Says of a network why there is no time for it; empty where there is.
 
         Raises:
             NoPlaceError: When the study has as many trials as it is to have.
         """
         claims, options, first = self._claims, self._options, self._space.first
         attempt, of_index = 0, -1
+        self.found_too_long = False
         while True:
             # Decided by what was known last; `begin` refuses if another search came in between.
-            index, params = claims.index, None
-            if claims.waiting:
-                index = -1
+            index, params, too_long = claims.index, None, why_too_long
+            if claims.waiting:  # which was chosen before
+                index, too_long = -1, _never
             elif index < len(first) and index != of_index and options.sampler != "grid":
                 params = dict(first[index])
             elif options.sampler == "grid" or index == of_index:
                 attempt = attempt if index == of_index else 0
                 seed = derive_seed("unseen network", options.seed, index, attempt)
-                params = self._acceptable_params(seed)
+                params = self._acceptable_params(seed, why_too_long)
                 if params is None:
                     return None
             begun = claims.begin(index, params, options.n_trials)
@@ -155,7 +196,7 @@ class Proposer:
                 )
                 self._study.sampler = sampler
                 spec = self._space.sample(trial, self._problem)
-                if self._is_accepted(trial, spec):
+                if self._is_accepted(trial, spec, too_long):
                     return trial, spec, index
             except BaseException as error:
                 with suppress(Exception):  # the error itself is what is to be told
@@ -165,8 +206,10 @@ class Proposer:
                 raise
             claims.give_back()
 
-    def _is_accepted(self, trial: Trial, spec: TrialSpec) -> bool:
-        """Tells a trial at once that is too large or a duplicate."""
+    def _is_accepted(
+        self, trial: Trial, spec: TrialSpec, why_too_long: Callable[[TrialSpec], str]
+    ) -> bool:
+        """Tells a trial at once that is too large, too long or a duplicate."""
         if self._too_large(spec):
             reason = f"{spec.n_weights:,} weights; --max-params is {self._options.max_params:,}"
             mine = TrialAttributes(
@@ -175,6 +218,12 @@ class Proposer:
             set_attributes(trial, mine)
             trial.set_constraint("max_params", spec.n_weights - (self._options.max_params or 0))
             self._study.tell(trial, state=TrialState.PRUNED)
+            return False
+        if reason := why_too_long(spec):
+            # As a failure, which samplers ignore: with more time it may be a good one.
+            mine = TrialAttributes(outcome="too_long", reason=reason, spec=spec)
+            set_attributes(trial, mine)
+            self._study.tell(trial, state=TrialState.FAIL)
             return False
         if self._options.allow_duplicates:
             set_attributes(trial, TrialAttributes(spec=spec))
@@ -192,13 +241,19 @@ class Proposer:
         limit = self._options.max_params
         return limit is not None and spec.n_weights > limit
 
-    def _acceptable_params(self, seed: int) -> dict[str, Any] | None:
-        """Parameters of a network that was not trained yet and is not too large."""
+    def _acceptable_params(
+        self, seed: int, why_too_long: Callable[[TrialSpec], str]
+    ) -> dict[str, Any] | None:
+        """Parameters of a network that was not trained yet, is not too large and not too long."""
         duplicates, twin = self._options.allow_duplicates, self._claims.twin
 
         def acceptable(suggester: Any) -> bool:
             spec = self._space.sample(suggester, self._problem)
-            return (duplicates or twin(spec) is None) and not self._too_large(spec)
+            if self._too_large(spec) or not (duplicates or twin(spec) is None):
+                return False
+            is_too_long = bool(why_too_long(spec))
+            self.found_too_long |= is_too_long
+            return not is_too_long
 
         is_grid = self._options.sampler == "grid"
         for draw in range(DRAWS_FOR_AN_UNSEEN_NETWORK):

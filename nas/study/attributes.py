@@ -23,7 +23,7 @@ Options = TypeVar("Options", DataOptions, SplitOptions, SearchOptions)
 
 VERSION = 1
 
-# How a trial ended. The last four do not count as trials: three were never trained to an end, and
+# How a trial ended. The last five do not count as trials: four were never trained to an end, and
 # a given one, of `nas train`, lies outside the study's space.
 Outcome = Literal[
     "running",
@@ -33,10 +33,12 @@ Outcome = Literal[
     "failed",
     "duplicate",
     "too_large",
+    "too_long",
     "interrupted",
     "given",
 ]
-UNCOUNTED: tuple[Outcome, ...] = ("duplicate", "too_large", "interrupted", "given")
+REJECTED: tuple[Outcome, ...] = ("duplicate", "too_large", "too_long")
+UNCOUNTED: tuple[Outcome, ...] = (*REJECTED, "interrupted", "given")
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,7 @@ def _way_out(outcome: str, reason: str) -> str:
         "diverged": "Lower the highest learning_rate of the space, set clip_norm: 1 in it, or look "
         "for extreme values in the data.",
         "too_large": "Give a larger --max-params, or smaller networks in the space.",
+        "too_long": "Search with more time, or smaller networks in the space.",
         "interrupted": "Search with more time: the same command goes on.",
         "pruned": "Search with --pruner none, or with more trials.",
         "given": "Run 'nas search' on the study.",

@@ -1,4 +1,4 @@
-"""What fits into the time of a search."""
+"""What the time of a search has room for."""
 
 import time
 from pathlib import Path
@@ -15,10 +15,11 @@ from fakes import (
 )
 
 from nas.options import SearchOptions
-from nas.searching import live_study, pace, run_search
-from nas.searching.pace import Pace, to_confirm, work
-from nas.space import RandomSuggester, SearchSpace
+from nas.searching import enqueue, live_study, pace, run_search
+from nas.searching.pace import Pace, planned_folds, to_confirm, work
+from nas.space import RandomSuggester, Range, SearchSpace
 from nas.spec import Problem, TrialSpec
+from nas.study.record import study_record
 from nas.study.storage import open_storage
 
 
@@ -43,28 +44,68 @@ def test_work_counts_epochs_folds_rows_and_weights() -> None:
 
 def test_a_trial_fits_if_its_work_and_what_waits_can_be_done(clock: list[float]) -> None:
     speed = Pace(workers=1)
-    assert speed.fits(1e9, 0.1)  # as long as nothing is known
-    speed.begin(1000.0)
-    clock[0] += 10.0
+    assert speed.seconds(1e9, spec_of(8)) == 0.0  # as long as nothing is known
+    assert speed.fits(0.0, 1e9, 0.1)
+    speed.begin(spec_of(8))
+    clock[0] += 10.0 + pace.COMPILING
     speed.note(500.0)  # 50 a second
-    assert speed.fits(0.0, 21.0)
-    assert not speed.fits(0.0, 19.0)
-    assert not speed.fits(100.0, 21.0)
-    for _ in range(3):
-        speed.begin(3000.0)  # the next one is as large as most
-    assert not speed.fits(0.0, 59.0)
-    assert speed.fits(0.0, 61.0)
+    assert speed.seconds(1000.0, spec_of(8)) == 20.0
+    assert speed.fits(20.0, 0.0, 21.0)
+    assert not speed.fits(20.0, 0.0, 19.0)
+    assert not speed.fits(20.0, 100.0, 21.0)
+
+
+def test_another_program_takes_time_to_compile(clock: list[float]) -> None:
+    speed = Pace(workers=1)
+    speed.begin(spec_of(8))
+    clock[0] += 10.0 + pace.COMPILING
+    speed.note(500.0)
+    assert speed.seconds(500.0, spec_of(800)) == 10.0 + pace.COMPILING
+    speed.begin(spec_of(800))
+    clock[0] += pace.COMPILING
+    assert speed.seconds(500.0, spec_of(800)) == 10.0
+
+
+def test_where_programs_are_there_already_the_rate_stays_within_reason(clock: list[float]) -> None:
+    speed = Pace(workers=1)
+    speed.begin(spec_of(8))
+    clock[0] += 1.0
+    speed.note(300.0)
+    assert speed.seconds(1000.0, spec_of(8)) == pytest.approx(1.0)
 
 
 def test_one_of_several_workers_trains_a_trial(clock: list[float]) -> None:
     speed = Pace(workers=4)
-    speed.begin(1000.0)
-    clock[0] += 10.0
+    speed.begin(spec_of(8))
+    clock[0] += 10.0 + pace.COMPILING / 4
     speed.note(2000.0)  # 50 a second of each
-    assert not speed.fits(0.0, 19.0)
-    assert speed.fits(0.0, 21.0)
-    assert not speed.fits(400.0, 21.0)  # in which each has two seconds to do
-    assert speed.fits(400.0, 23.0)
+    own = speed.seconds(1000.0, spec_of(8))
+    assert own == 20.0
+    assert not speed.fits(own, 0.0, 19.0)
+    assert speed.fits(own, 0.0, 21.0)
+    assert not speed.fits(own, 400.0, 21.0)  # in which each has two seconds to do
+    assert speed.fits(own, 400.0, 23.0)
+
+
+def test_no_trial_takes_a_large_part_of_the_time(clock: list[float]) -> None:
+    speed = Pace(workers=1, timeout=100.0)
+    speed.begin(spec_of(8))
+    clock[0] += 1.0
+    speed.note(50.0)
+    assert speed.fits(25.0, 0.0, 99.0)
+    assert not speed.fits(25.1, 0.0, 99.0)
+
+
+def test_folds_are_fewer_where_the_time_has_no_room_for_them() -> None:
+    specs = [spec_of(width, n_rows=20_000) for width in (8, 8, 80, 800)]
+    of_a_fold = work(specs[0], 10, 1) / 2e10
+    room = pace.PLANNED * of_a_fold
+    assert planned_folds(specs, 20_000, None) == 5
+    assert planned_folds(specs, 20_000, 5.01 * room) == 5
+    assert planned_folds(specs, 20_000, 4.99 * room) == 3
+    assert planned_folds(specs, 20_000, 2.99 * room) == 1
+    assert planned_folds(specs, 3_999, 2.99 * room) == 3  # a fifth of which would tell little
+    assert planned_folds((), 20_000, 1e-9) == 5
 
 
 def test_what_is_confirmed_fits_into_a_quarter_of_the_time() -> None:
@@ -87,6 +128,12 @@ def slow(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
     return 0.5
 
 
+@pytest.fixture
+def nothing_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "COMPILING", 0.0)
+
+
+@pytest.mark.usefixtures("nothing_to_compile")
 def test_no_trial_begins_that_could_not_end(tmp_path: Path) -> None:
     # 9 epochs of 3 folds take 0.27 s.
     _, steps = search_fake(tmp_path, FakeEngine(slow), n_trials=1000, timeout=2.0, pruner="none")
@@ -96,6 +143,36 @@ def test_no_trial_begins_that_could_not_end(tmp_path: Path) -> None:
     assert outcomes == {"complete"}  # none was interrupted
 
 
+@pytest.mark.usefixtures("nothing_to_compile")
+def test_a_trial_that_would_take_too_long_makes_room_for_others(tmp_path: Path) -> None:
+    space = SearchSpace({"depth": 1, "width": Range(16, 64), "epochs": [3, 1000]}, "fake")
+    study, steps = search_fake(
+        tmp_path, FakeEngine(slow), space, n_trials=1000, timeout=4.0, pruner="none"
+    )
+    record = study_record(study)
+    rejected = [t for t in record.trials if t.outcome == "too_long"]
+    assert rejected and "s of training" in rejected[0].reason
+    assert rejected[0].params["epochs"] == 1000
+    assert {t.params["epochs"] for t in record.complete} == {3}
+    assert steps[-1].rejected >= len(rejected)
+    assert steps[-1].complete >= 4
+
+
+@pytest.mark.usefixtures("nothing_to_compile")
+def test_a_setting_that_waits_is_trained_even_so(tmp_path: Path) -> None:
+    space = SearchSpace({"depth": 1, "width": Range(16, 64), "epochs": [3, 60]}, "fake")
+    study = open_fake_study(tmp_path, space)
+    database = open_storage(url_of(tmp_path))
+    settings = [{"width": 20, "epochs": 3}, {"width": 30, "epochs": 60}]
+    enqueue(study, database, settings, "--enqueue", 1000)
+    study, _ = search_fake(
+        tmp_path, FakeEngine(slow), space, n_trials=1000, timeout=5.0, pruner="none"
+    )
+    trials = study_record(study).trials
+    assert [t.outcome for t in trials if t.params["width"] == 30][:1] == ["complete"]
+
+
+@pytest.mark.usefixtures("nothing_to_compile")
 def test_time_to_confirm_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "STARTING", 0.0)
     done = {}
