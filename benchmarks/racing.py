@@ -60,6 +60,23 @@ def shares(total: int) -> list[int]:
     return [epoch if epoch >= 2 else total for epoch in found]  # never after only one
 
 
+def race(curve: Curve, known: dict[int, list[float]]) -> int:
+    """The rule of `nas.searching.race`: who was among the better half once is not stopped."""
+    whole = len(curve)
+
+    def is_better(rung: int, epoch: int) -> bool:
+        value, scores = float(curve[epoch - 1]), known.setdefault(rung, [])
+        kept = pruning.halving([value], sorted(scores), Direction.MAXIMIZE, pruning.RACING_FACTOR)
+        scores.append(value)
+        return bool(kept[0])
+
+    started_well = is_better(0, 1)
+    for rung, epoch in enumerate(shares(whole), start=1):
+        if epoch < whole and not is_better(rung, epoch) and not started_well:
+            return epoch
+    return whole
+
+
 def by_median(curve: Curve, known: dict[int, list[float]]) -> int:
     """The median rule, after each epoch."""
     for epoch, value in enumerate(map(float, curve[:-1]), start=1):
@@ -79,7 +96,8 @@ def rules(max_epochs: int) -> dict[str, Rule]:
     """
     rungs = pruning.rungs(max_epochs)
     return {
-        "racing": in_rungs(shares, pruning.RACING_FACTOR),
+        "racing": race,
+        "racing, unforgiving": in_rungs(shares, pruning.RACING_FACTOR),
         "halving": in_rungs(lambda _: rungs, pruning.REDUCTION_FACTOR),
         "median": by_median,
         "better half after one epoch": in_rungs(lambda _: (1,), 2),

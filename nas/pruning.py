@@ -22,7 +22,7 @@ from nas.direction import Direction
 REDUCTION_FACTOR = 3  # one trial of three goes on beyond a rung (Li et al. 2018, section 3.3)
 MEDIAN_STARTUP_TRIALS = 5
 RACING_SHARES = (1 / 4, 1 / 2)  # of a trial's own epochs, after which racing decides
-RACING_FACTOR = 2  # one trial of two goes on beyond a rung of a race
+RACING_FACTOR = 2  # one trial of two is safe at a rung of a race, and after its first epoch
 FIRST_VAL_ROWS = 1000  # of the folds that racing trains first, at least
 PROMOTION_FACTOR = 2  # one trial of two that have ended a stage goes on to the next
 

@@ -46,6 +46,12 @@ def test_nothing_is_printed_where_that_is_asked_for(study, capfd: pytest.Capture
     assert again.best == study.best
 
 
+def test_a_study_keeps_its_folds_and_its_pruner(study: nas.Study) -> None:
+    again = search(SPACE, X, Y, trials=7, timeout=600, workers=1, name="mine", quiet=True)
+    assert len(again.best.fold_values) == 3
+    assert again.record.settings.search.pruner == "none"
+
+
 def test_the_winner_has_an_untouched_test_score(study: nas.Study) -> None:
     best = study.best
     assert best.value == pytest.approx(np.mean(best.fold_values))

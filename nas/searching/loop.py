@@ -61,6 +61,7 @@ class _Job:
         earlier: What it reached on those before.
         value: Mean score over the folds after its last epoch.
         epoch: Epochs that it has run on these folds.
+        started_well: Whether it was among the better half after its first epoch, in a race.
         engine: Name of its engine.
         engine_reason: Why that one.
     """
@@ -74,6 +75,7 @@ class _Job:
     reason: str = ""
     value: float = float("nan")
     epoch: int = 0
+    started_well: bool = False
     engine: str | None = None
     engine_reason: str = ""
 
@@ -382,6 +384,8 @@ class _Search:
                 job.reason = f"diverged in epoch {job.epoch} on fold {fold + 1}"
                 return
             job.value = float(scores.mean())
+            if job.epoch == 1 and not job.stage and self._race is not None:
+                job.started_well = self._race.starts_well(job.value)
             if job.epoch == decision and report.running and not self._keeps(job):
                 job.outcome = "pruned"
                 job.reason = f"{self._options.pruner} after epoch {job.epoch}"
@@ -412,7 +416,7 @@ class _Search:
         if pruner == "none" or job.stage:
             return True
         if self._race is not None:
-            return self._race.keeps(job.spec, epoch, job.value)
+            return self._race.keeps(job.spec, epoch, job.value, job.started_well)
         if pruner == "halving" and epoch not in self._rungs:
             return True
         self._ledger.refresh()

@@ -17,6 +17,7 @@ from nas.spec import TrialSpec
 from nas.study.attributes import TrialAttributes
 
 END = len(pruning.RACING_SHARES)  # the rung at the end of the first stage
+FIRST = END + 1  # after the first epoch, where nobody is stopped
 
 
 class Race:
@@ -35,12 +36,12 @@ class Race:
         stages = pruning.stages(val_rows)
         self.stages = stages if len(stages) > 1 else ((),)
         # By rung, as `Direction.key`, ascending.
-        self._scores: list[list[float]] = [[] for _ in range(END + 1)]
+        self._scores: list[list[float]] = [[] for _ in range(FIRST + 1)]
         for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
             spec = TrialAttributes.from_attributes(trial.user_attrs).spec
             if spec is None or not trial.intermediate_values:
                 continue
-            for rung, epoch in _rungs(spec):
+            for rung, epoch in [(FIRST, 1), *_rungs(spec)]:
                 if epoch in trial.intermediate_values:
                     self._note(rung, trial.intermediate_values[epoch])
             last = max(trial.intermediate_values)
@@ -51,15 +52,29 @@ class Race:
         """Epochs until a trial of the first stage is judged next; None for its end."""
         return next((at - epoch for _, at in _rungs(spec) if at > epoch), None)
 
-    def keeps(self, spec: TrialSpec, epoch: int, value: float) -> bool:
-        """Whether a trial goes on after an epoch with this score."""
+    def starts_well(self, value: float) -> bool:
+        """Whether a trial with this score after its first epoch is among the better half."""
+        return self._is_among_the_better(FIRST, value)
+
+    def keeps(self, spec: TrialSpec, epoch: int, value: float, started_well: bool) -> bool:
+        """Whether a trial goes on after an epoch with this score.
+
+        Args:
+            spec: The trial.
+            epoch: The epoch.
+            value: The score.
+            started_well: What `starts_well` said of it.
+        """
         for rung, at in _rungs(spec):
             if at == epoch:
-                known = self._scores[rung]
-                kept = pruning.halving([value], known, self._direction, pruning.RACING_FACTOR)
-                self._note(rung, value)
-                return bool(kept[0])
+                return self._is_among_the_better(rung, value) or started_well
         return True
+
+    def _is_among_the_better(self, rung: int, value: float) -> bool:
+        known = self._scores[rung]
+        kept = pruning.halving([value], known, self._direction, pruning.RACING_FACTOR)
+        self._note(rung, value)
+        return bool(kept[0])
 
     def promotes(self, value: float) -> bool:
         """Whether a trial that has ended the first stage with this score goes on to the others."""

@@ -103,7 +103,7 @@ def test_the_command_line_wins_then_the_environment(
     monkeypatch.setenv("NAS_STORAGE", "sqlite:///environment.db")
     for arguments in (("--config", path, "--seed", "8"), ("--seed", "8", "--config", path)):
         found = parsed(*arguments)
-        assert (found["trials"], found["seed"], found["folds"]) == (3, 8, 5)
+        assert (found["trials"], found["seed"], found["folds"]) == (3, 8, None)
         assert found["storage"] == "sqlite:///environment.db"
 
 

@@ -111,6 +111,22 @@ def test_trials_are_compared_after_the_same_share_of_their_epochs(tmp_path: Path
     assert after <= {4, 9, 18}
 
 
+def test_who_started_well_is_not_stopped_at_a_rung(tmp_path: Path) -> None:
+    def crossing(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:
+        """Wide networks lead after one epoch and at the end, narrow ones in between."""
+        is_wide = spec.architecture.units[0] >= 50
+        leads = is_wide == (epoch in (1, 9))
+        return 0.5 + 0.3 * leads + spec.architecture.units[0] / 1e4
+
+    space = SearchSpace({"width": Range(8, 99), "epochs": 9}, "fake")
+    record, _ = race(tmp_path, crossing, space=space, n_trials=40, sampler="random")
+    wide = [t for t in record.counted if t.params["width"] >= 50]
+    stopped = [t for t in wide if "after epoch" in t.reason]
+    assert len(wide) > 15
+    assert len(stopped) <= len(wide) / 3  # those that were among the worse half in the beginning
+    assert record.best().params["width"] >= 50
+
+
 @pytest.mark.parametrize("stop_after", [2, 9, 30])
 def test_a_stopped_race_goes_on(tmp_path: Path, stop_after: int) -> None:
     for name in ("whole", "cut"):

@@ -59,7 +59,7 @@ def test_reaches_the_number_of_trials_and_keeps_all_of_each(tmp_path: Path) -> N
         )
 
 
-@pytest.mark.parametrize("pruner", ["halving", "median", "none"])
+@pytest.mark.parametrize("pruner", ["racing", "halving", "median", "none"])
 def test_epochs_trained_in_one_go_are_reported_and_judged_one_by_one(
     tmp_path: Path, pruner: str
 ) -> None:
@@ -74,6 +74,7 @@ def test_epochs_trained_in_one_go_are_reported_and_judged_one_by_one(
         engine = FakeEngine(scores, at_once=at_once)
         runs.append(results(search_fake(folder, engine, n_trials=30, pruner=pruner)[0]))
     assert {outcome for _, outcome, *_ in runs[0]} >= {
+        "racing": {"complete", "pruned"},
         "halving": {"complete", "pruned", "diverged"},
         "median": {"complete", "pruned"},
         "none": {"complete", "diverged"},
@@ -98,7 +99,15 @@ def test_same_seed_same_trials_and_another_seed_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("sampler", "stop_after"),
-    [("tpe", 1), ("tpe", 40), ("random", 5), ("grid", 25), ("qmc", 25), ("cmaes", 40)],
+    [
+        ("tpe", 1),
+        ("tpe", 40),
+        ("random", 5),
+        ("grid", 25),
+        ("qmc", 25),
+        ("cmaes", 10),
+        ("cmaes", 40),
+    ],
 )
 def test_a_resumed_search_equals_an_uninterrupted_one(
     tmp_path: Path, sampler: str, stop_after: int
