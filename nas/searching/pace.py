@@ -16,8 +16,9 @@ CONFIRMING_SHARE = 0.25  # of a search's time, at the most
 STARTING = 5.0  # seconds until other processes train, and have compiled
 COMPILING = 4.0  # seconds in which a worker compiles a program, or reads it from the disk
 LEAST_TRAINING = 0.3  # of the time, if programs took less than that to compile
+PRIOR = 10.0  # seconds of a worker that the usual rate counts for
 USUALLY_TRAINED = 0.6  # of the epochs and folds of a trial; a pruner spares the rest
-TRIAL_SHARE = 0.25  # of a search's time, which no trial may take longer than; but for the first one
+TRIAL_SHARE = 0.5  # of a search's time, which no trial may take longer than; but for the first one
 FOLDS = (5, 3, 1)  # as many as the time has room for
 PLANNED = 8  # trials of each worker that it has to have room for
 SMALLER = 0.25  # quantile of the work of networks, which those of a short search do not exceed
@@ -50,12 +51,13 @@ class Pace:
         self._longest = math.inf if timeout is None else TRIAL_SHARE * timeout
         self._began: float | None = None
         self._done = 0.0
+        self._usual_rate = 0.0
         self._programs: set[Any] = set()
 
     def begin(self, spec: TrialSpec) -> None:
         """Notes that a trial begins."""
         if self._began is None:
-            self._began = time.monotonic()
+            self._began, self._usual_rate = time.monotonic(), _usual_rate(spec)
         self._programs.add(program_of(spec))
 
     def note(self, done: float) -> None:
@@ -86,12 +88,16 @@ class Pace:
 
     @property
     def _rate(self) -> float:
-        """The work that a worker does in a second; 0 as long as nothing is known."""
+        """The work that a worker does in a second; 0 as long as nothing is known.
+
+        As if the usual rate had been seen for some seconds, too: in the beginning, most of the
+        work that was done is not told yet.
+        """
         if not self._done or self._began is None:
             return 0.0
         elapsed = self._workers * (time.monotonic() - self._began)
-        training = max(elapsed - COMPILING * len(self._programs), LEAST_TRAINING * elapsed, 1e-9)
-        return self._done / training
+        training = max(elapsed - COMPILING * len(self._programs), LEAST_TRAINING * elapsed, 0.0)
+        return (self._done + PRIOR * self._usual_rate) / (training + PRIOR)
 
 
 def planned_folds(specs: Sequence[TrialSpec], n_rows: int, timeout: float | None) -> int:
