@@ -120,7 +120,9 @@ def search(
         sampler: The sampler that proposes the trials.
         startup_trials: Number of random trials at the start; None is a tenth of `trials`, at least
             10.
-        pruner: The pruner that ends hopeless trials. None is `racing`, or that of the study.
+        pruner: The pruner that ends hopeless trials. None is that of the study. A new one has
+            `halving` where all networks have equally many epochs and less than 2,000 rows or so
+            are searched, and else `racing`.
         confirm: How many of the best trials are trained again on fresh folds, before the winner is
             chosen among them; None is 5 after at least 20 complete trials, if that takes no more
             than a quarter of the `timeout`, and none for folds of your own. Those stay as they
@@ -187,7 +189,7 @@ def search(
         import_optuna()
 
         from nas.data import SplitOptions
-        from nas.preparation import as_space, prepare, read_options, usual_space
+        from nas.preparation import as_space, prepare, read_options, usual_pruner, usual_space
         from nas.searching import SearchOptions, make_sampler
 
         the_space = as_space(usual_space(data) if space is None else space, training)
@@ -209,8 +211,6 @@ def search(
         )
         make_sampler(sampler, seed, 0, 0)  # says at once if a package is missing
         earlier = _earlier(name, storage)
-        if earlier and pruner is None and earlier.search:  # others' scores are not comparable
-            options = replace(options, pruner=earlier.search.pruner)
         if earlier and folds is None and not earlier.split.given:
             folds = earlier.split.folds
         prepared = prepare(
@@ -241,8 +241,13 @@ def search(
             positive=positive,
             groups=groups,
             sample_weight=sample_weight,
-            timeout=seconds,
+            timeout=None if gpus else seconds,  # a GPU trains all folds side by side
         )
+        if pruner is None:
+            usual = usual_pruner(the_space, prepared.split)
+            # Another one's scores are not comparable with those of a study that is there.
+            kept = earlier.search.pruner if earlier and earlier.search else usual
+            options = replace(options, pruner=kept)
         waiting = _waiting_settings(prepared, enqueue, warm_start, name, storage)
         settings = prepared.settings()
     return search_prepared(

@@ -45,7 +45,7 @@ def run(
     from nas.arguments import check_bounds
     from nas.one_network import train_like
     from nas.one_search import search_prepared
-    from nas.preparation import prepare_again, prepare_search
+    from nas.preparation import prepare_again, prepare_search, usual_pruner
     from nas.results import Study
     from nas.searching import SearchOptions
     from nas.space import space_from_mapping
@@ -79,7 +79,7 @@ def run(
     options = SearchOptions(
         n_trials=experiment.trials,
         sampler=experiment.sampler,
-        pruner=experiment.pruner or "racing",
+        pruner=experiment.pruner or usual_pruner(space, prepared.split),
         seed=prepared.split_options.seed,
     )
     n_workers = default_workers() if workers is None else workers

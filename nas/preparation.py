@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.choices import EngineName
+from nas.choices import EngineName, PrunerName
 from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.arrays import holds_images
 from nas.data.dataset import check_weights
@@ -27,6 +27,7 @@ from nas.families.custom import CustomSpace, custom_space
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric, check_metric, choose_metric
 from nas.options import IN_MEMORY, is_source
+from nas.pruning import stages
 from nas.searching import study_settings
 from nas.searching.pace import VAL_SHARE, planned_folds
 from nas.space import (
@@ -36,6 +37,7 @@ from nas.space import (
     parse_space,
     space_from_mapping,
 )
+from nas.space.domains import Constant
 from nas.space.vocabulary import NAME_LISTS
 from nas.spec import Problem
 from nas.study.attributes import Finding, StudySettings
@@ -133,6 +135,24 @@ def usual_space(data: Any) -> str:
     else:
         is_images = getattr(data[0] if isinstance(data, tuple) else data, "ndim", 2) > 2
     return "images" if is_images else "tabular"
+
+
+def usual_pruner(space: SearchSpace, split: Split) -> PrunerName:
+    """The pruner where none is named.
+
+    Halving is the cheapest, and fair where all networks train for equally many epochs on all folds;
+    else a race, which compares them after the same share of their own.
+
+    Args:
+        space: Where networks are drawn from.
+        split: The folds.
+    """
+    epochs = space.parameters.get("epochs")
+    are_alike = "steps" not in space.parameters and (
+        epochs is None or isinstance(epochs.domain, Constant)
+    )
+    has_one_stage = len(stages([len(fold.val) for fold in split.folds])) == 1
+    return "halving" if are_alike and has_one_stage else "racing"
 
 
 def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpace:

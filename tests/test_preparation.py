@@ -1,4 +1,4 @@
-"""The space of a search that names none, and its folds."""
+"""The space, the pruner and the folds of a search that names none."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nas.data import SplitOptions
-from nas.preparation import as_space, prepare, read_options, usual_space
+from nas.data import Fold, Split, SplitOptions
+from nas.preparation import as_space, prepare, read_options, usual_pruner, usual_space
 
 
 def test_without_data_the_space_names_its_own() -> None:
@@ -79,3 +79,24 @@ def test_folds_follow_the_time(
     )
     assert len(prepared.split.folds) == expected
     assert prepared.few_folds == (expected < 4)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "folds", "val_rows", "expected"),
+    [
+        (20, 5, 100, "halving"),
+        (20, 5, 400, "halving"),  # it takes three of five
+        (20, 5, 500, "racing"),
+        (20, 1, 5000, "halving"),
+        ([20, 60], 5, 100, "racing"),
+        ([20, 60], 1, 5000, "racing"),
+        (None, 5, 100, "halving"),
+    ],
+)
+def test_trials_are_raced_where_halving_would_be_unfair(
+    epochs: Any, folds: int, val_rows: int, expected: str
+) -> None:
+    rows = np.arange(val_rows)
+    split = Split(rows, rows[:0], tuple(Fold(rows, rows) for _ in range(folds)))
+    words = {"depth": [1, 2]} if epochs is None else {"depth": [1, 2], "epochs": epochs}
+    assert usual_pruner(as_space(words), split) == expected

@@ -120,7 +120,8 @@ def search(
     pruner: Annotated[
         PrunerName | None,
         typer.Option(
-            help="The pruner that ends hopeless trials. \\[default: racing, or that of the study]"
+            help="The pruner that ends hopeless trials. \\[default: that of the study; a new "
+            "one has halving for networks of equally many epochs on few rows, else racing]"
         ),
     ] = None,
     confirm: Annotated[
