@@ -245,7 +245,7 @@ def test_what_an_older_nas_left_of_a_deleted_study_is_cleared_away(
         optuna.create_study(
             study_name="other", storage=open_storage(url_of(tmp_path)), direction="maximize"
         )
-    other, _ = search_fake(tmp_path, n_trials=2, name="other")
+    other, _ = search_fake(tmp_path, n_trials=2, name="other", pruner="none")
     assert other._study_id == study._study_id
     assert [trial.outcome for trial in study_record(other).trials] == ["complete"] * 2
 
