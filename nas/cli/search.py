@@ -281,8 +281,9 @@ def _show_winner(record: Any, path: Path) -> None:
     console.print()
     say(f"trial {best.number}: {best.spec.describe()}", "Winner")
     say(show_params(best.params), " ")
+    where = "over folds" if best.stderr is not None else "on the validation part"
     say(
-        f"{record.metric_title} {score(best.value, best.stderr)} over folds"
+        f"{record.metric_title} {score(best.value, best.stderr)} {where}"
         f"{guessing(record.settings)}, {best.n_weights:,} weights",
         " ",
     )

@@ -47,7 +47,11 @@ def best(
     table = plain_table("", "winner", "simplest within one standard error")
     rows: list[tuple[str, Any, Any]] = [
         ("trial", winner.number, simplest["trial"]),
-        ("mean over folds", score(winner.value, winner.stderr), score(simplest["value"])),
+        (
+            "mean over folds" if winner.stderr is not None else "score",
+            score(winner.value, winner.stderr),
+            score(simplest["value"]),
+        ),
         ("weights", f"{winner.n_weights:,}", f"{simplest['n_weights']:,}"),
     ]
     rows.extend(
