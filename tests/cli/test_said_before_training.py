@@ -44,6 +44,13 @@ def test_a_search_tells_before_and_after(nas, payments: Path) -> None:
     assert best["predicted_classes"] == {"fraud": 0, "ok": 80} and len(best["doubts"]) == 3
 
 
+def test_a_single_split_has_no_mean_over_folds(nas, payments: Path) -> None:
+    out = nas.right(*SEARCH.replace("--folds 3", "--folds 1").split()).out
+    assert "Split   a single split on 320 rows" in out
+    assert "on the validation part (always 'ok': 0.9500)" in out
+    assert "over folds" not in out and "over folds" not in nas.right("best").out
+
+
 def test_f1_is_about_the_rarer_class_and_named(nas, payments: Path) -> None:
     out = nas.right(*SEARCH.split(), "--metric", "f1").out
     assert "by f1 of 'fraud'" in out and "f1 of 'fraud' 0.0000" in out
