@@ -31,23 +31,25 @@ SEARCHES = 200
 TRIALS = 30
 
 
-def in_rungs(epochs: Callable[[int], Sequence[int]], factor: int) -> Rule:
+def in_rungs(epochs: Callable[[int], Sequence[int]], factor: int, forgives: bool = False) -> Rule:
     """Asynchronous halving after some epochs.
 
     Args:
         epochs: From the epochs of a network to those after which it is judged.
         factor: The best `1 / factor` go on.
+        forgives: Whether all go on that were among those after their first epoch.
     """
 
     def trained(curve: Curve, known: dict[int, list[float]]) -> int:
-        for rung, epoch in enumerate(epochs(len(curve))):
-            if epoch >= len(curve):
-                continue
-            value = float(curve[epoch - 1])
-            scores = known.setdefault(rung, [])
+        def is_among_the_best(rung: int, epoch: int) -> bool:
+            value, scores = float(curve[epoch - 1]), known.setdefault(rung, [])
             kept = pruning.halving([value], sorted(scores), Direction.MAXIMIZE, factor)[0]
             scores.append(value)
-            if not kept:
+            return bool(kept)
+
+        is_safe = forgives and is_among_the_best(-1, 1)
+        for rung, epoch in enumerate(epochs(len(curve))):
+            if epoch < len(curve) and not is_among_the_best(rung, epoch) and not is_safe:
                 return epoch
         return len(curve)
 
@@ -58,23 +60,6 @@ def shares(total: int) -> list[int]:
     """The rungs of a race, in epochs of a network."""
     found = [round(total * share) for share in pruning.RACING_SHARES]
     return [epoch if epoch >= 2 else total for epoch in found]  # never after only one
-
-
-def race(curve: Curve, known: dict[int, list[float]]) -> int:
-    """The rule of `nas.searching.race`: who was among the better half once is not stopped."""
-    whole = len(curve)
-
-    def is_better(rung: int, epoch: int) -> bool:
-        value, scores = float(curve[epoch - 1]), known.setdefault(rung, [])
-        kept = pruning.halving([value], sorted(scores), Direction.MAXIMIZE, pruning.RACING_FACTOR)
-        scores.append(value)
-        return bool(kept[0])
-
-    started_well = is_better(0, 1)
-    for rung, epoch in enumerate(shares(whole), start=1):
-        if epoch < whole and not is_better(rung, epoch) and not started_well:
-            return epoch
-    return whole
 
 
 def by_median(curve: Curve, known: dict[int, list[float]]) -> int:
@@ -96,7 +81,7 @@ def rules(max_epochs: int) -> dict[str, Rule]:
     """
     rungs = pruning.rungs(max_epochs)
     return {
-        "racing": race,
+        "racing": in_rungs(shares, pruning.RACING_FACTOR, forgives=True),
         "racing, unforgiving": in_rungs(shares, pruning.RACING_FACTOR),
         "halving": in_rungs(lambda _: rungs, pruning.REDUCTION_FACTOR),
         "median": by_median,

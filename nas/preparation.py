@@ -29,7 +29,7 @@ from nas.metrics import Metric, check_metric, choose_metric
 from nas.options import IN_MEMORY, is_source
 from nas.pruning import stages
 from nas.searching import study_settings
-from nas.searching.pace import VAL_SHARE, planned_folds
+from nas.searching.pace import planned_folds
 from nas.space import (
     RandomSuggester,
     SearchSpace,
@@ -297,13 +297,14 @@ def _planned_folds(
 ) -> int:
     """How many folds the time has room for."""
     if timeout is None or isinstance(space, CustomSpace):  # whose networks have to be built first
-        return planned_folds((), 0, None)
+        return options.folds
     rows = np.arange(dataset.n_rows)
     n_columns = fit_statistics(dataset, rows).n_columns(dataset.schema)
-    n_rows = round(dataset.n_rows * (1 - options.test_size) * (1 - VAL_SHARE))
-    problem = dataset.problem(n_columns, n_rows)
+    n_development = dataset.n_rows * (1 - options.test_size)
+    n_val = round(n_development * options.val_size)
+    problem = dataset.problem(n_columns, round(n_development) - n_val)
     specs = [space.sample(RandomSuggester(seed), problem) for seed in range(DRAWS_TO_PLAN)]
-    return planned_folds(specs, n_rows, timeout)
+    return planned_folds(specs, n_val, timeout)
 
 
 def _n_columns(space: SearchSpace, dataset: Dataset, split: Split) -> int:

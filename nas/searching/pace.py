@@ -22,7 +22,6 @@ TRIAL_SHARE = 0.5  # of a search's time, which no trial may take longer than; bu
 FOLDS = (5, 3, 1)  # as many as the time has room for
 PLANNED = 8  # trials of each worker that it has to have room for
 SMALLER = 0.25  # quantile of the work of networks, which those of a short search do not exceed
-VAL_SHARE = 0.2  # of the rows that validate in a single split
 
 
 def work(spec: TrialSpec, epochs: int, n_folds: int) -> float:
@@ -100,28 +99,22 @@ class Pace:
         return (self._done + PRIOR * self._usual_rate) / (training + PRIOR)
 
 
-def planned_folds(specs: Sequence[TrialSpec], n_rows: int, timeout: float | None) -> int:
+def planned_folds(specs: Sequence[TrialSpec], n_val: int, timeout: float) -> int:
     """How many folds the time has room for, where nobody has said it.
 
     So many that each worker can train at least `PLANNED` of the smaller networks on all of them; a
     single split only where its validation part tells networks apart by itself.
 
     Args:
-        specs: Some networks of the space; none where that is not known.
-        n_rows: Training rows of a fold.
-        timeout: Seconds of the search; None for as many as one likes.
+        specs: Some networks of the space.
+        n_val: Validation rows of a single split.
+        timeout: Seconds of the search.
     """
-    most, *fewer = FOLDS
-    if timeout is None or not specs:
-        return most
     whole = sorted(work(spec, spec.n_epochs, 1) / _usual_rate(spec) for spec in specs)
     of_a_fold = whole[int(SMALLER * (len(whole) - 1))]
-    planned = most
-    for folds in fewer:
-        is_telling = folds > 1 or n_rows * VAL_SHARE / (1 - VAL_SHARE) >= FIRST_VAL_ROWS
-        if planned * of_a_fold * PLANNED > timeout and is_telling:
-            planned = folds
-    return planned
+    telling = FOLDS if n_val >= FIRST_VAL_ROWS else FOLDS[:-1]
+    fitting = (folds for folds in telling if folds * of_a_fold * PLANNED <= timeout)
+    return next(fitting, telling[-1])
 
 
 def _usual_rate(spec: TrialSpec) -> float:
