@@ -136,7 +136,7 @@ class Proposer:
     """Asks for trials that are worth training: unseen, not too large, and not too long.
 
     Attributes:
-        found_too_long: Whether the last proposal was wanted, had there been more time.
+        found_too_long: Whether the last call of `ask` met a network that there was no time for.
     """
 
     def __init__(
@@ -220,6 +220,7 @@ class Proposer:
             self._study.tell(trial, state=TrialState.PRUNED)
             return False
         if reason := why_too_long(spec):
+            self.found_too_long = True
             # As a failure, which samplers ignore: with more time it may be a good one.
             mine = TrialAttributes(outcome="too_long", reason=reason, spec=spec)
             set_attributes(trial, mine)
