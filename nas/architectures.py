@@ -43,6 +43,8 @@ class Architecture:
         frequencies: Of each number.
         frequency_scale: Standard deviation of the initial frequencies, per unit of scaled inputs.
         scaling: How numbers in columns are scaled; `data` is as the data says.
+        members: Networks that share the hidden layers and answer together; see
+            `nas.layers.build_layers`.
     """
 
     network: str
@@ -62,6 +64,7 @@ class Architecture:
     frequencies: int = 32
     frequency_scale: float = 0.1
     scaling: Literal["data"] | Scaling = "data"
+    members: int = 1
 
     @property
     def batch_normalized(self) -> bool:
@@ -80,7 +83,7 @@ class Architecture:
         shape = image_shape if self.convolutions else (n_inputs,)
         return build_layers(
             shape, self.convolutions, self.units, n_outputs, self.residual, self.activation,
-            self.embedding_of(n_numbers),
+            self.embedding_of(n_numbers), self.members,
         )  # fmt: skip
 
     def embedding_of(self, n_numbers: int) -> Embedding | None:
@@ -102,6 +105,8 @@ class Architecture:
         units = self.units
         if self.embedding != "none":
             return f"{self.embedding} {replace(self, embedding='none')}"
+        if self.members > 1:
+            return f"{self.members} members {replace(self, members=1)}"
         if self.convolutions:
             items = (*self.convolutions, *(f"fc{n}" for n in units))
             shown = "-".join(items if len(items) <= 12 else [*items[:6], "...", *items[-5:]])

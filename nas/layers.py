@@ -25,7 +25,7 @@ from typing import Any, Literal
 ItemKind = Literal["c", "r", "mp", "ap", "gap", "gmp", "fc"]
 LayerKind = Literal[
     "convolution", "max_pooling", "average_pooling", "global_average", "global_max", "flatten",
-    "embedding", "dense",
+    "embedding", "members", "dense",
 ]  # fmt: skip
 
 _VGG_ENDS = "-fc4096-fc4096"
@@ -46,6 +46,7 @@ EXPECTED = SHORTEST + "one of " + ", ".join(NAMED) + "; /8 behind it divides fil
 _ITEM = re.compile(r"(?:(\d+)([cr])(\d+)(?:s(\d+))?|(mp|ap)(\d+)|(gap|gmp)|fc(\d+))")
 LARGEST_DIVISOR = 512  # with which a well-known network is still told as such
 LARGEST_SIZE = 10**6  # filters, units or pixels
+MEMBER_INPUTS, MEMBER_OUTPUTS = "member_inputs", "member_outputs"  # names of layers
 _BOUNDS = f"whole, from 1 to {LARGEST_SIZE}"
 
 
@@ -249,6 +250,7 @@ class Layer:
         activation: Keras name of its activation; empty where it has none.
         has_bias: Whether it has a bias.
         embedding: What it is, of the kind `embedding`.
+        members: How many members it has factors for, of the kind `members`.
     """
 
     kind: LayerKind
@@ -263,11 +265,14 @@ class Layer:
     activation: str = ""
     has_bias: bool = True
     embedding: Embedding | None = None
+    members: int = 1
 
     def weight_shapes(self, normalization: str) -> list[tuple[int, ...]]:
         """Shapes of its weights, in Keras's order: kernel, bias, then those of a normalization."""
         if self.embedding is not None:
             return self.embedding.weight_shapes
+        if self.kind == "members":
+            return [(self.members, *self.output_shape)]
         if not self.kernel:
             return []
         units = self.output_shape[-1:]
@@ -288,8 +293,13 @@ def build_layers(
     residual: bool,
     activation: str = "",
     embedding: Embedding | None = None,
+    members: int = 1,
 ) -> tuple[Layer, ...]:
     """The layers of a network, the output layer included.
+
+    With several members, each has factors of its own for what the first hidden layer and the
+    output layer get, and all share the kernels (Wen et al. 2020, section 3.1; for tables, Gorishniy
+    et al. 2025, section 3.3).
 
     Args:
         input_shape: Of one row: (n_inputs,), or (height, width, channels) with convolutions.
@@ -299,6 +309,7 @@ def build_layers(
         residual: Whether each hidden layer after the first adds its input.
         activation: Of each hidden layer.
         embedding: Of numbers among the inputs.
+        members: Networks that share the hidden layers, with dense layers only.
     """
     layers: list[Layer] = []
     shape = input_shape
@@ -349,10 +360,17 @@ def build_layers(
     if embedding is not None:
         shape = (embedding.n_outputs(shape[0]),)
         layers.append(Layer("embedding", "embedding", shape, embedding=embedding))
+
+    def add_members(name: str) -> None:
+        if members > 1:
+            layers.append(Layer("members", name, shape, members=members))
+
+    add_members(MEMBER_INPUTS)
     for size in units:
         skip = _skip(layers, n_hidden, residual)
         n_hidden += 1
         add("dense", "hidden", (size,), kernel=(shape[0], size), is_hidden=True, skip=skip)
+    add_members(MEMBER_OUTPUTS)
     layers.append(Layer("dense", "output", (n_outputs,), (shape[0], n_outputs)))
     return tuple(layers)
 

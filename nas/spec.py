@@ -221,6 +221,11 @@ class TrialSpec:
         return self.in_words.embedding_of(self.problem.n_numbers)
 
     @property
+    def members(self) -> int:
+        """Networks in it that share its hidden layers and answer together."""
+        return 1 if isinstance(self.architecture, CustomArchitecture) else self.architecture.members
+
+    @property
     def hidden(self) -> tuple[Layer, ...]:
         """The hidden layers: those with weights, but for the output layer."""
         return tuple(layer for layer in self.layers if layer.is_hidden)

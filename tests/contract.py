@@ -46,6 +46,7 @@ PLAIN: dict[str, Any] = {
     "embedding_size": 3,
     "frequencies": 4,
     "frequency_scale": 0.5,
+    "members": 1,
     "optimizer": "adam",
     "learning_rate": 0.01,
     "schedule": "constant",
@@ -296,6 +297,20 @@ class ReferenceEmbedding(layers.Layer):  # type: ignore[misc]
         return keras.ops.concatenate([*parts, x], axis=1)
 
 
+class ReferenceFactors(layers.Layer):  # type: ignore[misc]
+    """Wen et al. 2020, equation 4: what each member gets, times factors of its own."""
+
+    def __init__(self, members: int) -> None:
+        super().__init__()
+        self.members = members
+
+    def build(self, shape: Any) -> None:
+        self.own = self.add_weight(shape=(self.members, shape[-1]))
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.stack([x[:, k] * self.own[k] for k in range(self.members)], axis=1)
+
+
 def reference_model(spec: TrialSpec) -> keras.Model:
     a, t = spec.architecture, spec.training
     penalty = {"kernel_regularizer": keras.regularizers.L1L2(t.l1, t.l2)}
@@ -304,6 +319,8 @@ def reference_model(spec: TrialSpec) -> keras.Model:
         x = reference_convolutions(layers.Reshape(spec.problem.image_shape)(x), spec, penalty)
     if a.embedding != "none":
         x = ReferenceEmbedding(spec.problem.n_numbers, a.frequencies, a.embedding_size)(x)
+    if a.members > 1:
+        x = ReferenceFactors(a.members)(layers.RepeatVector(a.members)(x))
     before, n_before = None, 0
     for units in a.units:
         y = layers.Dense(units, **penalty)(x)
@@ -320,6 +337,8 @@ def reference_model(spec: TrialSpec) -> keras.Model:
                 column = layers.Cropping1D((0, n_before - units))(column)
             y = layers.Add()([y, layers.Reshape((units,))(column)])
         x, before, n_before = y, y, units
+    if a.members > 1:
+        x = ReferenceFactors(a.members)(x)
     return keras.Model(first, layers.Dense(spec.problem.n_outputs, **penalty)(x))
 
 
@@ -384,6 +403,8 @@ class Reference:
             self.y = keras.utils.to_categorical(fold.y_train, spec.problem.n_outputs)
         elif task == "regression":
             self.y = (self.y - fold.target_mean) / fold.target_scale
+        if spec.members > 1:
+            self.y = np.repeat(self.y[:, None], spec.members, axis=1)
         self.columns = [self.x, self.y, *([] if fold.weights is None else [fold.weights])]
         self.model = reference_model(spec)
         total = t.steps or t.epochs * self.steps_per_epoch
@@ -483,6 +504,18 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
             "l2": 0.01,
         },
     ),
+    "members_adamw": (
+        "multiclass",
+        {"members": 3, "units": (8, 6), "optimizer": "adamw", "weight_decay": 0.3, **ADAM},
+    ),
+    "members_batch_periodic": (
+        "regression",
+        {**SGD, "members": 2, "normalization": "batch", "embedding": "periodic", "l2": 0.01},
+    ),
+    "members_layer_smoothing": (
+        "binary",
+        {"members": 2, "normalization": "layer", "activation": "relu", "label_smoothing": 0.2},
+    ),
     "softplus_smoothing": ("binary", {"activation": "softplus", "label_smoothing": 0.2}),
     "linear_cosine": (
         "regression",
@@ -517,7 +550,7 @@ AGREEMENT: dict[str, tuple[str, dict[str, Any]]] = {
 QUICK = {
     "adam", "sgd_nesterov", "relu_l1", "sigmoid_l1_l2", "silu_clip_norm", "cosine_warmup", "batch",
     "layer_decay", "residual_widths", "relu_batch", "leaky_relu_tied_logits",
-    "relu_layer_absolute", "poolings_l2", "periodic_adamw",
+    "relu_layer_absolute", "poolings_l2", "periodic_adamw", "members_adamw",
 }  # fmt: skip
 
 

@@ -32,8 +32,8 @@ from nas.engines.shapes import (
     lanes_that_fit,
     program_shape,
 )
+from nas.families.dense import InsideDense
 from nas.metrics import Metric
-from nas.models.dense import run_dense
 from nas.models.steps import encode_labels
 from nas.spec import Examination, Problem, TrialSpec
 
@@ -245,7 +245,8 @@ class CompiledLanes(LoggedLanes):
         with np.errstate(all="ignore"):  # a diverged network's numbers
             ends = range(PREDICT_ROWS, len(fold.x_train), PREDICT_ROWS)
             parts = np.split(fold.x_train, ends)
-            outputs = [run_dense(lane.spec, weights, x, moving=True).outputs for x in parts]
+            inside = InsideDense(lane.spec)
+            outputs = [inside.predict(weights, x) for x in parts]
         y, loss = fold.y_train, lane.spec.loss
         score, _ = score_outputs(engine.metric, fold, y, np.concatenate(outputs), loss)
         kept = self._kept.get(number)

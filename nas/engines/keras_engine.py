@@ -317,6 +317,7 @@ def _predict_program(network: KerasNetwork) -> Any:
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def predict(x: Any) -> Any:
-        return tf.cast(model(tf.reshape(x, shape), training=False), tf.float32)
+        outputs = model(tf.reshape(x, shape), training=False)
+        return tf.cast(network.joined(outputs), tf.float32)
 
     return predict

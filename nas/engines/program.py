@@ -25,6 +25,7 @@ from nas.engines.shapes import Shape
 from nas.engines.update_rule import Coefficients
 from nas.models.activations import FORMULAS, Activation, activate
 from nas.models.dense import NORMALIZATION_EPSILON
+from nas.models.members import join_members
 
 PREDICT_ROWS = 8192  # rows that are predicted at once, over all lanes
 
@@ -207,9 +208,13 @@ def _dropout(counters: Any, key: Any, rate: Any) -> Any:
 
 
 def dropout_counters(shape: Shape) -> Any:
-    """A number for each row of a batch and each unit; an argument, because XLA folds constants."""
-    numbers = np.arange(shape.batch_size * max(shape.width, 1), dtype=np.uint32)
-    return numbers.reshape(shape.batch_size, -1) * np.uint32(0x9E3779B9)
+    """A number for each row of a batch, by member, and each unit.
+
+    An argument, because XLA folds constants.
+    """
+    n_rows = shape.members * shape.batch_size
+    numbers = np.arange(n_rows * max(shape.width, 1), dtype=np.uint32)
+    return numbers.reshape(n_rows, -1) * np.uint32(0x9E3779B9)
 
 
 # The network
@@ -231,7 +236,9 @@ def _forward(
     x: Any,
     batch: _Batch | None = None,
 ) -> tuple[Any, tuple[Any, ...]]:
-    """The outputs for rows, and the new moving statistics of batch normalizations.
+    """The outputs for rows, (n, n_outputs), and the new moving statistics of batch normalizations.
+
+    Those of members have an axis of members in front.
 
     With a batch as in training, else as in prediction.
     """
@@ -240,6 +247,13 @@ def _forward(
         sizes = shape.embedding.weight_shapes
         parts = [p.reshape(s) for p, s in zip(others[-len(sizes) :], sizes, strict=True)]
         x = embed(x, *parts)
+    n_rows = len(x)
+    if shape.members > 1:
+        start = shape.depth * (1 if shape.normalization == "none" else 3) + 1
+        of_inputs, of_outputs = (
+            others[start + k].reshape(factors) for k, factors in enumerate(shape.factors)
+        )
+        x = (of_inputs[:, None, :] * x).reshape(shape.members * n_rows, x.shape[1])
     statistics = []
     skip = None
     for i in range(shape.depth):
@@ -258,7 +272,8 @@ def _forward(
             else:
                 mean, variance = moving[i][0], moving[i][1]
                 if batch is not None:
-                    row_weights = batch.row_weights[:, None]
+                    row_weights = jnp.tile(batch.row_weights, shape.members)[:, None]
+                    row_weights = row_weights / shape.members
                     batch_mean = jnp.sum(row_weights * a, axis=0)
                     batch_variance = jnp.sum(row_weights * (a - batch_mean) ** 2, axis=0)
                     new = lax.stop_gradient(jnp.stack([batch_mean, batch_variance]))
@@ -275,20 +290,22 @@ def _forward(
         if skip is not None:
             a = a + settings.residual * units * skip
         x = skip = a
+    if shape.members > 1:
+        x = x.reshape(shape.members, n_rows, x.shape[1]) * of_outputs[:, None, :]
     return x @ kernels[-1] + others[shape.depth], tuple(statistics)
 
 
 def _row_losses(shape: Shape, y: Any, outputs: Any) -> Any:
-    """The loss of each row, (n_rows,); Keras's, from logits."""
+    """The loss of each row, (..., n_rows); Keras's, from logits."""
     if shape.loss == "cross_entropy" and shape.n_outputs > 1:
-        return jnp.sum(-y * jax.nn.log_softmax(outputs), axis=1)
+        return jnp.sum(-y * jax.nn.log_softmax(outputs), axis=-1)
     if shape.loss in ("cross_entropy", "logistic"):
         # Keras's way of writing it decides its slope at 0.
         above = outputs >= 0.0
         losses = jnp.where(above, outputs, 0.0) - outputs * y
         losses += jnp.log1p(jnp.exp(jnp.where(above, -outputs, outputs)))
-        return jnp.sum(losses, axis=1)
-    difference = (outputs - y)[:, 0]
+        return jnp.sum(losses, axis=-1)
+    difference = (outputs - y)[..., 0]
     error = difference * lax.stop_gradient(jnp.sign(difference))  # whose slope at 0 is 0
     if shape.loss == "absolute":
         return error
@@ -346,7 +363,7 @@ def compile_epochs(shape: Shape) -> Any:
         times_traced[shape] += 1  # only a trace comes here
         n_lanes, capacity = course.seeds.shape
         n_val = rows.x_val.shape[1]
-        at_once = max(1, PREDICT_ROWS // n_lanes)
+        at_once = max(1, PREDICT_ROWS // (n_lanes * shape.members))
         trained = Trained(
             losses=jnp.zeros((n_lanes, capacity)),
             finite=jnp.zeros((n_lanes, capacity), bool),
@@ -412,7 +429,8 @@ def _predict(shape: Shape, state: State, settings: Settings, x: Any, at_once: in
     """The outputs for rows, a part of them after another to spare memory."""
 
     def outputs(x: Any) -> Any:
-        return _forward(shape, settings, state.weights, state.moving, x)[0]
+        of_members = _forward(shape, settings, state.weights, state.moving, x)[0]
+        return join_members(jnp, of_members, shape.loss, 0) if shape.members > 1 else of_members
 
     n_rows, n_inputs = x.shape
     if n_rows <= at_once:
@@ -451,7 +469,9 @@ def _train(
 
         def mean_loss(weights: Weights) -> tuple[Any, Any]:
             outputs, statistics = _forward(shape, settings, weights, moving, x, batch)
-            return jnp.sum(loss_weights * _row_losses(shape, y, outputs)), statistics
+            return jnp.sum(
+                loss_weights * _row_losses(shape, y, outputs)
+            ) / shape.members, statistics
 
         (loss, statistics), gradient = jax.value_and_grad(mean_loss, has_aux=True)(weights)
         kernels = weights.kernels

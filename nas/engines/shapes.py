@@ -45,6 +45,7 @@ class Shape:
         has_l1: Whether there is a penalty on absolute values.
         clips: Whether gradients are clipped.
         embedding: Of numbers among the inputs.
+        members: Networks that share the hidden layers.
     """
 
     loss: str
@@ -58,6 +59,7 @@ class Shape:
     has_l1: bool
     clips: bool
     embedding: Embedding | None = None
+    members: int = 1
 
     @property
     def kernels(self) -> list[tuple[int, int]]:
@@ -68,14 +70,26 @@ class Shape:
 
     @property
     def others(self) -> list[int]:
-        """Size of each other weight: biases, scale and offset of normalizations, an embedding's."""
+        """Size of each other weight.
+
+        Biases, scale and offset of normalizations, factors of the members of what the first and the
+        last layer get, and those of an embedding.
+        """
         normalized = 0 if self.normalization == "none" else self.depth
         embedded = self.embedding.weight_shapes if self.embedding is not None else []
         return [
             *[n_out for _, n_out in self.kernels],
             *[self.width] * (2 * normalized),
+            *map(math.prod, self.factors),
             *map(math.prod, embedded),
         ]
+
+    @property
+    def factors(self) -> list[tuple[int, int]]:
+        """Shapes of the members' factors."""
+        if self.members == 1:
+            return []
+        return [(self.members, self.kernels[k][0]) for k in (0, -1)]
 
     @property
     def n_weights(self) -> int:
@@ -119,6 +133,7 @@ def program_shape(spec: TrialSpec, n_rows: int) -> Shape:
         has_l1=spec.training.l1 > 0.0,
         clips=spec.training.clip_norm > 0.0,
         embedding=spec.embedding,
+        members=spec.members,
     )
 
 
@@ -148,7 +163,9 @@ def lanes_that_fit(shape: Shape, n_rows: int, n_val: int, memory: float) -> int:
     state = 11 * shape.n_weights
     # Of each layer of a batch some six arrays; of what is predicted two layers.
     rows_at_once = max(shape.batch_size, n_val)
-    activations = shape.width * (6 * shape.depth * shape.batch_size + 2 * rows_at_once)
+    activations = (
+        shape.members * shape.width * (6 * shape.depth * shape.batch_size + 2 * rows_at_once)
+    )
     if shape.embedding is not None:
         numbers = shape.embedding.n_numbers * (shape.embedding.frequencies + shape.embedding.size)
         activations += 4 * numbers * rows_at_once
@@ -170,7 +187,7 @@ def epochs_at_once(
         budget: Floating-point operations of one call.
     """
     steps = -(-n_rows // shape.batch_size)
-    operations = shape.n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
+    operations = shape.members * shape.n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
     n_bytes = 4 * (n_rows + n_val * shape.n_outputs)
     fitting = min(budget / operations, OUTPUT_BUDGET / n_bytes) / n_lanes
     return int(min(max(1.0, fitting), MAX_EPOCHS))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from nas.families.inside import Look, penalty_in_words, plain_labels, root_mean_square
 from nas.models.dense import dense_kernels, kernel_gradients, loss_and_slope, run_dense
+from nas.models.members import joined
 from nas.spec import TrialSpec
 
 
@@ -23,7 +24,7 @@ class InsideDense:
         return dense_kernels(self._spec, weights)
 
     def look(self, weights: Any, x: NDArray[np.float32], labels: NDArray[Any]) -> Look:
-        n = len(labels)
+        n, members = len(labels), self._spec.members
         passed = run_dense(self._spec, weights, x, n)
         loss, slope = loss_and_slope(self._spec, labels, passed.outputs[:n])
         gradients = kernel_gradients(self._spec, passed, slope)
@@ -31,13 +32,13 @@ class InsideDense:
             tuple(map(root_mean_square, gradients)),
             loss,
             passed.activations,
-            passed.hidden,
-            passed.outputs,
+            [outputs[:, 0] if members > 1 else outputs for outputs in passed.hidden],
+            joined(np, passed.outputs, self._spec),
         )
 
     def predict(self, weights: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs: NDArray[np.float32] = run_dense(self._spec, weights, x, moving=True).outputs
-        return outputs
+        outputs = run_dense(self._spec, weights, x, moving=True).outputs
+        return np.asarray(joined(np, outputs, self._spec))
 
     def penalty(self, kernels: Any) -> float:
         return penalty_in_words(self._spec, kernels)

@@ -87,7 +87,7 @@ class KerasNetwork(ABC):
 
     Attributes:
         spec: The trial.
-        model: From rows of `input_shape` to outputs, (n, n_outputs).
+        model: From rows of `input_shape` to outputs, which `joined` takes.
         input_shape: Of one row; the encoded columns are brought into it, row by row.
         sets_rates: Whether the learning rates are those of the specification's schedule, and not
             those of the optimizer that the model came with.
@@ -107,6 +107,10 @@ class KerasNetwork(ABC):
     @abstractmethod
     def initial_weights(self, seed: int) -> list[NDArray[Any]]:
         """Weights before training, in the order of the model's `get_weights()`."""
+
+    def joined(self, outputs: Any) -> Any:
+        """Outputs of the model, a tensor, as (n, n_outputs)."""
+        return outputs
 
     @abstractmethod
     def mean_loss(

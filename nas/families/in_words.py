@@ -1,6 +1,7 @@
 """Networks that the words of a space describe: dense and convolutional ones."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from nas.families.inside import Inside, penalty_in_words, plain_labels
 from nas.models.dense import Forward
 from nas.models.forward import kernels_of, run_forward
 from nas.models.initializers import initial_weights
+from nas.models.members import joined
 from nas.models.network import build_model, undecayed
 from nas.models.training import make_loss, make_optimizer
 from nas.spec import TrialSpec
@@ -28,7 +30,7 @@ class InsideConvolutional(InsideWithTape):
         self._spec = spec
         self.activations = [layer.activation for layer in spec.hidden]
         self.labels = partial(plain_labels, spec)
-        self._loss = make_loss(spec.problem, spec.training)
+        self._loss = make_loss(spec.problem, spec.training, members=spec.members)
 
     def kernels(self, weights: Any) -> list[Any]:
         return kernels_of(self._spec, weights)
@@ -40,7 +42,10 @@ class InsideConvolutional(InsideWithTape):
         kernels = kernels_of(self._spec, tensors)
         if tape is not None:
             tape.watch(kernels)
-        return kernels, run_forward(self._spec, tensors, tf.constant(x), n_statistics, moving)
+        passed = run_forward(self._spec, tensors, tf.constant(x), n_statistics, moving)
+        if self._spec.members > 1:
+            passed = replace(passed, hidden=[outputs[:, 0] for outputs in passed.hidden])
+        return kernels, passed
 
     def loss(self, labels: Any, outputs: Any) -> Any:
         return self._loss(labels, outputs)
@@ -49,7 +54,7 @@ class InsideConvolutional(InsideWithTape):
         return penalty_in_words(self._spec, kernels)
 
     def plain_outputs(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        return outputs
+        return np.asarray(joined(np, outputs, self._spec))
 
 
 def inside_in_words(spec: TrialSpec) -> Inside:
@@ -71,7 +76,7 @@ class NetworkInWords(KerasNetwork):
         self.spec, self.inside = spec, inside_in_words(spec)
         self.model = adapt(build_model(spec))
         # Compiled to XLA, a program of this kind takes longer to compile than it saves.
-        loss = make_loss(spec.problem, spec.training)
+        loss = make_loss(spec.problem, spec.training, members=spec.members)
         optimizer = make_optimizer(spec.training, undecayed(self.model))
         self.model.compile(optimizer, loss, jit_compile=False)
         self.input_shape = (spec.problem.n_inputs,)
@@ -81,6 +86,9 @@ class NetworkInWords(KerasNetwork):
 
     def initial_weights(self, seed: int) -> list[NDArray[Any]]:
         return list(initial_weights(self.spec, seed))
+
+    def joined(self, outputs: Any) -> Any:
+        return joined(keras.ops, outputs, self.spec)
 
     def mean_loss(
         self, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32]

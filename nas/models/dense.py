@@ -62,12 +62,15 @@ class DensePass(Forward):
 
     _layers: list[_Hidden]
     _kernel: Array
-    _start: Array  # what the first dense layer gets
+    _before_output: Array
+    _of_outputs: Array | None  # the members' factors of that
 
 
 def dense_kernels(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:
     """The kernels among the weights, from the first layer to the output layer."""
-    return list(weights[_n_first(spec) :: _n_arrays(spec)])
+    first, step, more = _n_first(spec), _n_arrays(spec), int(spec.members > 1)
+    hidden = list(weights[first + more : -2 - more : step])
+    return [*hidden, weights[-2]]
 
 
 def _n_first(spec: TrialSpec) -> int:
@@ -101,7 +104,10 @@ def run_dense(
     if spec.embedding is not None:
         x = embedded(x, *weights[: _n_first(spec)])
         weights = weights[_n_first(spec) :]
-    start = x
+    of_outputs = None
+    if spec.members > 1:
+        of_inputs, of_outputs = weights[0], weights[-3]
+        x, weights = x[:, None, :] * of_inputs, [*weights[1:-3], *weights[-2:]]
     layers: list[_Hidden] = []
     activations: list[Array] = []
     hidden: list[Array] = []
@@ -113,9 +119,10 @@ def run_dense(
             if moving and network.normalization == "batch":
                 mean, variance = others[2:]
             elif network.normalization == "batch":
-                mean, variance = z[:n_statistics].mean(0), z[:n_statistics].var(0)
+                axes = tuple(range(z.ndim - 1))
+                mean, variance = z[:n_statistics].mean(axes), z[:n_statistics].var(axes)
             else:
-                mean, variance = z.mean(1, keepdims=True), z.var(1, keepdims=True)
+                mean, variance = z.mean(-1, keepdims=True), z.var(-1, keepdims=True)
             inverse = 1.0 / np.sqrt(variance + np.float32(NORMALIZATION_EPSILON))
             normalized, scale = (z - mean) * inverse, others[0]
             z = normalized * scale + others[1]
@@ -123,10 +130,12 @@ def run_dense(
         x = activation(network.activation, z)
         activations.append(x)
         if network.residual and hidden:
-            x = x + _fit(hidden[-1], x.shape[1])
+            x = x + _fit(hidden[-1], x.shape[-1])
         hidden.append(x)
     kernel, bias = weights[step * len(network.units) :]
-    return DensePass(activations, hidden, x @ kernel + bias, layers, kernel, start)
+    before_output = x if of_outputs is None else x * of_outputs
+    outputs = before_output @ kernel + bias
+    return DensePass(activations, hidden, outputs, layers, kernel, before_output, of_outputs)
 
 
 def embedded(x: Array, frequencies: Array, kernel: Array, bias: Array) -> Array:
@@ -157,35 +166,50 @@ def kernel_gradients(spec: TrialSpec, passed: DensePass, slope: Array) -> list[N
         slope: Of the loss in the outputs, (n, n_outputs).
     """
     network, n = spec.in_words, len(slope)
-    last = (passed.hidden[-1] if passed.hidden else passed._start)[:n]
-    gradients = [last.T @ slope]
+    gradients = [_kernel_gradient(passed._before_output[:n], slope)]
     upstream = slope @ passed._kernel.T  # in the outputs of the layer below
+    if passed._of_outputs is not None:
+        upstream = upstream * passed._of_outputs
     for number in range(len(passed._layers) - 1, -1, -1):
         layer = passed._layers[number]
         g = upstream * activation_slope(network.activation, layer.z[:n])
         if layer.normalized is not None:
             assert layer.inverse is not None and layer.scale is not None
             # Ioffe & Szegedy 2015, section 3
-            axis = 0 if network.normalization == "batch" else 1
+            is_batch = network.normalization == "batch"
+            axis = tuple(range(g.ndim - 1)) if is_batch else -1
             normalized, inverse = layer.normalized[:n], layer.inverse
-            inverse = inverse if axis == 0 else inverse[:n]
+            inverse = inverse if is_batch else inverse[:n]
             g = g * layer.scale
             along = (g * normalized).mean(axis, keepdims=True)
             g = inverse * (g - g.mean(axis, keepdims=True) - normalized * along)
-        gradients.append(layer.x[:n].T @ g)
+        gradients.append(_kernel_gradient(layer.x[:n], g))
         below = g @ layer.kernel.T
         if network.residual and number:
-            below = below + _fit(upstream, below.shape[1])
+            below = below + _fit(upstream, below.shape[-1])
         upstream = below
     return gradients[::-1]
 
 
-def loss_and_slope(spec: TrialSpec, labels: Array, outputs: Array) -> tuple[float, Array]:
-    """Mean loss of outputs, (n, n_outputs), without penalties, and its slope in each of them.
+def _kernel_gradient(x: Array, g: Array) -> Array:
+    """For the inputs of a layer and the slopes in its outputs, over rows and members."""
+    return x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
 
-    The losses are those of `make_loss`; labels are those of `encode_labels`.
+
+def loss_and_slope(spec: TrialSpec, labels: Array, outputs: Array) -> tuple[float, Array]:
+    """Mean loss of outputs without penalties, and its slope in each of them.
+
+    The losses are those of `make_loss`.
+
+    Args:
+        spec: The network.
+        labels: Those of `encode_labels`, (n, n_outputs).
+        outputs: (n, n_outputs), or (n, n_members, n_outputs).
     """
-    n, smoothing = np.float32(len(labels)), np.float32(spec.training.label_smoothing)
+    smoothing = np.float32(spec.training.label_smoothing)
+    if outputs.ndim > labels.ndim:
+        labels = labels[:, None, :]
+    n = np.float32(outputs[..., 0].size)
     if spec.problem.task == "regression":
         error = outputs - labels
         size = np.abs(error)
@@ -195,22 +219,22 @@ def loss_and_slope(spec: TrialSpec, labels: Array, outputs: Array) -> tuple[floa
             losses = np.where(size <= 1.0, 0.5 * size**2, size - 0.5)
             return float(losses.mean()), np.clip(error, -1.0, 1.0) / n
         return float((error**2).mean()), 2.0 * error / n
-    classes = 2 if spec.loss == "logistic" else max(2, outputs.shape[1])
+    classes = 2 if spec.loss == "logistic" else max(2, outputs.shape[-1])
     y = labels * (1.0 - smoothing) + smoothing / classes
-    if spec.loss == "cross_entropy" and outputs.shape[1] > 1:
-        shifted = outputs - outputs.max(1, keepdims=True)
+    if spec.loss == "cross_entropy" and outputs.shape[-1] > 1:
+        shifted = outputs - outputs.max(-1, keepdims=True)
         e = np.exp(shifted)
-        total = e.sum(1, keepdims=True)
-        losses = (y * (np.log(total) - shifted)).sum(1)
-        return float(losses.mean()), (e / total * y.sum(1, keepdims=True) - y) / n
+        total = e.sum(-1, keepdims=True)
+        losses = (y * (np.log(total) - shifted)).sum(-1)
+        return float(losses.mean()), (e / total * y.sum(-1, keepdims=True) - y) / n
     e = np.exp(-np.abs(outputs))
     sigmoid = np.where(outputs < 0.0, e, 1.0) / (1.0 + e)
-    losses = (np.maximum(outputs, 0.0) - outputs * y + np.log1p(e)).sum(1)
+    losses = (np.maximum(outputs, 0.0) - outputs * y + np.log1p(e)).sum(-1)
     return float(losses.mean()), (sigmoid - y) / n
 
 
 def _fit(x: Array, width: int) -> Array:
     """Columns of a residual connection: cut, or filled up with zeros."""
-    if x.shape[1] >= width:
-        return x[:, :width]
-    return np.pad(x, [(0, 0), (0, width - x.shape[1])])
+    if x.shape[-1] >= width:
+        return x[..., :width]
+    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, width - x.shape[-1])])

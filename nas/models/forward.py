@@ -19,7 +19,12 @@ from nas.spec import TrialSpec
 
 def kernels_of(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:
     """The kernels among the weights, from the first layer to the output layer."""
-    return [weights[start] for start in _starts(spec)]
+    kernels, position = [], 0
+    for layer in spec.layers:
+        if layer.kernel:
+            kernels.append(weights[position])
+        position += len(layer.weight_shapes(spec.in_words.normalization))
+    return kernels
 
 
 def run_forward(
@@ -46,24 +51,29 @@ def run_forward(
     if network.convolutions:
         x = tf.reshape(x, (-1, *spec.problem.image_shape))
     start, outputs, activations, hidden = x, [], [], []
-    starts = iter(_starts(spec))
+    position = 0  # where a layer's weights begin
     for layer in spec.layers:
+        own = weights[position : position + len(layer.weight_shapes(network.normalization))]
+        position += len(own)
         if layer.embedding is not None:
-            x = _embedded(layer.embedding, weights[:3], x)
+            x = _embedded(layer.embedding, own, x)
+            outputs.append(x)
+            continue
+        if layer.kind == "members":
+            (factors,) = own
+            x = (x[:, None, :] if len(x.shape) == 2 else x) * factors
             outputs.append(x)
             continue
         if not layer.kernel:
             x = _without_weights(layer, x)
             outputs.append(x)
             continue
-        position = next(starts)
-        kernel, bias = weights[position : position + 2]
-        x = _apply(layer, kernel, x) + bias
+        x = _apply(layer, own[0], x) + own[1]
         if layer.is_hidden:
             if network.normalization != "none":
-                scale, offset = weights[position + 2 : position + 4]
+                scale, offset = own[2:4]
                 if moving and network.normalization == "batch":
-                    mean, variance = weights[position + 4 : position + 6]
+                    mean, variance = own[4:6]
                 else:
                     mean, variance = _moments(network.normalization, x, n_statistics)
                 x = (x - mean) * tf.math.rsqrt(variance + NORMALIZATION_EPSILON) * scale + offset
@@ -77,16 +87,6 @@ def run_forward(
             hidden.append(x)
         outputs.append(x)
     return Forward(activations, hidden, x)
-
-
-def _starts(spec: TrialSpec) -> list[int]:
-    """Where each layer's weights begin."""
-    starts, position = [], 0
-    for layer in spec.layers:
-        if layer.kernel:
-            starts.append(position)
-        position += len(layer.weight_shapes(spec.in_words.normalization))
-    return starts
 
 
 def _embedded(embedding: Embedding, weights: Sequence[Any], x: Any) -> Any:

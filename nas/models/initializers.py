@@ -24,6 +24,7 @@ _SCALED = {
     "lecun_uniform": (1.0, "in", "uniform"),
     "lecun_normal": (1.0, "in", "normal"),
 }
+MEMBER_FACTORS = "normal(1)"  # so that members differ from the first step on
 _TRUNCATION = 2.0  # standard deviations beyond which a normal distribution is cut off
 _DEVIATION_LEFT = 0.87962566103423978  # of a normal distribution cut off there
 
@@ -40,6 +41,9 @@ def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
     for number, layer in enumerate(with_weights):
         kernel, bias = initializers_of(spec, layer)
         units = layer.output_shape[-1]
+        if spec.members > 1 and (number == 0 or not layer.is_hidden):
+            shape = (spec.members, layer.kernel[0])
+            weights.append(draw(MEMBER_FACTORS, shape, derive_seed("members", seed, number)))
         weights += [
             draw(kernel, layer.kernel, derive_seed("kernel", seed, number)),
             draw(bias, (units,), derive_seed("bias", seed, number)),

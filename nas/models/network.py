@@ -6,11 +6,12 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from nas.layers import Embedding, Layer
-from nas.models.initializers import embedding_initializers, initializers_of
+from nas.layers import MEMBER_INPUTS, MEMBER_OUTPUTS, Embedding, Layer
+from nas.models.initializers import MEMBER_FACTORS, embedding_initializers, initializers_of
 from nas.spec import Training, TrialSpec, parse_initializer
 
-FREQUENCIES, EMBEDDING = "frequencies", "embedding"  # layers whose kernels do not decay
+FREQUENCIES, EMBEDDING = "frequencies", "embedding"  # names of layers
+UNDECAYED = (FREQUENCIES, EMBEDDING, MEMBER_INPUTS, MEMBER_OUTPUTS)
 
 
 def build_model(spec: TrialSpec) -> keras.Model:
@@ -23,7 +24,7 @@ def build_model(spec: TrialSpec) -> keras.Model:
 
     Returns:
         A model from shape (n, n_inputs) to logits, or a standardized value for regression, of
-        shape (n, n_outputs).
+        shape (n, n_outputs); with members, (n, n_members, n_outputs).
     """
     network, training = spec.in_words, spec.training
     penalty = (
@@ -43,6 +44,8 @@ def build_model(spec: TrialSpec) -> keras.Model:
     for layer in spec.layers:
         if layer.embedding is not None:
             x = _embedded(x, layer.embedding, network.frequency_scale)
+        elif layer.kind == "members":
+            x = _scaled(x, layer)
         else:
             x = _main_layer(layer, spec, penalty)(x)
         if layer.is_hidden:
@@ -60,8 +63,8 @@ def build_model(spec: TrialSpec) -> keras.Model:
 
 def undecayed(model: keras.Model) -> list[keras.Variable]:
     """The kernels of a model in words that weight decay does not touch."""
-    embeddings = [layer for layer in model.layers if layer.name in (FREQUENCIES, EMBEDDING)]
-    return [variable for layer in embeddings for variable in layer.trainable_variables]
+    without = [layer for layer in model.layers if layer.name in UNDECAYED]
+    return [variable for layer in without for variable in layer.trainable_variables]
 
 
 def _embedded(x: Any, embedding: Embedding, scale: float) -> Any:
@@ -89,6 +92,17 @@ def _embedded(x: Any, embedding: Embedding, scale: float) -> Any:
     return layers.Concatenate(name="inputs")([flat, x])
 
 
+def _scaled(x: Any, layer: Layer) -> Any:
+    """The inputs, which members share or have of their own, times the factors of each member."""
+    equation = "bi,mi->bmi" if len(x.shape) == 2 else "bmi,mi->bmi"
+    return layers.EinsumDense(
+        equation,
+        (layer.members, *layer.output_shape),
+        kernel_initializer=make_initializer(MEMBER_FACTORS),
+        name=layer.name,
+    )(x)
+
+
 def _main_layer(layer: Layer, spec: TrialSpec, penalty: Any) -> keras.layers.Layer:
     kernel, bias = initializers_of(spec, layer)
     weights = {
@@ -99,7 +113,7 @@ def _main_layer(layer: Layer, spec: TrialSpec, penalty: Any) -> keras.layers.Lay
     }
     match layer.kind:
         case "dense":
-            return layers.Dense(layer.output_shape[0], **weights)
+            return layers.Dense(layer.output_shape[-1], **weights)
         case "convolution":
             return layers.Conv2D(
                 layer.output_shape[-1], layer.window, layer.stride, padding="same", **weights

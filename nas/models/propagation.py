@@ -117,7 +117,7 @@ def synflow(spec: TrialSpec, weights: Weights) -> float:
     The sum over all kernels' weights of `|w| dR / d|w|`, where `R` is the sum of the outputs for an
     input of ones when every weight is replaced by its absolute value (Tanaka et al. 2020, section
     6). Activations and normalizations pass everything on, there are no biases, and what an
-    embedding gives are the ones.
+    embedding gives are the ones. Factors of members are left out.
     """
     if spec.in_words.convolutions:
         return _synflow_of_maps(spec, weights)
@@ -191,6 +191,9 @@ def jacobian_covariance(gradients: NDArray[np.float32]) -> float:
 
 def _loss(spec: TrialSpec, targets: Any, outputs: Any) -> Any:
     """The mean loss, without label smoothing; Keras's losses take several times as long."""
+    if spec.members > 1:
+        targets = tf.repeat(targets, spec.members, axis=0)
+        outputs = tf.reshape(outputs, (-1, spec.problem.n_outputs))
     if spec.loss == "squared":
         return tf.reduce_mean(tf.square(outputs - targets))
     if spec.loss == "cross_entropy" and spec.problem.task == "multiclass":

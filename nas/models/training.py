@@ -53,14 +53,19 @@ def make_optimizer(
     return optimizer
 
 
-def make_loss(problem: Problem, training: Training, from_logits: bool = True) -> keras.losses.Loss:
+def make_loss(
+    problem: Problem, training: Training, from_logits: bool = True, members: int = 1
+) -> keras.losses.Loss:
     """The loss between `encode_labels` of the targets and the network's outputs.
 
     Args:
         problem: The task.
         training: Names the loss.
         from_logits: Whether the outputs of a classifier lack their activation.
+        members: Of the network; with several, each is trained by its own loss.
     """
+    if members > 1:
+        return LossOfMembers(make_loss(problem, training, from_logits))
     smoothing = training.label_smoothing
     match resolve_loss(problem.task, training):
         case "squared":
@@ -75,6 +80,18 @@ def make_loss(problem: Problem, training: Training, from_logits: bool = True) ->
             return keras.losses.BinaryCrossentropy(from_logits, label_smoothing=smoothing)
         case _:
             return keras.losses.CategoricalCrossentropy(from_logits, label_smoothing=smoothing)
+
+
+class LossOfMembers(keras.losses.Loss):  # type: ignore[misc]
+    """The mean of a loss over the members of a network, (n, n_members, n_outputs)."""
+
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        super().__init__(name="loss_of_members")
+        self.loss = loss
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        y_true = keras.ops.broadcast_to(y_true[:, None, :], keras.ops.shape(y_pred))
+        return keras.ops.mean(self.loss.call(y_true, y_pred), axis=1)
 
 
 class SumOfLogistic(keras.losses.Loss):  # type: ignore[misc]

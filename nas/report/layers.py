@@ -164,6 +164,8 @@ def _name(layer: Layer) -> str:
         case "embedding":
             assert layer.embedding is not None
             return f"{layer.embedding.n_numbers:,} numbers, each as {layer.embedding.size}"
+        case "members":
+            return f"factors of {layer.members:,} members"
         case "global_average":
             return "average of maps"
         case _:

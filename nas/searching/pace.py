@@ -34,7 +34,8 @@ def work(spec: TrialSpec, epochs: int, n_folds: int) -> float:
     """
     n_rows = max(spec.problem.n_rows, 1)
     steps = spec.training.steps_per_epoch(n_rows)
-    return epochs * n_folds * (6.0 * spec.n_weights * n_rows + STEP_COST * steps)
+    operations = 6.0 * spec.members * spec.n_weights
+    return epochs * n_folds * (operations * n_rows + STEP_COST * steps)
 
 
 class Pace:

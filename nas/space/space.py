@@ -175,6 +175,7 @@ class SearchSpace:
                 frequencies=int(values["frequencies"]),
                 frequency_scale=float(values["frequency_scale"]),
                 scaling=values["scaling"],  # type: ignore[arg-type]
+                members=int(values["members"]),
             ),
             training=values.training(),
         )

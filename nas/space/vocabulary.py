@@ -237,6 +237,15 @@ WORDS: dict[str, Word] = {
     "head_width": Word(
         "int", 64, "units of each of them", low=1, at_least={"head_depth": 1}, networks=_CNN
     ),
+    "members": Word(
+        "int",
+        1,
+        "networks in one, which share the hidden layers and vote",
+        low=1,
+        high=128,
+        at_least={"depth": 1},
+        networks=_MLP,
+    ),
     "activation": Word(
         "str",
         "relu",

@@ -30,6 +30,8 @@ NETWORKS: list[dict[str, Any]] = [
     {"units": (), "embedding": "periodic"},
     {"units": (9, 5), "embedding": "periodic", "activation": "mish", "normalization": "layer"},
     {"units": (9, 5, 12), "residual": True, "activation": "gelu"},
+    {"units": (9, 5), "residual": True, "members": 3, "normalization": "batch"},
+    {"units": (9,), "members": 2, "embedding": "periodic", "normalization": "layer"},
     {"units": (9, 5, 12), "residual": True, "normalization": "layer", "activation": "selu"},
     {"units": (9, 5, 12), "residual": True, "normalization": "batch", "activation": "silu"},
 ]

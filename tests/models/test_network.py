@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.models.initializers import initial_weights
-from nas.models.network import build_model
+from nas.models.network import build_model, undecayed
 from nas.space import RandomSuggester, Range, SearchSpace, load_space
 from nas.space.vocabulary import WORDS
 from nas.spec import Architecture, Problem, Training, TrialSpec
@@ -62,7 +62,8 @@ def check_weights(spec: TrialSpec) -> None:
     assert [w.shape for w in weights] == [w.shape for w in model.get_weights()]
     assert all(w.dtype == np.float32 for w in weights)
     assert model.input_shape == (None, spec.problem.n_inputs)
-    assert model.output_shape == (None, spec.problem.n_outputs)
+    of_members = [spec.members] if spec.members > 1 else []
+    assert model.output_shape == (None, *of_members, spec.problem.n_outputs)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -448,3 +449,33 @@ def test_the_layers_of_an_embedded_network_have_its_shapes() -> None:
     assert str(spec.architecture) == "periodic 6-4 tanh"
     plain = make_spec(PROBLEMS[2], embedding="periodic")
     assert [layer.kind for layer in plain.layers] == ["dense"] * 3
+
+
+def test_members_share_the_kernels_and_load_with_keras_alone(tmp_path: Path) -> None:
+    spec = make_spec(units=(6, 6), members=3, activation="relu")
+    model = build_model(spec)
+    weights = initial_weights(spec, 1)
+    model.set_weights(weights)
+    assert spec.n_weights == model.count_params() == sum(w.size for w in weights)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(9, 7)).astype(np.float32)
+    np.testing.assert_array_equal(loaded(x), model(x))
+    # By hand, one member after another.
+    of_inputs, k1, b1, k2, b2, of_outputs, k3, b3 = weights
+    assert len({tuple(row) for row in of_inputs}) == len({tuple(row) for row in of_outputs}) == 3
+    for member in range(3):
+        h = np.maximum(np.maximum((x * of_inputs[member]) @ k1 + b1, 0.0) @ k2 + b2, 0.0)
+        expected = (h * of_outputs[member]) @ k3 + b3
+        np.testing.assert_allclose(model(x)[:, member], expected, rtol=1e-4, atol=1e-5)
+    assert [v.shape[0] for v in undecayed(model)] == [3, 3]
+
+
+def test_the_layers_of_members_have_their_shapes() -> None:
+    spec = make_spec(units=(6, 4), members=3)
+    kinds = [(layer.kind, layer.output_shape, layer.n_weights("none")) for layer in spec.layers]
+    assert kinds == [
+        ("members", (7,), 21), ("dense", (6,), 48), ("dense", (4,), 28), ("members", (4,), 12),
+        ("dense", (3,), 15),
+    ]  # fmt: skip
+    assert str(spec.architecture) == "3 members 6-4 tanh"

@@ -262,6 +262,7 @@ SEARCHES = {
     "head": Choice(["flatten", "average", "max"]),
     "head_depth": Range(0, 2),
     "head_width": Range(8, 9),
+    "members": Choice([1, 4, 8]),
     "activation": Choice(["gelu", "tanh"]),
     "normalization": Choice(["batch", "layer"]),
     "normalization_momentum": Range(0.5, 0.9),
