@@ -18,16 +18,16 @@ studies: .venv/developing
 # Two processes, which take a file each, in the order of tests/conftest.py.
 PYTEST := $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-# Every behaviour, as briefly as it can be shown; test-all has whole examples and searches besides.
+# All that takes no seconds; CI runs test-long, too, and test-all has whole examples besides.
 test: .venv/developing
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
 test-all: .venv/developing
 	$(PYTEST)
 
-# What CI runs after `test`: searches that are killed or stopped, the pages' commands, notebooks.
+# What CI runs after `test`: processes that are killed, ensembles, the pages' commands, notebooks.
 test-long: .venv/developing
-	$(PYTEST) -m slow tests/cli tests/test_docs.py tests/test_notebook.py
+	$(PYTEST) -m long
 
 lint: .venv/developing
 	$(BIN)/ruff format --check .

@@ -127,6 +127,7 @@ def test_a_frame_and_a_file_are_the_same_data(folder: Path) -> None:
     assert (of_frame.predict(new) == of_file.predict("iris.csv")).all()
 
 
+@pytest.mark.long
 def test_a_search_on_a_gpu_finds_networks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the code for a GPU, here on the processor."""
     monkeypatch.setattr("nas.execution.devices.GPU_PLATFORM", "cpu")
@@ -138,6 +139,7 @@ def test_a_search_on_a_gpu_finds_networks(folder: Path, monkeypatch: pytest.Monk
     assert {trial.engine for trial in found.record.counted} == {"compiled"}
 
 
+@pytest.mark.long
 def test_rows_may_count_differently(folder: Path) -> None:
     """Rows of one class alone count: nothing else is learned."""
     weights = np.where(Y[0] == Y, 1.0, 0.0)
@@ -152,6 +154,7 @@ def test_rows_may_count_differently(folder: Path) -> None:
     assert set(of_frame.predict(FRAME.drop(columns="target"))) == {Y[0]}
 
 
+@pytest.mark.long
 def test_folds_and_metric_of_ones_own(folder: Path) -> None:
     # As many rows and folds as the study has, so that its compiled program serves here too.
     splitter = ShuffleSplit(3, test_size=40, random_state=0)

@@ -51,6 +51,7 @@ def test_the_best_are_trained_again_and_the_winner_is_chosen_among_them(wine: na
     assert record.winner["trial"] == mine.number
 
 
+@pytest.mark.long
 def test_a_search_that_goes_on_confirms_what_is_new_and_repeats_nothing(tmp_path: Path) -> None:
     first = search(tmp_path, confirm=2).record.confirmed
     again = search(tmp_path, confirm=2).record.confirmed
@@ -84,6 +85,7 @@ def test_what_diverged_when_it_was_trained_again_does_not_win(wine: nas.Study) -
     assert confirmed(none) is None
 
 
+@pytest.mark.long
 def test_folds_of_ones_own_are_confirmed_only_on_request(tmp_path: Path) -> None:
     rows = np.arange(178)
     folds = [(rows[rows % 3 != k], rows[rows % 3 == k]) for k in range(3)]

@@ -52,7 +52,7 @@ def test_every_command_shown_is_understood(
         parse(words)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_readmes_commands_work_in_their_order(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "adult.csv").write_text("".join(lines[:1501]), encoding="utf-8")
@@ -137,7 +137,7 @@ def test_what_the_tutorials_name_exists(page: Path) -> None:
     assert any(call.startswith("nas.search(") for call in calls)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_python_tutorial_runs_as_written(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "adult.csv").write_text("".join(lines[:801]), encoding="utf-8")
@@ -159,7 +159,7 @@ def test_the_python_tutorial_runs_as_written(tmp_path: Path, data_dir: Path) -> 
     assert {path.name for path in tmp_path.glob("best.*")} == {"best.keras", "best.json"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_readmes_python_and_own_models_run(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "adult.csv").write_text("".join(lines[:601]), encoding="utf-8")

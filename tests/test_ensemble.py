@@ -128,6 +128,7 @@ def test_a_single_fold_is_halved() -> None:
     assert found.fold_values == (1.0, 1.0)
 
 
+@pytest.mark.long
 def test_trials_of_the_same_network_count_once(diabetes: nas.Study) -> None:
     record = diabetes.record
     chosen = best_trials(replace(record, trials=record.trials * 2), 20)
@@ -137,6 +138,7 @@ def test_trials_of_the_same_network_count_once(diabetes: nas.Study) -> None:
     assert best_trials(record, 2) == chosen[:2]
 
 
+@pytest.mark.long
 def test_raced_trials_that_ended_the_first_folds_are_ranked_by_those(diabetes: nas.Study) -> None:
     record = diabetes.record
     first, *others = record.complete
@@ -153,6 +155,7 @@ def test_raced_trials_that_ended_the_first_folds_are_ranked_by_those(diabetes: n
     assert {90, 91}.isdisjoint(t.number for t, _ in best_trials(raced, 20))
 
 
+@pytest.mark.long
 def test_too_few_trials_are_trained_from_other_seeds(diabetes: nas.Study) -> None:
     members, _ = train_members(diabetes.record, diabetes.known(), 5, workers=1)
     assert [m.trial.number for m in members[:1]] == [m.trial.number for m in members[4:]]
@@ -185,6 +188,7 @@ def answers(study: nas.Study, members: Any, shares: Any, rows: Any) -> np.ndarra
 
 @pytest.mark.parametrize("kind", ["folds", 4])
 @pytest.mark.parametrize("name", ["adult", "diabetes"])
+@pytest.mark.long
 def test_the_saved_model_is_the_vote_of_its_members(
     name: str, kind: Any, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -249,6 +253,7 @@ def test_what_is_no_ensemble_is_told(diabetes: nas.Study, kind: Any, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", [None, 3])
+@pytest.mark.long
 def test_calibrated_probabilities_have_the_classes_of_the_others(
     adult: nas.Study, kind: int | None, tmp_path: Path
 ) -> None:
@@ -266,6 +271,7 @@ def test_calibrated_probabilities_have_the_classes_of_the_others(
         assert plain["test_value"] == card["test_value"]
 
 
+@pytest.mark.long
 def test_networks_of_folds_are_calibrated_each(adult: nas.Study, tmp_path: Path) -> None:
     path = adult.export(tmp_path / "f.keras", ensemble="folds", calibrate=True, workers=1)
     model, card = load_model(path)

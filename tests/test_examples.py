@@ -100,6 +100,7 @@ def test_csv_search_and_load_model(tmp_path: Path, data_dir: Path) -> None:
     assert first == pytest.approx(float(rows[0]["p_>50K"]), abs=1e-4)
 
 
+@pytest.mark.long
 def test_search_in_python(tmp_path: Path, data_dir: Path) -> None:
     lines = (data_dir / "adult.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "sample.csv").write_text("".join(lines[:601]), encoding="utf-8")

@@ -626,6 +626,7 @@ def test_predict_file_of_an_array(iris: Study, tmp_path: Path) -> None:
     assert accuracy == pytest.approx(iris.card["test_value"])
 
 
+@pytest.mark.long
 def test_predict_file_of_a_folder_of_images(pictures: Study, tmp_path: Path) -> None:
     assert predict_file(pictures.path, pictures.options.source, tmp_path / "out.csv") == 80
     table = pd.read_csv(tmp_path / "out.csv")

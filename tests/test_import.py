@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CHANGES = """
 import logging
 import os
@@ -44,6 +46,7 @@ def output_of(script: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.long
 def test_importing_changes_nothing_outside() -> None:
     assert output_of(CHANGES) == str([True] * 6)
 
@@ -78,6 +81,7 @@ print(before == (list(warnings.filters), optuna.logging.get_verbosity()))
 """
 
 
+@pytest.mark.long
 def test_optuna_is_quiet_only_while_nas_uses_it() -> None:
     done = subprocess.run([sys.executable, "-c", SEARCHED], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True\n", "")

@@ -12,6 +12,8 @@ from sklearn.model_selection import KFold
 import nas
 from nas.errors import NasError
 
+pytestmark = pytest.mark.long
+
 SPACE = {"depth": 1, "width": [4, 8], "learning_rate": 0.03, "epochs": 3}
 X, Y = load_wine(return_X_y=True)
 
@@ -28,6 +30,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> nas.Nested:
     return measure(tmp_path_factory.mktemp("nested"))
 
 
+@pytest.mark.long
 def test_each_row_tests_one_search_and_trains_none_of_it(found: nas.Nested) -> None:
     splits = [study.known().split for study in found.studies]
     assert len(splits) == 3

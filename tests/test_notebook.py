@@ -53,7 +53,7 @@ def test_the_example_is_python_that_names_what_nas_has() -> None:
         assert hasattr(nas.Study, name), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_runs_and_shows_what_it_found(folder: Path) -> None:
     notebook = nbformat.read(EXAMPLE, as_version=4)
     client_of(notebook, folder).execute()
@@ -70,7 +70,7 @@ def test_the_example_runs_and_shows_what_it_found(folder: Path) -> None:
     assert "trials examined" in shown(summary, "text/plain")[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_kernel_leaves_a_clean_study(folder: Path) -> None:
     begin = (
         "import nas\n"

@@ -96,6 +96,7 @@ def test_correlations_are_spearmans_with_ties_and_intervals_cover_them() -> None
     assert high - low == pytest.approx(fisher[1] - fisher[0], rel=0.35)
 
 
+@pytest.mark.long
 def test_scores_without_worth_seldom_seem_to_have_some() -> None:
     generator = np.random.default_rng(7)
     n_false = 0

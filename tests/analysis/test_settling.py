@@ -70,6 +70,7 @@ def test_the_command_settles_it(
         }
 
 
+@pytest.mark.long
 def test_the_command_for_the_shipped_spaces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

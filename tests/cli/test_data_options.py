@@ -54,6 +54,7 @@ def test_search_and_screen_have_the_same(name: str) -> None:
     assert trained.default is None  # what is not given is as the study has it
 
 
+@pytest.mark.long
 def test_a_search_reads_the_rows_that_the_options_leave(nas, folder: Path) -> None:
     command = "search --space tiny.yaml --folds 3 --study pair --workers 1".split()
     reading = "--max-rows 80 --label-noise 0.1 --scaling unit".split()
@@ -64,7 +65,7 @@ def test_a_search_reads_the_rows_that_the_options_leave(nas, folder: Path) -> No
     assert "classes 1,2, now 0,2" in line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_screening_of_convolutions_gets_images(nas, cnn: Path) -> None:
     options = "--classes 4,9 --max-rows 100 --n 8 --sample 8 --folds 1 --workers 1"
     out = nas.right(*f"screen --space cnn.yaml {options}".split()).out

@@ -140,6 +140,7 @@ def test_commands_look_in_the_same_database(nas, in_searched: None) -> None:
     assert "--storage" not in nas.right("diagnose").out
 
 
+@pytest.mark.long
 def test_what_is_proposed_runs_without_the_file_of_the_space(
     nas, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

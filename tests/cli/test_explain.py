@@ -35,6 +35,7 @@ def explain(nas, folder: Path, *more: object):
     return nas.right("explain", "--storage", url_of(folder), *more)
 
 
+@pytest.mark.long
 def test_a_real_study_in_all_sections(nas, real: Path) -> None:
     text = nas.right("explain").out
     positions = [text.index(section) for section in SECTIONS]
@@ -171,6 +172,7 @@ def test_one_fold(nas, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_clear_study_has_no_doubt(nas, tmp_path: Path) -> None:
     search_fake(tmp_path, n_trials=75, pruner="none")
     text = explain(nas, tmp_path, "--no-baselines").out
@@ -251,7 +253,7 @@ def test_long_networks_leave_the_numbers_whole(
         assert "  winner  " in front[-1] and front[-1].endswith("…") == (width == 80)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_answers_without_tensorflow(tmp_path: Path) -> None:
     import subprocess
     import sys

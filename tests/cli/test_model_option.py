@@ -31,7 +31,8 @@ def models(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long
 def test_a_function_in_a_file_is_searched_and_exported(nas, models: Path, workers: int) -> None:
     options = "--space words.yaml --data iris --trials 2 --folds 2 --pruner none"
     # Worker processes get the function itself, with what it uses of its module.

@@ -15,7 +15,7 @@ from cli import TINY
 NAS = [sys.executable, "-m", "nas"]
 # With several workers the order in which trials end is chance, and so are later proposals.
 SEARCH = [*NAS, *"search --space tiny.yaml --trials 6 --folds 3 --workers 1".split()]
-SLOW = pytest.mark.slow
+SLOW = pytest.mark.long
 LONGER = TINY.replace("epochs: 4", "epochs: 300")  # a second for each trial that is not pruned
 
 
@@ -74,7 +74,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return finish(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
     folder: Path, uninterrupted: list[dict], how: signal.Signals
@@ -97,7 +97,7 @@ def test_a_stopped_search_goes_on_as_if_nothing_had_happened(
     assert all(t["outcome"] != "running" for t in resumed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_number_of_workers_finds_the_same(folder: Path) -> None:
     runs = []
     for workers in ("1", "2"):
@@ -118,7 +118,7 @@ def test_any_number_of_workers_finds_the_same(folder: Path) -> None:
         assert values == pytest.approx(others_values, abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_with_workers_stops_at_once_and_goes_on(folder: Path) -> None:
     text = TINY.replace("epochs: 4", "epochs: 100000").replace("[4, 8]", "[400, 800]")
     (folder / "long.yaml").write_text(text, encoding="utf-8")
@@ -168,7 +168,7 @@ def test_ctrl_c_in_the_first_seconds_is_one_line(folder: Path, seconds: float) -
     assert list((folder / "tmp").iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("how, code", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_search_that_is_told_to_end_leaves_a_clean_study(
     folder: Path, how: signal.Signals, code: int
@@ -197,7 +197,7 @@ def test_a_command_that_is_told_to_end_says_so(folder: Path) -> None:
     assert process.returncode == 143
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_ignored_on_purpose_stays_ignored(folder: Path) -> None:
     search = ["nohup", *SEARCH]
     process = subprocess.Popen(
@@ -209,7 +209,7 @@ def test_what_is_ignored_on_purpose_stays_ignored(folder: Path) -> None:
     assert process.returncode == 0, err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:
     # Without what the tests themselves quieten TensorFlow by.
     bare = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
@@ -232,7 +232,7 @@ def test_nothing_but_our_own_lines_is_printed(folder: Path) -> None:
     assert predicted.stderr == "Starting TensorFlow\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_long_name_of_the_temporary_folder_is_no_trouble_for_sockets(folder: Path) -> None:
     temporary = folder / ("long" * 25)
     temporary.mkdir()
@@ -247,7 +247,7 @@ def test_a_long_name_of_the_temporary_folder_is_no_trouble_for_sockets(folder: P
     assert not list(temporary.glob("nas-*"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_searches_share_a_study_and_its_number_of_trials(folder: Path) -> None:
     first, second = start(folder), start(folder)
     errors = [process.communicate(timeout=120)[1] for process in (first, second)]
@@ -273,7 +273,7 @@ def test_a_reader_that_closes_early_is_no_error(searched: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_stopped_in_its_first_trial_is_no_failure(folder: Path) -> None:
     text = TINY.replace("epochs: 4", "epochs: 100000")
     (folder / "tiny.yaml").write_text(text, encoding="utf-8")
@@ -287,7 +287,7 @@ def test_a_search_stopped_in_its_first_trial_is_no_failure(folder: Path) -> None
     assert err == "Reading the data\nGetting ready to train\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_database_file_alone_holds_a_finished_study(folder: Path) -> None:
     finish(folder)
     copy = folder / "copy.db"

@@ -123,6 +123,7 @@ def test_the_search_and_the_export_score_the_same_test(nas) -> None:
     assert nas.right("best", "--json").json()["test_value"] == before
 
 
+@pytest.mark.long
 def test_an_ensemble_is_shown_beside_the_winner(nas) -> None:
     text = nas.right(
         *"export --output three.keras --ensemble 3 --calibrate --workers 1".split()
@@ -139,6 +140,7 @@ def test_an_ensemble_is_shown_beside_the_winner(nas) -> None:
     assert line == "--ensemble: got '21'; expected folds, or a number of trials from 2 to 20"
 
 
+@pytest.mark.long
 def test_a_nested_search_tells_what_it_is_worth(nas) -> None:
     command = "search --space tiny.yaml --trials 2 --folds 2 --nested 2 --study n --workers 1"
     text = nas.right(*command.split()).out
@@ -199,7 +201,7 @@ def test_another_databases_model_is_not_taken_for_the_winner(nas, searched: Path
     ("file", "names"),
     [
         ("text.csv", ["p_NA", "p_none"]),
-        pytest.param("bool.parquet", ["p_False", "p_True"], marks=pytest.mark.slow),
+        pytest.param("bool.parquet", ["p_False", "p_True"], marks=pytest.mark.long),
     ],
 )
 def test_classes_keep_their_names(nas, searched: Path, file: str, names: list[str]) -> None:

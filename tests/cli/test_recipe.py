@@ -231,7 +231,7 @@ def test_files_that_are_no_recipe(nas: Nas, folder: Path) -> None:
     assert "latin.yaml: cannot be read" in nas.wrong("search", "--config", "latin.yaml")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_documented_recipe_works(nas: Nas, folder: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "recipes.md"
     text = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0]

@@ -45,6 +45,7 @@ def test_plain_models_are_trained_once_or_not_at_all(nas) -> None:
 
 
 @pytest.mark.usefixtures("in_searched")
+@pytest.mark.long
 def test_what_it_tells_to_repeat_repeats(nas, tmp_path: Path) -> None:
     nas.right("report", "--no-baselines", "--output", "repeat.html")
     text = Path("repeat.html").read_text(encoding="utf-8")

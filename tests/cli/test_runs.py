@@ -16,7 +16,7 @@ SEARCH = "search --space tiny.yaml --trials 8 --folds 3 --pruner median --worker
 
 @pytest.fixture(
     scope="module",
-    params=[1, pytest.param(2, marks=pytest.mark.slow)],
+    params=[1, pytest.param(2, marks=pytest.mark.long)],
     ids=["this process", "two workers"],
 )
 def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

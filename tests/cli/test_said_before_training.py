@@ -31,6 +31,7 @@ def check_said(out: str) -> None:
     assert "column 'row id'" in out and "--drop 'row id'" in out
 
 
+@pytest.mark.long
 def test_a_search_tells_before_and_after(nas, payments: Path) -> None:
     out = nas.right(*SEARCH.split()).out
     check_said(out)
@@ -51,6 +52,7 @@ def test_a_single_split_has_no_mean_over_folds(nas, payments: Path) -> None:
     assert "over folds" not in out and "over folds" not in nas.right("best").out
 
 
+@pytest.mark.long
 def test_f1_is_about_the_rarer_class_and_named(nas, payments: Path) -> None:
     out = nas.right(*SEARCH.split(), "--metric", "f1").out
     assert "by f1 of 'fraud'" in out and "f1 of 'fraud' 0.0000" in out

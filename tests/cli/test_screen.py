@@ -43,7 +43,7 @@ def test_a_larger_sample_is_of_as_many_networks(
     assert "Next    nas screen --space tiny.yaml --n 20 --folds 3 --sample 40" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_within_a_time(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nas", *SMALL, "--workers", "2", "--timeout", "1", "--json"],

@@ -21,7 +21,7 @@ TARGETS = {
     "california_housing": "median_house_value",
 }
 # Adult has numbers, whole and not, and categories; the others are trained by `make test-all`.
-TRAINED = ["adult", *[pytest.param(n, marks=pytest.mark.slow) for n in TARGETS if n != "adult"]]
+TRAINED = ["adult", *[pytest.param(n, marks=pytest.mark.long) for n in TARGETS if n != "adult"]]
 SPACE = """\
 network: mlp
 depth: 1
@@ -200,6 +200,7 @@ def predictions(nas: Nas, model: Path, data: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.long
 def test_rows_to_predict_for_may_be_spelled_otherwise(
     nas: Nas, folder: Path, model_of: Callable[[str], Path], data_dir: Path, name: str
 ) -> None:
@@ -225,6 +226,7 @@ def test_rows_to_predict_for_may_be_spelled_otherwise(
 
 
 @pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.long
 def test_columns_may_be_named_like_operations_of_keras(
     nas: Nas, folder: Path, model_of: Callable[[str], Path], data_dir: Path, name: str
 ) -> None:

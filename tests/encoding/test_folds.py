@@ -22,6 +22,7 @@ print(len(folds), *folds[0].x_val.shape, *({"tensorflow", "keras"} & set(sys.mod
 """
 
 
+@pytest.mark.long
 def test_folds_are_encoded_without_tensorflow(data_dir: Path) -> None:
     command = [sys.executable, "-c", ENCODE, str(data_dir / "adult.csv")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -111,6 +111,7 @@ def of(features: Any, schema: Schema, scaling: Any) -> Dataset:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(tables(), st.integers(0, 3))
+@pytest.mark.long
 def test_tables_of_any_kind_are_encoded_alike(dataset: Dataset, padding: int) -> None:
     assert_forms_agree(dataset, np.arange(N_TRAIN), padding)
 

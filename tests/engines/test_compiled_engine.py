@@ -404,6 +404,7 @@ def assert_same_lanes(lanes: Any, numbers: Sequence[int], expected: Sequence[Lan
                 np.testing.assert_allclose(a, b, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_many_lanes_of_many_trials_are_one_program(on_gpu: CompiledEngine) -> None:
     wanted = lanes_of(40)
     together = on_gpu.start(wanted)
@@ -415,6 +416,7 @@ def test_many_lanes_of_many_trials_are_one_program(on_gpu: CompiledEngine) -> No
     assert_same_lanes(together, some, [wanted[number] for number in some])
 
 
+@pytest.mark.long
 def test_released_lanes_make_room_for_others(on_gpu: CompiledEngine) -> None:
     wanted = lanes_of(24, batch_size=31)  # which no other test has
     together = on_gpu.start([])
@@ -439,6 +441,7 @@ def running_of(lanes: Any) -> set[int]:
     return {number for number, log in lanes.logs.items() if log.active}
 
 
+@pytest.mark.long
 def test_lanes_train_for_as_many_epochs_as_each_is_to(on_gpu: CompiledEngine) -> None:
     first, second, third = wanted = lanes_of(1, normalization="layer")
     together = on_gpu.start(wanted)
@@ -452,6 +455,7 @@ def test_lanes_train_for_as_many_epochs_as_each_is_to(on_gpu: CompiledEngine) ->
     assert_same_lanes(together, [0, 1, 2], [first, second, third])
 
 
+@pytest.mark.long
 def test_a_program_without_room_is_divided(
     on_gpu: CompiledEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ print(common._forkserver_pid, common._preload_modules)
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.long
 def test_a_script_without_a_guard_runs_once(tmp_path: Path, method: str) -> None:
     script = tmp_path / "search.py"
     script.write_text(ANOTHER_BACKEND + PROGRAM.format(method=method), encoding="utf-8")
@@ -147,6 +148,7 @@ print(keras.config.backend(), os.environ["KERAS_BACKEND"], "TF_CPP_MIN_LOG_LEVEL
 """
 
 
+@pytest.mark.long
 def test_tensorflow_started_here_leaves_the_environment_as_it_was() -> None:
     done = subprocess.run([sys.executable, "-c", STARTED], capture_output=True, text=True)
     assert done.stdout == "tensorflow jax False\n", done.stderr

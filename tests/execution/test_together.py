@@ -28,6 +28,7 @@ def ends_of(reports: Any) -> dict[int, Any]:
     return {report.job: report for report in reports if report is not None and not report.running}
 
 
+@pytest.mark.long
 def test_jobs_that_train_together_train_as_they_do_alone() -> None:
     jobs = [(k, spec, 100 + k) for k, spec in enumerate(SPECS)]
     alone = LocalPool(lambda spec: (CompiledEngine(FOLDS, METRIC), "a reason"))

@@ -133,6 +133,7 @@ def test_a_killed_worker_fails_what_it_trained_and_trains_the_other_job_again() 
     assert_same(reports[-1].result, local[-1].result)
 
 
+@pytest.mark.long
 def test_a_worker_that_was_told_to_end_fails_nothing() -> None:
     local = run(LocalPool(Selection(FOLDS, METRIC, "auto").choose), [SPECS[0]], {0: 2})[0]
     pool = WorkerPool(1)
@@ -167,6 +168,7 @@ def test_a_job_is_not_trained_again_for_ever(monkeypatch: pytest.MonkeyPatch) ->
         pool.close()
 
 
+@pytest.mark.long
 def test_gpus_train_many_jobs_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """As two GPUs would, here on the processor: a worker each, with all its jobs in programs."""
     monkeypatch.setattr("nas.execution.devices.GPU_PLATFORM", "cpu")
@@ -229,6 +231,7 @@ def put_a_file_there(programs: Path) -> None:
     programs.write_text("")
 
 
+@pytest.mark.long
 def test_a_cache_that_fails_in_a_search_fails_no_network(tmp_path: Path) -> None:
     here = Path(__file__).parent
     done = subprocess.run(
@@ -332,6 +335,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_call_runs_where_tensorflow_is(workers: WorkerPool) -> None:
     process, has_tensorflow = workers.call(whose_process)
     assert process != os.getpid() and has_tensorflow
@@ -363,6 +367,7 @@ def test_a_module_that_a_worker_cannot_import_is_named(monkeypatch: pytest.Monke
         pool.close()
 
 
+@pytest.mark.long
 def test_a_worker_that_has_traced_many_models_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nas.execution.workers.TRACED_MODELS", 2)
     pool = WorkerPool(1)

@@ -152,6 +152,7 @@ def test_they_see_what_the_networks_see(
 @pytest.mark.parametrize(
     "scale, offset", [(1e-30, 0), pytest.param(1e-3, 2459000.5, marks=pytest.mark.slow)]
 )
+@pytest.mark.long
 def test_their_scores_do_not_depend_on_the_unit_of_the_target(scale: float, offset: float) -> None:
     dataset = load_dataset(DataOptions("diabetes", max_rows=120))
     split = split_dataset(dataset, SplitOptions(folds=2))

@@ -217,6 +217,7 @@ def test_a_browser_that_cannot_unpack_says_so(browser, page: Path, tmp_path: Pat
 # What needs no browser
 
 
+@pytest.mark.long
 def test_a_thousand_trials_stay_below_5_mb(record) -> None:
     large = thousand_trials(record)
     assert len(large.complete) == 1000

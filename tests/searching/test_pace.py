@@ -155,6 +155,7 @@ def nothing_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nothing_to_compile")
+@pytest.mark.long
 def test_no_trial_begins_that_could_not_end(tmp_path: Path) -> None:
     # 9 epochs of 3 folds take 0.27 s.
     _, steps = search_fake(tmp_path, FakeEngine(slow), n_trials=1000, timeout=2.0, pruner="none")
@@ -165,6 +166,7 @@ def test_no_trial_begins_that_could_not_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("nothing_to_compile")
+@pytest.mark.long
 def test_a_trial_that_would_take_too_long_makes_room_for_others(tmp_path: Path) -> None:
     space = SearchSpace({"depth": 1, "width": Range(16, 64), "epochs": [3, 1000]}, "fake")
     study, steps = search_fake(
@@ -180,6 +182,7 @@ def test_a_trial_that_would_take_too_long_makes_room_for_others(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("nothing_to_compile")
+@pytest.mark.long
 def test_a_setting_that_waits_is_trained_even_so(tmp_path: Path) -> None:
     space = SearchSpace({"depth": 1, "width": Range(16, 64), "epochs": [3, 60]}, "fake")
     study = open_fake_study(tmp_path, space)
@@ -194,6 +197,7 @@ def test_a_setting_that_waits_is_trained_even_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("nothing_to_compile")
+@pytest.mark.long
 def test_time_to_confirm_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "STARTING", 0.0)
     done = {}

@@ -82,6 +82,7 @@ def test_only_the_start_is_near_the_prior(tmp_path: Path) -> None:
     assert abs(np.log10(best.params["learning_rate"] / 0.003)) < 1
 
 
+@pytest.mark.long
 def test_a_good_prior_finds_good_networks_sooner(tmp_path: Path) -> None:
     best = {}
     for prior in (None, 0.003):

@@ -197,6 +197,7 @@ def test_a_grid_is_complete_and_without_repeats(tmp_path: Path) -> None:
     assert steps[-1].rejected == 0
 
 
+@pytest.mark.long
 def test_tpe_beats_random_on_a_smooth_objective(tmp_path: Path) -> None:
     space = SearchSpace(
         {"depth": Range(1, 8), "learning_rate": Range(1e-5, 1.0, log=True), "epochs": 9}, "fake"
@@ -423,6 +424,7 @@ def test_a_study_of_some_classes_goes_on_with_them(tmp_path: Path) -> None:
         open_fake_study(tmp_path, **{**options, "classes": ("1", "2")})
 
 
+@pytest.mark.long
 def test_trials_of_a_dead_process_are_swept_and_run_again_once(tmp_path: Path) -> None:
     script = f"""
 import os, sys, time

@@ -43,6 +43,7 @@ NEVER = 1000
 
 
 @pytest.mark.parametrize("deaths", [(NEVER, NEVER, NEVER), (3, NEVER, 2)], ids=["living", "killed"])
+@pytest.mark.long
 def test_processes_that_search_one_study_share_it_exactly(
     tmp_path: Path, deaths: tuple[int, ...]
 ) -> None:

@@ -140,6 +140,7 @@ def wait_for(process: subprocess.Popen[str], line: str) -> None:
     assert process.stdout.readline() == f"{line}\n", process.communicate()
 
 
+@pytest.mark.long
 def test_threads_and_processes_that_claim_at_once_share_a_study_exactly(
     url: str, name: str
 ) -> None:
@@ -175,6 +176,7 @@ def test_threads_and_processes_that_claim_at_once_share_a_study_exactly(
     assert (summary.n_trials, summary.n_complete, summary.best) == (places, places, 1.0)
 
 
+@pytest.mark.long
 def test_two_searches_with_four_slots_each_share_a_study_exactly(url: str, name: str) -> None:
     engines, options = [FakeEngine(), FakeEngine()], SearchOptions(30, startup_trials=10)
     with ExitStack() as stack:
@@ -318,6 +320,7 @@ with live_study(open_storage(url), url, name) as live:
 """
 
 
+@pytest.mark.long
 def test_the_trial_of_a_killed_process_is_trained_again(
     url: str, searches: list[LiveStudy]
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_proxy_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatc
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_a_search_ends_when_its_proxy_does(tmp_path: Path) -> None:
     open_storage(url_of(tmp_path), create=True)
     with ExitStack() as proxy:

@@ -341,6 +341,7 @@ def test_a_locked_database_is_waited_for_and_then_an_error(tmp_path: Path) -> No
     database.engine.dispose()
 
 
+@pytest.mark.long
 def test_several_processes_number_their_trials_without_clash(start: Start, tmp_path: Path) -> None:
     studies = [start(), start()]
     errors: list[BaseException] = []
