@@ -78,6 +78,7 @@ def main() -> None:
         "--entrants", help="some entrants of the size, with semicolons between them"
     )
     parser.add_argument("--seconds", type=float, help="another time for all of them")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="so many of the size, at most")
     parser.add_argument("--out", type=Path, default=Path("quality.json"))
     parser.add_argument("--show", action="store_true", help="show what is in the file, no more")
     parser.add_argument("--retry", action="store_true", help="run again what failed")
@@ -93,7 +94,7 @@ def main() -> None:
     for sets, usual, seeds, entrants in SIZES[options.size]:
         seconds = options.seconds or usual
         times.append(seconds)
-        for name, entrant, seed in product(sets, entrants, range(seeds)):
+        for name, entrant, seed in product(sets, entrants, range(min(seeds, options.seeds))):
             wanted = (not options.sets or name in options.sets.split(",")) and (
                 not options.entrants or entrant in options.entrants.split(";")
             )

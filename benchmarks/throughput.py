@@ -28,6 +28,7 @@ import memory
 import mnist
 import numpy as np
 import peers
+from compiled_loop import with_compiled_loop
 from machine import describe_machine, gemm_gflops
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -77,7 +78,7 @@ def make_rows(engine: str, workers: int | None, cache: str) -> dict[str, Row]:
         "loop": Row(
             "compiled loop",
             "some",
-            peers.with_compiled_loop,
+            with_compiled_loop,
             "an XLA epoch written for each architecture, a pinned process a core, cold start",
         ),
         "keras": Row(

@@ -124,9 +124,9 @@ def search(
             `halving` where all networks have equally many epochs and less than 2,000 rows or so
             are searched, and else `racing`.
         confirm: How many of the best trials are trained again on fresh folds, before the winner is
-            chosen among them; None is 5 after at least 20 complete trials, if that takes no more
-            than a quarter of the `timeout`, and none for folds of your own. Those stay as they
-            are, and only the seeds are fresh.
+            chosen among them. None is 5 after at least 20 complete trials (8 with a single
+            split), or as many of these as a quarter of the `timeout` has room for; none for folds
+            of your own, which stay as they are, so that only the seeds are fresh.
         stop: `auto` ends the search before its last trial when as many trials again would gain less
             than half of the standard error of the winner's score.
         max_params: Largest number of weights that a network may have.

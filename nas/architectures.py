@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nas.choices import Scaling
-from nas.layers import Embedding, Layer, build_layers, well_known_name
+from nas.layers import Embedding, EmbeddingKind, Layer, build_layers, well_known_name
 
 CUSTOM = "custom"  # the family of networks that a function of the user's builds
 
@@ -37,12 +37,13 @@ class Architecture:
         spatial_dropout: Share of feature maps dropped after each convolution, in [0, 1).
         normalization_momentum: What a step leaves of the moving averages of batch normalization,
             in [0, 1).
-        embedding: What numbers in columns pass first: `none`, or `periodic`; see
+        embedding: What numbers in columns pass first: `none`, `periodic` or `piecewise`; see
             `nas.layers.Embedding`.
         embedding_size: Of what each number becomes.
         frequencies: Of each number.
         frequency_scale: Standard deviation of the initial frequencies, per unit of scaled inputs.
         scaling: How numbers in columns are scaled; `data` is as the data says.
+        bins: Of each number, of a piecewise embedding.
         members: Networks that share the hidden layers and answer together; see
             `nas.layers.build_layers`.
     """
@@ -59,11 +60,12 @@ class Architecture:
     convolutions: tuple[str, ...] = ()
     spatial_dropout: float = 0.0
     normalization_momentum: float = 0.99
-    embedding: str = "none"
+    embedding: Literal["none"] | EmbeddingKind = "none"
     embedding_size: int = 16
     frequencies: int = 32
     frequency_scale: float = 0.1
     scaling: Literal["data"] | Scaling = "data"
+    bins: int = 16
     members: int = 1
 
     @property
@@ -90,7 +92,8 @@ class Architecture:
         """The embedding of so many numbers in columns."""
         if self.embedding == "none" or not n_numbers:
             return None
-        return Embedding(n_numbers, self.frequencies, self.embedding_size)
+        parts = self.frequencies if self.embedding == "periodic" else self.bins
+        return Embedding(self.embedding, n_numbers, parts, self.embedding_size)
 
     def weights_of(self, layer: Layer) -> int:
         """Numbers in the weights of a layer, those of its normalization included."""

@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 ItemKind = Literal["c", "r", "mp", "ap", "gap", "gmp", "fc"]
+EmbeddingKind = Literal["periodic", "piecewise"]
 LayerKind = Literal[
     "convolution", "max_pooling", "average_pooling", "global_average", "global_max", "flatten",
     "embedding", "members", "dense",
@@ -203,27 +204,41 @@ def convolution_blocks(
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """Periodic embeddings of numbers (Gorishniy et al. 2022, section 3.3).
+    """Embeddings of numbers (Gorishniy et al. 2022, sections 3.2 and 3.3).
 
-    Each number has frequencies of its own, which are learned, and a dense layer of its own with
-    ReLU behind the cosines and sines. The numbers themselves go on beside their embeddings
-    (Holzmueller et al. 2024, section 3).
+    Each number becomes several features, with a dense layer of its own and ReLU behind them. The
+    numbers themselves go on beside their embeddings (Holzmueller et al. 2024, section 3).
+
+    - `periodic`: cosines and sines of learned frequencies.
+    - `piecewise`: how far it is through each of some bins, from 0 to 1. The bins have as many
+      training rows each, and are not learned.
 
     Attributes:
+        kind: Which one.
         n_numbers: How many of the inputs, the first ones, are embedded.
-        frequencies: Of each number.
+        parts: Frequencies of each number, or bins.
         size: Of what each number becomes.
     """
 
+    kind: EmbeddingKind
     n_numbers: int
-    frequencies: int
+    parts: int
     size: int
 
     @property
+    def n_features(self) -> int:
+        """What each number becomes before its dense layer."""
+        return 2 * self.parts if self.kind == "periodic" else self.parts
+
+    @property
     def weight_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of its frequencies, kernels and biases."""
-        n, waves = self.n_numbers, 2 * self.frequencies
-        return [(n, self.frequencies), (n, waves, self.size), (n, self.size)]
+        """Shapes of its weights.
+
+        Its frequencies, or factors and offsets of its bins; then kernels and biases.
+        """
+        n = self.n_numbers
+        of_features = [(n, self.parts)] * (1 if self.kind == "periodic" else 2)
+        return [*of_features, (n, self.n_features, self.size), (n, self.size)]
 
     def n_outputs(self, n_inputs: int) -> int:
         """Numbers that so many inputs become: the embeddings, and the inputs."""

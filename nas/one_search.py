@@ -143,7 +143,8 @@ def _confirm(
     key = Direction(record.direction).key
     ranked = sorted(record.complete, key=lambda trial: -key(trial.value or 0.0))
     times = [trial.seconds or 0.0 for trial in ranked[: most_confirmed(options)]]
-    number, _ = to_confirm(options, times, len(ranked), pool.workers)
+    n_folds = len(prepared.split.folds)
+    number, _ = to_confirm(options, times, len(ranked), pool.workers, n_folds)
     if not number:
         return record
     pool.end_training()

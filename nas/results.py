@@ -1,4 +1,7 @@
-"""A study in Python: its results as data and figures."""
+"""A study in Python: its results as data and figures.
+
+The file is long because it is one class: all that a study offers, most of it docstrings.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass

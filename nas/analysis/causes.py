@@ -4,6 +4,8 @@ A sign that also occurs in networks that work names a cause only where the netwo
 linear model on the inputs. Thresholds were set, and precision and recall measured, with planted
 faults: see `benchmarks/diagnosis.py` and `docs/diagnosis.md`.
 
+The file is long because it has all rules, one short function each.
+
 Notation: a skill is a score relative to that of the largest class (accuracy) or of the mean
 (coefficient of determination); 0 is worth nothing, 1 is perfect.
 """

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import NDArray
 
-from nas.data.checks import check_array, check_file, check_finite, check_precision
 from nas.data.dataset import Dataset, Schema, encode_target
+from nas.data.value_checks import check_array, check_file, check_finite, check_precision
 from nas.errors import NasError, first_line
 from nas.options import DataOptions
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.choices import Scaling, Task
-from nas.data.checks import check_target
+from nas.data.value_checks import check_target
 from nas.errors import NasError
 from nas.spec import Problem
 from nas.wording import counted

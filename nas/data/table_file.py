@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from nas.data.checks import check_file
 from nas.data.csv_file import CsvFile, read_csv
 from nas.data.header import check_names, first_line_is_data, position_names
 from nas.data.parquet_file import read_parquet
+from nas.data.value_checks import check_file
 from nas.errors import NasError
 from nas.wording import counted
 

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.data.cells import are_missing, as_text, is_text
-from nas.data.checks import check_finite, check_largest, check_precision
 from nas.data.dataset import Column, Dataset, Features, Schema, check_weights, take_rows
 from nas.data.dates import are_dates, is_date
 from nas.data.header import is_row_number
 from nas.data.numbers import Numbers, read_numbers
 from nas.data.table_file import Table
 from nas.data.targets import LARGEST_EXACT, read_target
+from nas.data.value_checks import check_finite, check_largest, check_precision
 from nas.data.words import (
     example_words,
     few_words,

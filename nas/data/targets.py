@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from nas.choices import Task
 from nas.data.cells import MISSING, MISSING_TARGET, are_missing, as_text, is_text
-from nas.data.checks import check_finite
 from nas.data.dataset import MAX_CLASSES_OF_NUMBERS, encode_target, infer_task, most_classes
 from nas.data.numbers import Numbers
+from nas.data.value_checks import check_finite
 from nas.data.words import few_words, unit_of, word_fixes
 from nas.errors import NasError
 from nas.shell import names_option

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from nas.engines.examination import Snapshots
 from nas.engines.lane_log import score_epochs
+from nas.engines.lane_network import Settings, Weights
 from nas.engines.lanes import batch_order
-from nas.engines.program import Course, Settings, State, Weights, compile_epochs
+from nas.engines.program import Course, State, compile_epochs
 from nas.engines.shapes import Shape
 from nas.engines.update_rule import N_COEFFICIENTS, coefficients, initial_second_moment
 from nas.models.activations import ACTIVATIONS, Activation
@@ -148,7 +149,8 @@ class Block:
     def _begin(self, number: int) -> State:
         """The state of a lane before its training."""
         lane = self._lanes.logs[number].lane
-        state = _initial_state(lane.spec, self.shape, lane.seed)
+        of_bins = self._engine.bin_weights(lane)
+        state = _initial_state(lane.spec, self.shape, lane.seed, of_bins)
         if lane.examined:
             views = _views(lane.spec, self.shape, state.weights, state.moving)
             self._initial[number] = [np.array(view) for view in views]
@@ -254,13 +256,15 @@ def _settings(spec: TrialSpec, shape: Shape) -> Settings:
 # Keras's list of weights to those of a lane, and back
 
 
-def _initial_state(spec: TrialSpec, shape: Shape, seed: int) -> State:
+def _initial_state(
+    spec: TrialSpec, shape: Shape, seed: int, of_bins: Sequence[NDArray[np.float32]]
+) -> State:
     zeros = [np.zeros(kernel, np.float32) for kernel in shape.kernels]
     weights = Weights(tuple(zeros), np.zeros(sum(shape.others), np.float32))
     depth = shape.depth if shape.normalization == "batch" else 0
     moving = tuple(np.zeros((2, shape.width), np.float32) for _ in range(depth))
     views = _views(spec, shape, weights, moving)
-    for view, weight in zip(views, initial_weights(spec, seed), strict=True):
+    for view, weight in zip(views, initial_weights(spec, seed, of_bins), strict=True):
         view[...] = weight
     second = np.float32(initial_second_moment(spec.training))
     return State(

@@ -17,11 +17,9 @@ from nas.encoding import FoldData
 from nas.engines.block import Block, KerasWeights
 from nas.engines.examination import Snapshots, examine
 from nas.engines.lane_log import LoggedLanes, score_outputs
+from nas.engines.lane_network import dropout_counters
 from nas.engines.lanes import Engine, Lane
-from nas.engines.program import (
-    Rows,
-    dropout_counters,
-)
+from nas.engines.program import Rows
 from nas.engines.shapes import (
     CALL_BUDGET,
     CALL_BUDGET_OF_A_GPU,
@@ -32,8 +30,10 @@ from nas.engines.shapes import (
     lanes_that_fit,
     program_shape,
 )
-from nas.families.dense import InsideDense
+from nas.families.inside_dense import InsideDense
+from nas.layers import Embedding
 from nas.metrics import Metric
+from nas.models.initializers import bin_weights
 from nas.models.steps import encode_labels
 from nas.spec import Examination, Problem, TrialSpec
 
@@ -75,6 +75,7 @@ class CompiledEngine(Engine):
             weights = [_row_weights(fold) for fold in self._scaled]
             self._weights = jax.device_put(np.concatenate(weights))
         self._labels = cache(self._encode_labels)
+        self._bins: dict[tuple[int, Embedding], KerasWeights] = {}  # by place
         self._counters = cache(lambda shape: jax.device_put(dropout_counters(shape)))
         self.sizes: dict[Shape, set[int]] = {}  # of its programs: how many lanes, by shape
 
@@ -119,6 +120,16 @@ class CompiledEngine(Engine):
             for fold in self._scaled
         ]
         return jax.device_put(np.concatenate(labels))
+
+    def bin_weights(self, lane: Lane) -> KerasWeights:
+        """See `nas.models.initializers.bin_weights`; computed once for each fold."""
+        embedding = lane.spec.embedding
+        if embedding is None:
+            return []
+        key = (self.place_of(lane), embedding)
+        if key not in self._bins:
+            self._bins[key] = bin_weights(lane.spec, self._scaled[key[0]].x_train)
+        return self._bins[key]
 
     def place_of(self, lane: Lane) -> int:
         """The number of a lane's fold among those that programs have."""

@@ -1,4 +1,4 @@
-"""Periodic embeddings in JAX: what `nas.models.dense.embedded` computes, with its gradients.
+"""Embeddings of numbers in JAX: what `nas.models.dense.embedded` computes, with its gradients.
 
 XLA calls a function of the C library for each cosine on a processor, which takes as long as the
 rest of a step; a polynomial takes a tenth of that.
@@ -9,6 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+
+from nas.layers import Embedding
 
 # Of the sine of `2 pi t`, beginning with `t`: Taylor's series, off by less than 6e-8 up to 1/4.
 _SERIES = [
@@ -47,19 +50,23 @@ def _backward(both: Any, gradients: Any) -> Any:
 waves.defvjp(_forward, _backward)
 
 
-def embed(x: Any, frequencies: Any, kernel: Any, bias: Any) -> Any:
-    """Numbers as their periodic embeddings, followed by all inputs; see `Embedding`.
+def embed(embedding: Embedding, x: Any, *weights: Any) -> Any:
+    """Numbers as their embeddings, followed by all inputs.
 
     Args:
+        embedding: The embedding.
         x: Encoded rows, (n, n_inputs), the numbers first.
-        frequencies: (n_numbers, n_frequencies).
-        kernel: (n_numbers, 2 * n_frequencies, size).
-        bias: (n_numbers, size).
+        weights: Its weights, of `weight_shapes`.
     """
-    n_numbers, _, size = kernel.shape
+    *first, kernel, bias = weights
+    n_numbers, size = bias.shape
     # Rows along the last axis, since the others are short.
-    turns = x[:, :n_numbers].T[:, None, :] * frequencies[:, :, None]
-    both = jnp.concatenate(waves(turns), 1)
-    outputs = jnp.einsum("kfe,kfb->keb", kernel, both) + bias[:, :, None]
+    numbers = x[:, :n_numbers].T[:, None, :]
+    if embedding.kind == "periodic":
+        features = jnp.concatenate(waves(numbers * first[0][:, :, None]), 1)
+    else:  # whose bins are no weights to learn
+        factors, offsets = (lax.stop_gradient(part)[:, :, None] for part in first)
+        features = jnp.clip(numbers * factors + offsets, 0.0, 1.0)
+    outputs = jnp.einsum("kfe,kfb->keb", kernel, features) + bias[:, :, None]
     outputs = jnp.maximum(outputs, 0.0).reshape(n_numbers * size, len(x))
     return jnp.concatenate([outputs.T, x], 1)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
-from nas.families.dense import InsideDense
 from nas.families.inside import Inside, plain_labels
+from nas.families.inside_dense import InsideDense
 from nas.spec import Examination, TrialSpec
 
 N_ROWS = 500  # of the training and of the validation part, at most

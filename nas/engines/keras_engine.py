@@ -162,7 +162,8 @@ class _SharedModel:
             np.array([derive_seed("random layer", lane.seed, k), 0], dtype=np.uint32)
             for k in range(len(self._generators))
         ]
-        weights = list(self._network.initial_weights(lane.seed))
+        data = self._lanes.folds[lane.fold].scaled(self._spec.architecture.scaling)
+        weights = list(self._network.initial_weights(lane.seed, data.x_train))
         self._unload()  # a function that builds a model may leave other weights in this one
         self._states[number] = [*weights, *random_states, *self._fresh_optimizer]
         if lane.examined:

@@ -167,7 +167,7 @@ def lanes_that_fit(shape: Shape, n_rows: int, n_val: int, memory: float) -> int:
         shape.members * shape.width * (6 * shape.depth * shape.batch_size + 2 * rows_at_once)
     )
     if shape.embedding is not None:
-        numbers = shape.embedding.n_numbers * (shape.embedding.frequencies + shape.embedding.size)
+        numbers = shape.embedding.n_numbers * (shape.embedding.parts + shape.embedding.size)
         activations += 4 * numbers * rows_at_once
     # Of each epoch: outputs, rows, and coefficients of its steps; and a copy of what is predicted.
     of_epochs = n_val * (shape.n_outputs + shape.n_inputs) + n_rows + 12 * steps

@@ -105,8 +105,13 @@ class KerasNetwork(ABC):
     inside: Inside
 
     @abstractmethod
-    def initial_weights(self, seed: int) -> list[NDArray[Any]]:
-        """Weights before training, in the order of the model's `get_weights()`."""
+    def initial_weights(self, seed: int, x: NDArray[np.float32]) -> list[NDArray[Any]]:
+        """Weights before training, in the order of the model's `get_weights()`.
+
+        Args:
+            seed: Of the lane.
+            x: Its encoded training rows, (n, n_inputs).
+        """
 
     def joined(self, outputs: Any) -> Any:
         """Outputs of the model, a tensor, as (n, n_outputs)."""

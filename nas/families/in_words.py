@@ -11,12 +11,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
-from nas.families.dense import InsideDense
 from nas.families.family import InsideWithTape, KerasNetwork
 from nas.families.inside import Inside, penalty_in_words, plain_labels
+from nas.families.inside_dense import InsideDense
 from nas.models.dense import Forward
 from nas.models.forward import kernels_of, run_forward
-from nas.models.initializers import initial_weights
+from nas.models.initializers import bin_weights, initial_weights
 from nas.models.members import joined
 from nas.models.network import build_model, undecayed
 from nas.models.training import make_loss, make_optimizer
@@ -84,8 +84,8 @@ class NetworkInWords(KerasNetwork):
         self.outputs = "value" if spec.problem.task == "regression" else "logits"
         self.scored_as = spec.loss
 
-    def initial_weights(self, seed: int) -> list[NDArray[Any]]:
-        return list(initial_weights(self.spec, seed))
+    def initial_weights(self, seed: int, x: NDArray[np.float32]) -> list[NDArray[Any]]:
+        return list(initial_weights(self.spec, seed, bin_weights(self.spec, x)))
 
     def joined(self, outputs: Any) -> Any:
         return joined(keras.ops, outputs, self.spec)

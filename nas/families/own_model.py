@@ -264,7 +264,7 @@ class OwnNetwork(KerasNetwork):
         with seeded(seed):
             return build_own(self._build, FunctionTrial(Replay(self._params)), self.spec.problem)
 
-    def initial_weights(self, seed: int) -> list[NDArray[Any]]:
+    def initial_weights(self, seed: int, x: NDArray[np.float32]) -> list[NDArray[Any]]:
         # Built anew rather than drawn anew: a function may load the weights of another model.
         model = self._built(seed).model
         if model is self.model:

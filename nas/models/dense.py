@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.layers import Embedding
 from nas.models.activations import activation, activation_slope
 from nas.spec import TrialSpec
 
@@ -102,7 +103,7 @@ def run_dense(
     """
     network, step = spec.in_words, _n_arrays(spec)
     if spec.embedding is not None:
-        x = embedded(x, *weights[: _n_first(spec)])
+        x = embedded(spec.embedding, x, *weights[: _n_first(spec)])
         weights = weights[_n_first(spec) :]
     of_outputs = None
     if spec.members > 1:
@@ -138,20 +139,24 @@ def run_dense(
     return DensePass(activations, hidden, outputs, layers, kernel, before_output, of_outputs)
 
 
-def embedded(x: Array, frequencies: Array, kernel: Array, bias: Array) -> Array:
-    """Numbers as their periodic embeddings, followed by all inputs; see `Embedding`.
+def embedded(embedding: Embedding, x: Array, *weights: Array) -> Array:
+    """Numbers as their embeddings, followed by all inputs.
 
     Args:
+        embedding: The embedding.
         x: Encoded rows, (n, n_inputs), the numbers first.
-        frequencies: (n_numbers, n_frequencies).
-        kernel: (n_numbers, 2 * n_frequencies, size).
-        bias: (n_numbers, size).
+        weights: Its weights, of `weight_shapes`.
     """
-    n, _, size = kernel.shape
-    angles = np.float32(2.0 * math.pi) * x[:, :n, None] * frequencies
-    waves = np.concatenate([np.cos(angles), np.sin(angles)], -1)
+    *first, kernel, bias = weights
+    n, size = bias.shape
+    features = x[:, :n, None] * first[0]
+    if embedding.kind == "periodic":
+        angles = np.float32(2.0 * math.pi) * features
+        features = np.concatenate([np.cos(angles), np.sin(angles)], -1)
+    else:
+        features = np.clip(features + first[1], np.float32(0.0), np.float32(1.0))
     # One product for each number: rows in the middle.
-    outputs = np.swapaxes(waves, 0, 1) @ kernel + bias[:, None, :]
+    outputs = np.swapaxes(features, 0, 1) @ kernel + bias[:, None, :]
     outputs = np.swapaxes(np.maximum(outputs, np.float32(0.0)), 0, 1)
     return np.concatenate([outputs.reshape(len(x), n * size), x], 1)
 

@@ -90,11 +90,15 @@ def run_forward(
 
 
 def _embedded(embedding: Embedding, weights: Sequence[Any], x: Any) -> Any:
-    frequencies, kernel, bias = weights
+    *first, kernel, bias = weights
     n = embedding.n_numbers
-    angles = 2.0 * math.pi * x[:, :n, None] * frequencies
-    waves = tf.concat([tf.cos(angles), tf.sin(angles)], -1)
-    embedded = tf.nn.relu(tf.einsum("bkf,kfe->bke", waves, kernel) + bias)
+    features = x[:, :n, None] * first[0]
+    if embedding.kind == "periodic":
+        angles = 2.0 * math.pi * features
+        features = tf.concat([tf.cos(angles), tf.sin(angles)], -1)
+    else:
+        features = tf.clip_by_value(features + first[1], 0.0, 1.0)
+    embedded = tf.nn.relu(tf.einsum("bkf,kfe->bke", features, kernel) + bias)
     return tf.concat([tf.reshape(embedded, (-1, n * embedding.size)), x], 1)
 
 

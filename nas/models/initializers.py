@@ -5,6 +5,7 @@ whatever trains them, and drawing them needs no TensorFlow.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,16 @@ _TRUNCATION = 2.0  # standard deviations beyond which a normal distribution is c
 _DEVIATION_LEFT = 0.87962566103423978  # of a normal distribution cut off there
 
 
-def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
-    """Initial weights for a seed, in the order of `build_model(spec).get_weights()`."""
+def initial_weights(
+    spec: TrialSpec, seed: int, of_bins: Sequence[NDArray[np.float32]] = ()
+) -> list[NDArray[np.float32]]:
+    """Initial weights for a seed, in the order of `build_model(spec).get_weights()`.
+
+    Args:
+        spec: The network.
+        seed: Its seed.
+        of_bins: From `bin_weights`, for a piecewise embedding; zeros without.
+    """
     with_weights = [layer for layer in spec.layers if layer.kernel]
     weights: list[NDArray[np.float32]] = []
     embedding = spec.embedding
@@ -38,6 +47,7 @@ def initial_weights(spec: TrialSpec, seed: int) -> list[NDArray[np.float32]]:
         names = embedding_initializers(embedding, spec.in_words.frequency_scale)
         for number, (name, shape) in enumerate(zip(names, embedding.weight_shapes, strict=True)):
             weights.append(draw(name, shape, derive_seed("embedding", seed, number)))
+        weights[: len(of_bins)] = of_bins
     for number, layer in enumerate(with_weights):
         kernel, bias = initializers_of(spec, layer)
         units = layer.output_shape[-1]
@@ -63,11 +73,44 @@ def initializers_of(spec: TrialSpec, layer: Layer) -> tuple[str, str]:
     return network.output_initializer, "zeros"
 
 
-def embedding_initializers(embedding: Embedding, scale: float) -> tuple[str, str, str]:
-    """Those of an embedding's frequencies, kernels and biases (Gorishniy et al. 2022)."""
-    limit = 1.0 / math.sqrt(2 * embedding.frequencies)
+def embedding_initializers(embedding: Embedding, scale: float) -> list[str]:
+    """Those of an embedding's weights (Gorishniy et al. 2022); those of bins are 0.
+
+    Args:
+        embedding: The embedding.
+        scale: Standard deviation of the frequencies.
+    """
+    limit = 1.0 / math.sqrt(embedding.n_features)
     uniform = f"uniform({-limit!r}, {limit!r})"
-    return f"normal({scale!r})", uniform, uniform
+    of_features = [f"normal({scale!r})"] if embedding.kind == "periodic" else ["zeros", "zeros"]
+    return [*of_features, uniform, uniform]
+
+
+def bin_weights(spec: TrialSpec, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Factors and offsets that bring each number to its place in each of its bins.
+
+    `clip(factor * number + offset, 0, 1)` is 0 before a bin and 1 behind it. Edges are quantiles;
+    where rows share a value there are fewer bins, and the others stay 0.
+
+    Args:
+        spec: The network.
+        x: Encoded training rows, (n, n_inputs), the numbers first.
+
+    Returns:
+        Two arrays, (n_numbers, bins) each; none unless its embedding is piecewise.
+    """
+    embedding = spec.embedding
+    if embedding is None or embedding.kind != "piecewise":
+        return []
+    factors, offsets = np.zeros((2, embedding.n_numbers, embedding.parts), np.float32)
+    numbers = x[:, : embedding.n_numbers].astype(np.float64)
+    shares = np.linspace(0.0, 1.0, embedding.parts + 1)
+    for number, edges in enumerate(np.quantile(numbers, shares, axis=0).T if len(x) else []):
+        edges = np.unique(edges)
+        inverse = 1.0 / np.diff(edges)
+        factors[number, : len(inverse)] = inverse
+        offsets[number, : len(inverse)] = -edges[:-1] * inverse
+    return [factors, offsets]
 
 
 def draw(initializer: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from nas.layers import MEMBER_INPUTS, MEMBER_OUTPUTS, Embedding, Layer
 from nas.models.initializers import MEMBER_FACTORS, embedding_initializers, initializers_of
 from nas.spec import Training, TrialSpec, parse_initializer
 
-FREQUENCIES, EMBEDDING = "frequencies", "embedding"  # names of layers
+FREQUENCIES, BINS, EMBEDDING = "frequencies", "bins", "embedding"  # names of layers
 UNDECAYED = (FREQUENCIES, EMBEDDING, MEMBER_INPUTS, MEMBER_OUTPUTS)
 
 
@@ -68,17 +68,26 @@ def undecayed(model: keras.Model) -> list[keras.Variable]:
 
 
 def _embedded(x: Any, embedding: Embedding, scale: float) -> Any:
-    """Numbers as their periodic embeddings, followed by all inputs."""
-    n, size = embedding.n_numbers, embedding.size
-    frequencies, kernel, bias = map(make_initializer, embedding_initializers(embedding, scale))
-    angles = layers.EinsumDense(
-        "bk,kf->bkf",
-        (n, embedding.frequencies),
-        kernel_initializer=frequencies,
-        name=FREQUENCIES,
-    )(x[:, :n])
-    angles = 2.0 * math.pi * angles
-    waves = layers.Concatenate(name="waves")([ops.cos(angles), ops.sin(angles)])
+    """Numbers as their embeddings, followed by all inputs."""
+    n, parts, size = embedding.n_numbers, embedding.parts, embedding.size
+    *first, kernel, bias = map(make_initializer, embedding_initializers(embedding, scale))
+    if embedding.kind == "periodic":
+        angles = layers.EinsumDense(
+            "bk,kf->bkf", (n, parts), kernel_initializer=first[0], name=FREQUENCIES
+        )(x[:, :n])
+        angles = 2.0 * math.pi * angles
+        features = layers.Concatenate(name="waves")([ops.cos(angles), ops.sin(angles)])
+    else:
+        places = layers.EinsumDense(
+            "bk,kf->bkf",
+            (n, parts),
+            bias_axes="kf",
+            kernel_initializer=first[0],
+            bias_initializer=first[1],
+            name=BINS,
+            trainable=False,  # the bins are quantiles
+        )(x[:, :n])
+        features = ops.clip(places, 0.0, 1.0)
     embedded = layers.EinsumDense(
         "bkf,kfe->bke",
         (n, size),
@@ -87,7 +96,7 @@ def _embedded(x: Any, embedding: Embedding, scale: float) -> Any:
         kernel_initializer=kernel,
         bias_initializer=bias,
         name=EMBEDDING,
-    )(waves)
+    )(features)
     flat = layers.Reshape((n * size,), name="embedded")(embedded)
     return layers.Concatenate(name="inputs")([flat, x])
 

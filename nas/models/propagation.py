@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nas.encoding import FoldData
 from nas.models.forward import kernels_of, run_forward
-from nas.models.initializers import initial_weights
+from nas.models.initializers import bin_weights, initial_weights
 from nas.models.steps import encode_labels
 from nas.models.training import make_loss
 from nas.spec import TrialSpec
@@ -53,9 +53,9 @@ def untrained_scores(spec: TrialSpec, seed: int, batch: FoldData) -> UntrainedSc
         moments.append(time.process_time())
         return moments[-1] - moments[-2]
 
-    weights = initial_weights(spec, seed)
-    drawing = took()
     rows = batch.scaled(spec.architecture.scaling).x_train
+    weights = initial_weights(spec, seed, bin_weights(spec, rows))
+    drawing = took()
     tensors, x = list(map(tf.constant, weights)), tf.constant(rows)
     all_kernels = kernels_of(spec, tensors)
     kernels = [all_kernels[0], all_kernels[-1]]

@@ -2,7 +2,7 @@
 
 from nas.options import SearchOptions
 from nas.searching.enqueued import Settings, best_settings, enqueue
-from nas.searching.given import train_given
+from nas.searching.given_network import train_given
 from nas.searching.leftovers import sweep
 from nas.searching.loop import run_search
 from nas.searching.opening import LiveStudy, live_study, open_study, study_settings

@@ -5,6 +5,8 @@ may stop iterating at any time, and the study is left clean. A pool trains sever
 Each proposal is seeded from the search's seed and the trial's index, the lowest number that no
 other trial has, so a search of one trial at a time that was stopped and resumed proposes what an
 uninterrupted one would have.
+
+The file is long because the loop is one class: its parts share the study, the pool and the race.
 """
 
 import math
@@ -453,7 +455,7 @@ class _Search:
             best = self._complete[: most_confirmed(self._options)]
             times = [seconds for _, seconds in best]
             n_complete, workers = len(self._complete), self._pool.workers
-            _, self._reserved = to_confirm(self._options, times, n_complete, workers)
+            _, self._reserved = to_confirm(self._options, times, n_complete, workers, self._n_folds)
 
 
 def result_attributes(result: TrialResult) -> TrialAttributes:

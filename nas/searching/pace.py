@@ -12,6 +12,8 @@ from nas.spec import TrialSpec
 
 CONFIRMED = 5  # trials that are confirmed where nothing else is asked for
 LEAST_COMPLETE = 20  # trials below which the best one is the best of few, and nothing is confirmed
+LEAST_ON_A_SPLIT = 8  # the same with a single split, whose scores have more luck in them
+LEAST_CONFIRMED = 2  # with one, nothing is chosen
 CONFIRMING_SHARE = 0.25  # of a search's time, at the most
 STARTING = 5.0  # seconds until other processes train, and have compiled
 COMPILING = 4.0  # seconds in which a worker compiles a program, or reads it from the disk
@@ -129,21 +131,29 @@ def most_confirmed(options: SearchOptions) -> int:
 
 
 def to_confirm(
-    options: SearchOptions, seconds: Sequence[float], n_complete: int, workers: int
+    options: SearchOptions, seconds: Sequence[float], n_complete: int, workers: int, n_folds: int
 ) -> tuple[int, float]:
     """How many trials are confirmed, and about how long that takes.
 
     Args:
         options: How to search; what is asked for is done, whatever the time.
-        seconds: Time that the `most_confirmed` best complete trials took.
+        seconds: Time that the `most_confirmed` best complete trials took, the best one first.
         n_complete: How many trials are complete.
         workers: Processes that train.
+        n_folds: Of the search.
     """
+
+    def taken(number: int) -> float:
+        first = seconds[:number]
+        return STARTING + max(sum(first) / workers, max(first, default=0.0))
+
     number = most_confirmed(options)
-    if not number or (options.confirm is None and n_complete < LEAST_COMPLETE):
-        return 0, 0.0
-    time_taken = STARTING + max(sum(seconds) / workers, max(seconds, default=0.0))
-    too_long = options.timeout is not None and time_taken > CONFIRMING_SHARE * options.timeout
-    if too_long and options.confirm is None:
-        return 0, 0.0
-    return number, time_taken
+    if options.confirm is None:
+        if n_complete < (LEAST_ON_A_SPLIT if n_folds == 1 else LEAST_COMPLETE):
+            return 0, 0.0
+        longest = math.inf if options.timeout is None else CONFIRMING_SHARE * options.timeout
+        while number and taken(number) > longest:
+            number -= 1
+        if number < LEAST_CONFIRMED:
+            return 0, 0.0
+    return (number, taken(number)) if number else (0, 0.0)

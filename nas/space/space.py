@@ -170,11 +170,12 @@ class SearchSpace:
                 convolutions=convolutions,
                 spatial_dropout=float(values["spatial_dropout"]),
                 normalization_momentum=float(values["normalization_momentum"]),
-                embedding=str(values["embedding"]),
+                embedding=values["embedding"],  # type: ignore[arg-type]
                 embedding_size=int(values["embedding_size"]),
                 frequencies=int(values["frequencies"]),
                 frequency_scale=float(values["frequency_scale"]),
                 scaling=values["scaling"],  # type: ignore[arg-type]
+                bins=int(values["bins"]),
                 members=int(values["members"]),
             ),
             training=values.training(),

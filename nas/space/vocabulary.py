@@ -138,8 +138,8 @@ INITIALIZERS = (
 _MLP, _CNN = ("mlp",), ("cnn",)
 
 
-def _of_embedding(kind: Kind, default: Value, help: str, **more: Any) -> Word:
-    used_with: dict[str, tuple[str, ...]] = {"embedding": ("periodic",)}
+def _of_embedding(kind: Kind, default: Value, help: str, *kinds: str, **more: Any) -> Word:
+    used_with = {"embedding": kinds}
     return Word(kind, default, help, used_with=used_with, networks=_MLP, of_numbers=True, **more)
 
 
@@ -163,20 +163,26 @@ WORDS: dict[str, Word] = {
         "str",
         "none",
         "what each number in a column passes first; periodic: cosines and sines of learned "
-        "frequencies, then a small dense layer",
-        choices=("none", "periodic"),
+        "frequencies, piecewise: places within bins; then a small dense layer",
+        choices=("none", "periodic", "piecewise"),
         networks=_MLP,
         of_numbers=True,
     ),
     "embedding_size": _of_embedding(
-        "int", 16, "numbers that each number becomes", low=1, high=1000
+        "int", 16, "numbers that each number becomes", "periodic", "piecewise", low=1, high=1000
     ),
-    "frequencies": _of_embedding("int", 32, "frequencies of each number", low=1, high=1000),
+    "frequencies": _of_embedding(
+        "int", 32, "frequencies of each number", "periodic", low=1, high=1000
+    ),
     "frequency_scale": _of_embedding(
         "float",
         0.1,
         "standard deviation of the initial frequencies; larger ones tell nearer numbers apart",
+        "periodic",
         open_low=True,
+    ),
+    "bins": _of_embedding(
+        "int", 16, "bins of each number, with as many rows each", "piecewise", low=2, high=1000
     ),
     "depth": Word(
         "int", 2, "number of hidden layers; 0 is a linear model", high=1000, networks=_MLP

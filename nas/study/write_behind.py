@@ -3,6 +3,8 @@
 Optuna's own storage asks the database several times for every parameter, report and attribute,
 which costs a trial 50 to 100 ms of processor time. Here the trials in training are kept in memory,
 and a thread writes what is new of all of them in one transaction, about once a second.
+
+The file is long because it is one storage: every method of Optuna's interface, around one lock.
 """
 
 import copy

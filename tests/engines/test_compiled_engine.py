@@ -24,7 +24,7 @@ from contract import (  # noqa: E402
     train,
 )
 
-from nas.engines import block, compiled_engine, program, shapes  # noqa: E402
+from nas.engines import block, compiled_engine, lane_network, program, shapes  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
 from nas.engines.lanes import Lane, trial_lanes  # noqa: E402
@@ -167,14 +167,14 @@ def test_scores_do_not_depend_on_the_rows_predicted_at_once(
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_dropout_is_uniform_and_independent(rate: float) -> None:
     shape = program_shape(make_spec("multiclass", units=(64,)), 1000)
-    counters = program.dropout_counters(shape)
+    counters = lane_network.dropout_counters(shape)
     seeds = jnp.asarray(np.random.default_rng(0).integers(0, 2**32, 40, np.uint32))
-    draw = jax.vmap(program._dropout, in_axes=(None, 0, None))
+    draw = jax.vmap(lane_network._dropout, in_axes=(None, 0, None))
     masks = []
     for step in range(20):  # as the program draws them
-        keys = program._hash(seeds + np.uint32(step))
+        keys = lane_network.mixed(seeds + np.uint32(step))
         for layer in range(3):
-            key = program._hash(keys + np.uint32(layer))
+            key = lane_network.mixed(keys + np.uint32(layer))
             masks.append(np.asarray(draw(counters, key, rate)))
     drawn = np.array(masks)  # (step and layer, lane, row, unit)
     assert set(np.unique(drawn)) == {np.float32(0.0), np.float32(1.0 / (1.0 - rate))}
@@ -219,7 +219,7 @@ def test_losses_of_rows_are_keras_own(task: Any, loss: str) -> None:
     }[task].astype(np.float32)
     shape = program_shape(spec, 1000)
     for lane in range(2):
-        found = program._row_losses(shape, y[lane], jnp.asarray(outputs[lane]))
+        found = lane_network.row_losses(shape, y[lane], jnp.asarray(outputs[lane]))
         assert found.shape == (40,)
         expected = make_loss(spec.problem, spec.training)(y[lane], outputs[lane])
         np.testing.assert_allclose(np.mean(found), expected, rtol=1e-5)
@@ -242,9 +242,9 @@ def test_activations_and_their_slopes_are_keras_own(name: str) -> None:
     coefficients = Activation(*map(np.float32, ACTIVATIONS[name]))
 
     def compiled(z: Any) -> Any:
-        if name in program._BY_FORMULA:
-            return program._BY_FORMULA[name](z)
-        return program._activate(z, coefficients)
+        if name in lane_network._BY_FORMULA:
+            return lane_network._BY_FORMULA[name](z)
+        return lane_network._activate(z, coefficients)
 
     z = jnp.asarray(NUMBERS)
     found = jax.jit(compiled)(z), jax.jit(jax.vmap(jax.grad(compiled)))(z)
@@ -288,7 +288,7 @@ def test_losses_and_their_slopes_are_keras_own(task: Any, loss: Any) -> None:
     shape = program_shape(spec, 1000)
 
     def compiled(outputs: Any) -> Any:
-        return program._row_losses(shape, y[0], outputs)
+        return lane_network.row_losses(shape, y[0], outputs)
 
     o = jnp.asarray(outputs[0])
     found = jax.jit(compiled)(o), jax.jit(jax.grad(lambda o: compiled(o).sum()))(o)

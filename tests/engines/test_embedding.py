@@ -1,4 +1,4 @@
-"""Periodic embeddings in JAX, against NumPy and finite differences."""
+"""Embeddings of numbers in JAX, against NumPy and finite differences."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nas.engines.embedding import embed, waves
+from nas.layers import Embedding, EmbeddingKind
 from nas.models.dense import embedded
 
 
@@ -26,11 +27,13 @@ def test_slopes_of_waves_are_those_of_cosine_and_sine(which: int) -> None:
     np.testing.assert_allclose(slopes, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["periodic", "piecewise"])
 @pytest.mark.parametrize("n_inputs", [4, 7])
-def test_rows_are_embedded_as_by_numpy(n_inputs: int) -> None:
+def test_rows_are_embedded_as_by_numpy(kind: EmbeddingKind, n_inputs: int) -> None:
     random = np.random.default_rng(0)
-    shapes = ((9, n_inputs), (4, 5), (4, 10, 3), (4, 3))
+    embedding = Embedding(kind, 4, 5, 3)
+    shapes = ((9, n_inputs), *embedding.weight_shapes)
     x, *weights = (random.normal(size=shape).astype(np.float32) for shape in shapes)
-    found = embed(jnp.array(x), *weights)
+    found = embed(embedding, jnp.array(x), *weights)
     assert found.shape == (9, 4 * 3 + n_inputs)
-    np.testing.assert_allclose(found, embedded(x, *weights), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, embedded(embedding, x, *weights), rtol=1e-5, atol=1e-5)

@@ -125,9 +125,9 @@ def test_a_model_may_compute_its_own_loss() -> None:
 
 def test_initial_weights_follow_the_seed_and_need_a_new_model() -> None:
     net = network(plain_model)
-    first, again, other = (net.initial_weights(seed) for seed in (1, 1, 2))
+    first, again, other = (net.initial_weights(seed, FOLD.x_train) for seed in (1, 1, 2))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert (first[0] != other[0]).any()
     kept = model(None)(None)
     with pytest.raises(NasError, match="returned the same model again"):
-        network(lambda trial: kept).initial_weights(1)
+        network(lambda trial: kept).initial_weights(1, FOLD.x_train)

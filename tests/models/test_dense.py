@@ -11,8 +11,8 @@ pytest.register_assert_rewrite("contract")
 
 from contract import folds_of, make_spec  # noqa: E402
 
-from nas.families.dense import InsideDense  # noqa: E402
 from nas.families.in_words import InsideConvolutional  # noqa: E402
+from nas.families.inside_dense import InsideDense  # noqa: E402
 from nas.models.activations import (  # noqa: E402
     ACTIVATIONS,
     activation,
@@ -29,6 +29,7 @@ NETWORKS: list[dict[str, Any]] = [
     {"units": ()},
     {"units": (), "embedding": "periodic"},
     {"units": (9, 5), "embedding": "periodic", "activation": "mish", "normalization": "layer"},
+    {"units": (9, 5), "embedding": "piecewise", "bins": 4},
     {"units": (9, 5, 12), "residual": True, "activation": "gelu"},
     {"units": (9, 5), "residual": True, "members": 3, "normalization": "batch"},
     {"units": (9,), "members": 2, "embedding": "periodic", "normalization": "layer"},
@@ -57,7 +58,7 @@ def test_a_look_inside_is_what_tensorflow_sees(
     x = np.concatenate([fold.x_train, fold.x_val])
     look, expected = mine.look(weights, x, labels), theirs.look(weights, x, labels)
     assert mine.activations == theirs.activations
-    np.testing.assert_allclose(look.gradients, expected.gradients, rtol=2e-4)
+    np.testing.assert_allclose(look.gradients, expected.gradients, rtol=2e-4, atol=1e-8)
     assert look.loss == pytest.approx(expected.loss, rel=1e-5)
     for name in ("activations", "features"):
         for a, b in zip(getattr(look, name), getattr(expected, name), strict=True):

@@ -19,6 +19,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense": ("mlp", {"depth": 3, "width": 9, "shape": "funnel", "residual": True}),
     "linear": ("mlp", {"depth": 0}),
     "embedded": ("mlp", {"embedding": "periodic", "depth": 2, "width": 9, "residual": True}),
+    "piecewise": ("mlp", {"embedding": "piecewise", "bins": 4, "depth": 1, "width": 9}),
     "members": ("mlp", {"members": 3, "depth": 3, "width": 9, "shape": "funnel", "residual": True}),
     "every layer": ("cnn", {"layers": CNN, "activation": "tanh"}),
     "residual": ("cnn", {"layers": "4c3-mp2-5c5s2-gap-fc3", "residual": True}),

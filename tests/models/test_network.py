@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from nas.models.initializers import initial_weights
+from nas.models.initializers import bin_weights, initial_weights
 from nas.models.network import build_model, undecayed
 from nas.space import RandomSuggester, Range, SearchSpace, load_space
 from nas.space.vocabulary import WORDS
@@ -479,3 +479,29 @@ def test_the_layers_of_members_have_their_shapes() -> None:
         ("dense", (3,), 15),
     ]  # fmt: skip
     assert str(spec.architecture) == "3 members 6-4 tanh"
+
+
+def test_bins_are_quantiles_that_are_not_trained(tmp_path: Path) -> None:
+    spec = make_spec(embedding="piecewise", bins=4, embedding_size=2)
+    x = np.random.default_rng(0).normal(size=(401, 7)).astype(np.float32)
+    x[:, 1] = np.repeat([0.0, 1.0, 2.0], [250, 80, 71])  # two bins, as most rows are alike
+    x[:, 2] = 3.0  # none
+    factors, offsets = bin_weights(spec, x)
+    places = np.clip(x[:, :5, None] * factors + offsets, 0.0, 1.0)
+    np.testing.assert_allclose(places[:, 0].sum(1).mean(), 2.0, atol=0.05)  # of 4, in the middle
+    inside = (places[:, 0] > 0.0) & (places[:, 0] < 1.0)
+    assert inside.sum(0).tolist() == pytest.approx([100] * 4, abs=2)  # as many rows in each
+    np.testing.assert_allclose(places[[0, 250, 400], 1], [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]])
+    assert not places[:, 2].any()
+
+    model = build_model(spec)
+    weights = initial_weights(spec, 1, bin_weights(spec, x))
+    model.set_weights(weights)
+    assert spec.n_weights == model.count_params() == sum(w.size for w in weights)
+    assert [v.shape for v in model.non_trainable_variables] == [(5, 4), (5, 4)]
+    inputs = keras.Model(model.input, model.get_layer("inputs").output)(x)
+    kernel, bias = weights[2:4]
+    parts = [np.maximum(places[:, k] @ kernel[k] + bias[k], 0.0) for k in range(5)]
+    np.testing.assert_allclose(inputs, np.concatenate([*parts, x], 1), rtol=1e-4, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(x), model(x))

@@ -10,7 +10,7 @@ from reports import BASELINES
 from nas.analysis.levels import searched_parameters
 from nas.analysis.significance import Comparison, compare_levels
 from nas.report import figures
-from nas.report.layers import describe_layers, draw_layers
+from nas.report.layer_picture import describe_layers, draw_layers
 from nas.report.summary import describe_network
 from nas.spec import Architecture
 

@@ -226,7 +226,7 @@ def test_training_one_network(tmp_path: Path, method: str, error: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    "where", ["nas.searching.given.result_attributes", "optuna.trial.Trial.report"]
+    "where", ["nas.searching.given_network.result_attributes", "optuna.trial.Trial.report"]
 )
 def test_whatever_raises_while_one_network_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import (
@@ -130,17 +131,26 @@ def test_folds_are_fewer_where_the_time_has_no_room_for_them() -> None:
 
 def test_what_is_confirmed_fits_into_a_quarter_of_the_time() -> None:
     seconds = [10.0] * 5
-    taken = pace.STARTING + 25.0
-    assert to_confirm(SearchOptions(), seconds, 20, workers=2) == (5, taken)
-    assert to_confirm(SearchOptions(), seconds, 19, workers=2) == (0, 0.0)
-    assert to_confirm(SearchOptions(timeout=4 * taken), seconds, 20, workers=2) == (5, taken)
-    assert to_confirm(SearchOptions(timeout=4 * taken - 1), seconds, 20, workers=2) == (0, 0.0)
+
+    def planned(n_complete: int = 20, workers: int = 2, n_folds: int = 5, **options: Any) -> Any:
+        return to_confirm(SearchOptions(**options), seconds, n_complete, workers, n_folds)
+
+    five, four, two = (pace.STARTING + 5.0 * n for n in (5, 4, 2))
+    assert planned() == (5, five)
+    assert planned(19) == (0, 0.0)
+    assert planned(timeout=4 * five) == (5, five)
+    # As many as there is time for, but not one alone.
+    assert planned(timeout=4 * five - 1) == (4, four)
+    assert planned(timeout=4 * two) == (2, two)
+    assert planned(timeout=4 * two - 1) == (0, 0.0)
+    # A single split is confirmed sooner.
+    assert planned(pace.LEAST_ON_A_SPLIT, n_folds=1) == (5, five)
+    assert planned(pace.LEAST_ON_A_SPLIT - 1, n_folds=1) == (0, 0.0)
     # As long as the longest, however many train.
-    assert to_confirm(SearchOptions(), seconds, 20, workers=64) == (5, pace.STARTING + 10.0)
+    assert planned(workers=64) == (5, pace.STARTING + 10.0)
     # What is asked for is done.
-    asked = to_confirm(SearchOptions(timeout=1.0, confirm=2), seconds[:2], 3, workers=1)
-    assert asked == (2, pace.STARTING + 20.0)
-    assert to_confirm(SearchOptions(confirm=0), seconds, 20, workers=2) == (0, 0.0)
+    assert planned(3, workers=1, timeout=1.0, confirm=2) == (2, pace.STARTING + 20.0)
+    assert planned(confirm=0) == (0, 0.0)
 
 
 def slow(spec: TrialSpec, fold: int, seed: int, epoch: int) -> float:

@@ -246,10 +246,11 @@ def test_no_trial_has_more_epochs_than_max_epochs(space, task):
 
 SEARCHES = {
     "scaling": Choice(["robust", "quantile"]),
-    "embedding": Choice(["none", "periodic"]),
+    "embedding": Choice(["none", "periodic", "piecewise"]),
     "embedding_size": Range(2, 5),
     "frequencies": Range(2, 5),
     "frequency_scale": Range(0.1, 0.2),
+    "bins": Range(4, 8),
     "depth": Range(2, 5),
     "width": Range(8, 9),
     "shape": Choice(["funnel", "pyramid"]),
@@ -303,6 +304,7 @@ ENABLES = {
     "embedding_size": {"embedding": "periodic"},
     "frequencies": {"embedding": "periodic"},
     "frequency_scale": {"embedding": "periodic"},
+    "bins": {"embedding": "piecewise"},
     "momentum": {"optimizer": "sgd"},
     "nesterov": {"optimizer": "sgd"},
     "rho": {"optimizer": "rmsprop"},

@@ -1,7 +1,7 @@
 """Figures, each from plain results of `nas.analysis`."""
 
 from nas.report.figures.curves import has_curves, loss_figure, score_curves_figure
-from nas.report.figures.findings import (
+from nas.report.figures.intervals import (
     baselines_figure,
     budget_figure,
     effect_figure,
