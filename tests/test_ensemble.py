@@ -231,6 +231,7 @@ def test_networks_of_the_folds_are_those_that_the_folds_trained(diabetes: nas.St
         assert np.isfinite(values).all()
 
 
+@pytest.mark.long
 def test_an_ensemble_in_one_call(diabetes: nas.Study, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     path = diabetes.export(

@@ -257,6 +257,7 @@ def test_two_searches_share_a_study_and_its_number_of_trials(folder: Path) -> No
     assert all(t["outcome"] != "running" for t in records)
 
 
+@pytest.mark.long
 def test_a_reader_that_closes_early_is_no_error(searched: Path) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     command = f"{sys.executable} -m nas trials --csv | head -1"

@@ -204,6 +204,7 @@ def test_another_databases_model_is_not_taken_for_the_winner(nas, searched: Path
         pytest.param("bool.parquet", ["p_False", "p_True"], marks=pytest.mark.long),
     ],
 )
+@pytest.mark.long
 def test_classes_keep_their_names(nas, searched: Path, file: str, names: list[str]) -> None:
     import pandas as pd
 

@@ -92,6 +92,7 @@ def color_of(browser, selector: str, style: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)[:3]]
 
 
+@pytest.mark.long
 def test_every_figure_is_drawn_without_an_error_or_a_request(browser, page: Path, record) -> None:
     browser.get_log("browser"), browser.get_log("performance")
     n_figures = show(browser, page)
@@ -124,6 +125,7 @@ def test_every_figure_is_drawn_without_an_error_or_a_request(browser, page: Path
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
+@pytest.mark.long
 def test_no_button_sends_a_figure_away(browser, page: Path) -> None:
     show(browser, page)
     titles = browser.execute_script(
@@ -133,6 +135,7 @@ def test_no_button_sends_a_figure_away(browser, page: Path) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
+@pytest.mark.long
 def test_text_stands_out_in_light_and_dark(browser, page: Path, scheme: str, is_dark: bool) -> None:
     show(browser, page, scheme=scheme)
     ground = sum(color_of(browser, "body", "backgroundColor"))
@@ -147,6 +150,7 @@ def test_text_stands_out_in_light_and_dark(browser, page: Path, scheme: str, is_
         assert abs(text - ground) > 240, selector
 
 
+@pytest.mark.long
 def test_it_follows_a_change_to_dark(browser, page: Path) -> None:
     show(browser, page)
     before = color_of(browser, "[data-figure=history] .xtick text", "fill")
@@ -156,6 +160,7 @@ def test_it_follows_a_change_to_dark(browser, page: Path) -> None:
     assert sum(color_of(browser, "[data-figure=history] .xtick text", "fill")) > sum(before) + 200
 
 
+@pytest.mark.long
 def test_a_phone_need_not_scroll_sideways(browser, page: Path) -> None:
     show(browser, page, width=360, phone=True)
     width, inner = browser.execute_script(
@@ -181,6 +186,7 @@ for (const text of texts)
 
 
 @pytest.mark.parametrize("names", ["short", "long"])
+@pytest.mark.long
 def test_a_narrow_window_has_no_horizontal_scrollbar(browser, page: Path, names: str) -> None:
     show(browser, page, width=400)
     if names == "long":
@@ -191,6 +197,7 @@ def test_a_narrow_window_has_no_horizontal_scrollbar(browser, page: Path, names:
     assert width <= inner == 400
 
 
+@pytest.mark.long
 def test_it_prints_light_also_in_the_dark(browser, page: Path) -> None:
     show(browser, page, scheme="dark")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
@@ -203,6 +210,7 @@ def test_it_prints_light_also_in_the_dark(browser, page: Path) -> None:
     assert sum(text) < 300 and width == 680
 
 
+@pytest.mark.long
 def test_a_browser_that_cannot_unpack_says_so(browser, page: Path, tmp_path: Path) -> None:
     old = tmp_path / "old.html"
     text = page.read_text(encoding="utf-8")
