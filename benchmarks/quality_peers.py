@@ -294,7 +294,7 @@ MODELS: dict[str, Entrant] = {
 ABLATIONS: dict[str, Entrant] = {
     "nas, no first settings": lambda *given: with_nas(*given, without=["first"]),
     "nas, no embeddings": lambda *given: with_nas(
-        *given, without=["embedding", "embedding_size", "frequencies", "frequency_scale"]
+        *given, without=["embedding", "embedding_size", "frequencies", "frequency_scale", "bins"]
     ),
     "nas, halving": lambda *given: with_nas(*given, pruner="halving"),
     "nas, random": lambda *given: with_nas(*given, sampler="random"),
