@@ -939,6 +939,7 @@ class ConvolutionContract(EngineContract):
             [row[0] for row in trained.results[0].curves.train_loss], losses, rtol=1e-4
         )
 
+    @pytest.mark.long
     def test_augmentation_repeats_with_its_seed_in_any_company(self) -> None:
         changes = {"convolutions": ("4c3", "mp2"), "units": (5,), "epochs": 2, "batch_size": 64}
         spec = make_spec("multiclass", **changes, **AUGMENTED, spatial_dropout=0.3, dropout=0.2)

@@ -102,6 +102,7 @@ def text_with(browser, wanted: str, seconds: float = 30) -> str:
     raise AssertionError(f"no {wanted!r} on the page: {text}")
 
 
+@pytest.mark.long
 def test_the_server_has_the_page_and_the_study(address: tuple[str, Path]) -> None:
     url, _ = address
     with urlopen(url, timeout=30) as page:

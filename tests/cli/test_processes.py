@@ -162,9 +162,11 @@ def test_ctrl_c_in_the_first_seconds_is_one_line(folder: Path, seconds: float) -
     first = process.stderr.readline()  # a server of processes begins to import TensorFlow
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, first) == (130, "Reading the data\n"), err
-    assert err.replace("Getting ready to train\n", "") == STOPPED
+    said = err.replace("Getting ready to train\n", "")
+    # A fast machine trains by then, and says so where it shows the trials.
+    assert said == STOPPED or (not said and "Stopped. " in out)
     assert list((folder / "tmp").iterdir()) == []
 
 
@@ -187,6 +189,7 @@ def test_a_search_that_is_told_to_end_leaves_a_clean_study(
     assert list((folder / "tmp").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_command_that_is_told_to_end_says_so(folder: Path) -> None:
     process = start_in_terminal(folder)
     assert process.stderr is not None

@@ -87,6 +87,7 @@ def test_the_winner_has_a_graph(nas: Nas, runs: Path) -> None:
     assert operations.count("MatMul") == best["params"]["depth"] + 1
 
 
+@pytest.mark.long
 def test_a_trained_network_has_a_run_with_a_graph(nas: Nas, runs: Path) -> None:
     result = nas.right("train", "--set", "depth=4", "--study", "tiny", "--tensorboard", "runs")
     trials = nas.right("trials", "--json").json()

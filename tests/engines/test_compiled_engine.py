@@ -131,6 +131,7 @@ def test_folds_in_groups_are_the_same_as_together(monkeypatch: pytest.MonkeyPatc
     assert_same_trial(train(cohort), 0, together, 0, 1e-3)
 
 
+@pytest.mark.long
 def test_other_folds_train_in_the_program_that_is_there() -> None:
     folds = folds_of("multiclass") * 2
     spec = make_spec("multiclass", epochs=3)
@@ -150,6 +151,7 @@ def test_other_folds_train_in_the_program_that_is_there() -> None:
     assert sizes == {1, 2}  # else half of the places would stay free
 
 
+@pytest.mark.long
 def test_scores_do_not_depend_on_the_rows_predicted_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -60,6 +60,7 @@ def test_they_are_as_good_as_is_known(iris: tuple[Dataset, Split]) -> None:
         pytest.param("diabetes", "r2", 0.3, 0.6, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.long
 def test_every_kind_of_metric(source: str, metric: str, least: float, most: float) -> None:
     dataset, split = loaded(source)
     found = run_baselines(dataset, split, get_metric(metric, dataset.task))

@@ -30,8 +30,8 @@ def scores(spec, fold, seed, epoch):
     if len(engine.started) == epoch == 1 and fold == 0:
         print("ready", flush=True)
         sys.stdin.readline()
-    time.sleep(0.002)
-    if len(engine.started) == dies_after and epoch == 3:
+    time.sleep(0.006)  # so that each has time for a few trials
+    if len(engine.started) >= dies_after and epoch == 3:  # of a trial that is not pruned before
         time.sleep(1)  # until what the trial is has reached the database
         os._exit(9)
     return smooth(spec, fold, seed, epoch)

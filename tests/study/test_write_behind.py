@@ -533,6 +533,7 @@ while True:
 
 
 @pytest.mark.usefixtures("start")
+@pytest.mark.long
 def test_a_killed_process_leaves_a_running_trial_with_its_parameters(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, url_of(tmp_path)],
