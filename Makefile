@@ -18,7 +18,7 @@ studies: .venv/developing
 # Two processes, which take a file each, in the order of tests/conftest.py.
 PYTEST := $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-# All that takes no seconds; CI runs test-long, too, and test-all has whole examples besides.
+# The quick tests. CI runs test-long, too; test-all adds whole examples and more cases.
 test: .venv/developing
 	$(PYTEST) -m "not slow and not long"
 

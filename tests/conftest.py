@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from means import missing
 
-# The files that take longest, slow tests included: first, so that both processes end together.
+# The files that take longest, long tests included: first, so that both processes end together.
 FIRST = """
     test_studies test_docs cli/test_processes test_examples execution/test_workers test_notebook
     engines/test_keras_engine engines/test_compiled_engine test_export cli/test_explain test_api

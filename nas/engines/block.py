@@ -289,11 +289,10 @@ def _views(
         embedding = shape.embedding.weight_shapes
         own = others[len(others) - len(embedding) :]
         views += [part.reshape(size) for part, size in zip(own, embedding, strict=True)]
-    n_before = shape.depth + 1 + (0 if shape.normalization == "none" else 2 * shape.depth)
-    factors = {0: n_before, shape.depth: n_before + 1} if shape.members > 1 else {}
+    factors = iter(others[shape.first_factors :])
     for layer, (inputs, units) in enumerate(pairwise(sizes)):
-        if layer in factors:
-            views.append(others[factors[layer]].reshape(shape.members, -1)[:, :inputs])
+        if shape.members > 1 and layer in (0, shape.depth):
+            views.append(next(factors).reshape(shape.members, -1)[:, :inputs])
         views += [weights.kernels[layer][:inputs, :units], others[layer][:units]]
         if layer < shape.depth and shape.normalization != "none":
             scale_and_offset = others[shape.depth + 1 + 2 * layer :][:2]

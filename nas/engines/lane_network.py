@@ -143,11 +143,10 @@ def forward(
     x: Any,
     batch: Batch | None = None,
 ) -> tuple[Any, tuple[Any, ...]]:
-    """The outputs for rows, (n, n_outputs), and the new moving statistics of batch normalizations.
+    """The outputs for rows, and the new moving statistics of batch normalizations.
 
-    Those of members have an axis of members in front.
-
-    With a batch as in training, else as in prediction.
+    With a batch as in training, else as in prediction. Outputs are (n, n_outputs); several members
+    have an axis of their own in front.
     """
     kernels, others = weights.kernels, jnp.split(weights.others, np.cumsum(shape.others)[:-1])
     if shape.embedding is not None:
@@ -156,9 +155,8 @@ def forward(
         x = embed(shape.embedding, x, *parts)
     n_rows = len(x)
     if shape.members > 1:
-        start = shape.depth * (1 if shape.normalization == "none" else 3) + 1
         of_inputs, of_outputs = (
-            others[start + k].reshape(factors) for k, factors in enumerate(shape.factors)
+            others[shape.first_factors + k].reshape(size) for k, size in enumerate(shape.factors)
         )
         x = (of_inputs[:, None, :] * x).reshape(shape.members * n_rows, x.shape[1])
     statistics = []

@@ -92,6 +92,12 @@ class Shape:
         return [(self.members, self.kernels[k][0]) for k in (0, -1)]
 
     @property
+    def first_factors(self) -> int:
+        """Which of the other weights are the first factors; the second ones follow."""
+        normalized = 0 if self.normalization == "none" else self.depth
+        return len(self.kernels) + 2 * normalized
+
+    @property
     def n_weights(self) -> int:
         """Numbers in all weights."""
         return sum(map(math.prod, self.kernels)) + sum(self.others)

@@ -15,8 +15,9 @@ from nas.families.family import InsideWithTape, KerasNetwork
 from nas.families.inside import Inside, penalty_in_words, plain_labels
 from nas.families.inside_dense import InsideDense
 from nas.models.dense import Forward
-from nas.models.forward import kernels_of, run_forward
+from nas.models.forward import run_forward
 from nas.models.initializers import bin_weights, initial_weights
+from nas.models.layer_weights import kernels_of
 from nas.models.members import joined
 from nas.models.network import build_model, undecayed
 from nas.models.training import make_loss, make_optimizer

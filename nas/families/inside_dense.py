@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.families.inside import Look, penalty_in_words, plain_labels, root_mean_square
-from nas.models.dense import dense_kernels, kernel_gradients, loss_and_slope, run_dense
+from nas.models.dense import kernel_gradients, loss_and_slope, run_dense
+from nas.models.layer_weights import kernels_of
 from nas.models.members import joined
 from nas.spec import TrialSpec
 
@@ -21,7 +22,7 @@ class InsideDense:
         self.labels = partial(plain_labels, spec)
 
     def kernels(self, weights: Any) -> list[Any]:
-        return dense_kernels(self._spec, weights)
+        return kernels_of(self._spec, weights)
 
     def look(self, weights: Any, x: NDArray[np.float32], labels: NDArray[Any]) -> Look:
         n, members = len(labels), self._spec.members

@@ -67,13 +67,6 @@ class DensePass(Forward):
     _of_outputs: Array | None  # the members' factors of that
 
 
-def dense_kernels(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:
-    """The kernels among the weights, from the first layer to the output layer."""
-    first, step, more = _n_first(spec), _n_arrays(spec), int(spec.members > 1)
-    hidden = list(weights[first + more : -2 - more : step])
-    return [*hidden, weights[-2]]
-
-
 def _n_first(spec: TrialSpec) -> int:
     """Arrays of weights of the embedding, which are the first ones."""
     return 0 if spec.embedding is None else len(spec.embedding.weight_shapes)

@@ -13,18 +13,9 @@ import tensorflow as tf
 
 from nas.layers import Embedding, Layer
 from nas.models.dense import NORMALIZATION_EPSILON, Forward
+from nas.models.layer_weights import layer_weights
 from nas.models.network import fit_shape
 from nas.spec import TrialSpec
-
-
-def kernels_of(spec: TrialSpec, weights: Sequence[Any]) -> list[Any]:
-    """The kernels among the weights, from the first layer to the output layer."""
-    kernels, position = [], 0
-    for layer in spec.layers:
-        if layer.kernel:
-            kernels.append(weights[position])
-        position += len(layer.weight_shapes(spec.in_words.normalization))
-    return kernels
 
 
 def run_forward(
@@ -51,10 +42,7 @@ def run_forward(
     if network.convolutions:
         x = tf.reshape(x, (-1, *spec.problem.image_shape))
     start, outputs, activations, hidden = x, [], [], []
-    position = 0  # where a layer's weights begin
-    for layer in spec.layers:
-        own = weights[position : position + len(layer.weight_shapes(network.normalization))]
-        position += len(own)
+    for layer, own in layer_weights(spec, weights):
         if layer.embedding is not None:
             x = _embedded(layer.embedding, own, x)
             outputs.append(x)

@@ -26,6 +26,7 @@ _SCALED = {
     "lecun_normal": (1.0, "in", "normal"),
 }
 MEMBER_FACTORS = "normal(1)"  # so that members differ from the first step on
+NARROWEST = 1e-6  # of a bin, as a share of all bins
 _TRUNCATION = 2.0  # standard deviations beyond which a normal distribution is cut off
 _DEVIATION_LEFT = 0.87962566103423978  # of a normal distribution cut off there
 
@@ -90,7 +91,8 @@ def bin_weights(spec: TrialSpec, x: NDArray[np.float32]) -> list[NDArray[np.floa
     """Factors and offsets that bring each number to its place in each of its bins.
 
     `clip(factor * number + offset, 0, 1)` is 0 before a bin and 1 behind it. Edges are quantiles;
-    where rows share a value there are fewer bins, and the others stay 0.
+    where rows share a value there are fewer bins, and the others stay 0. So do those that 32-bit
+    numbers could not tell apart.
 
     Args:
         spec: The network.
@@ -106,7 +108,7 @@ def bin_weights(spec: TrialSpec, x: NDArray[np.float32]) -> list[NDArray[np.floa
     numbers = x[:, : embedding.n_numbers].astype(np.float64)
     shares = np.linspace(0.0, 1.0, embedding.parts + 1)
     for number, edges in enumerate(np.quantile(numbers, shares, axis=0).T if len(x) else []):
-        edges = np.unique(edges)
+        edges = edges[np.diff(edges, prepend=-np.inf) > NARROWEST * (edges[-1] - edges[0])]
         inverse = 1.0 / np.diff(edges)
         factors[number, : len(inverse)] = inverse
         offsets[number, : len(inverse)] = -edges[:-1] * inverse

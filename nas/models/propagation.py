@@ -14,8 +14,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from nas.encoding import FoldData
-from nas.models.forward import kernels_of, run_forward
+from nas.models.forward import run_forward
 from nas.models.initializers import bin_weights, initial_weights
+from nas.models.layer_weights import kernels_of
 from nas.models.steps import encode_labels
 from nas.models.training import make_loss
 from nas.spec import TrialSpec

@@ -15,7 +15,7 @@ from cli import TINY
 NAS = [sys.executable, "-m", "nas"]
 # With several workers the order in which trials end is chance, and so are later proposals.
 SEARCH = [*NAS, *"search --space tiny.yaml --trials 6 --folds 3 --workers 1".split()]
-SLOW = pytest.mark.long
+LONG = pytest.mark.long
 LONGER = TINY.replace("epochs: 4", "epochs: 300")  # a second for each trial that is not pruned
 
 
@@ -154,7 +154,7 @@ def start_in_terminal(folder: Path, *more: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    "seconds", [0.0, pytest.param(1.5, marks=SLOW), pytest.param(3.0, marks=SLOW)]
+    "seconds", [0.0, pytest.param(1.5, marks=LONG), pytest.param(3.0, marks=LONG)]
 )
 def test_ctrl_c_in_the_first_seconds_is_one_line(folder: Path, seconds: float) -> None:
     process = start_in_terminal(folder, "--workers", "2")

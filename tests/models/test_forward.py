@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nas.models.forward import kernels_of, run_forward
+from nas.models.forward import run_forward
 from nas.models.initializers import initial_weights
+from nas.models.layer_weights import kernels_of
 from nas.models.network import build_model
 from nas.space import RandomSuggester, SearchSpace
 from nas.spec import Problem, TrialSpec

@@ -486,6 +486,8 @@ def test_bins_are_quantiles_that_are_not_trained(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(401, 7)).astype(np.float32)
     x[:, 1] = np.repeat([0.0, 1.0, 2.0], [250, 80, 71])  # two bins, as most rows are alike
     x[:, 2] = 3.0  # none
+    x[:, 3] = np.linspace(0.0, 1e-40, 401)  # so near that 1 over a bin is beyond 32 bits
+    x[-1, 3] = 1.0
     factors, offsets = bin_weights(spec, x)
     places = np.clip(x[:, :5, None] * factors + offsets, 0.0, 1.0)
     np.testing.assert_allclose(places[:, 0].sum(1).mean(), 2.0, atol=0.05)  # of 4, in the middle
@@ -493,6 +495,8 @@ def test_bins_are_quantiles_that_are_not_trained(tmp_path: Path) -> None:
     assert inside.sum(0).tolist() == pytest.approx([100] * 4, abs=2)  # as many rows in each
     np.testing.assert_allclose(places[[0, 250, 400], 1], [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]])
     assert not places[:, 2].any()
+    assert np.isfinite([factors, offsets]).all()
+    np.testing.assert_allclose(places[[0, 300, 400], 3, 0], [0.0, 0.0, 1.0], atol=1e-6)
 
     model = build_model(spec)
     weights = initial_weights(spec, 1, bin_weights(spec, x))
