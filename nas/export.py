@@ -212,7 +212,7 @@ def _fold_predictions(
         rows = fold.scaled(member.spec.architecture.scaling).x_val
         rows = rows.reshape(-1, *network.input_shape)
         parts = [
-            np.asarray(network.model(rows[i : i + PREDICT_BATCH], training=False))
+            np.asarray(network.run(rows[i : i + PREDICT_BATCH], training=False))
             for i in range(0, len(rows), PREDICT_BATCH)
         ]
         outputs = as_logits(np.concatenate(parts), network.outputs)

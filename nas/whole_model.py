@@ -45,7 +45,7 @@ def whole_model(
     features = preprocessor.output
     if len(network.input_shape) > 1:
         features = keras.layers.Reshape(network.input_shape, name=name("rows"))(features)
-    outputs = network.joined(model(features))
+    outputs = network.run(features)
     if kind == "shares" and dataset.task == "multiclass":  # one for each class, by itself
         outputs = outputs / keras.ops.sum(outputs, axis=-1, keepdims=True)
     elif kind in ("probabilities", "shares"):

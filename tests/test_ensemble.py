@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_diabetes, load_wine
 
 import nas
 from nas.encoding import fit_encoder
@@ -244,6 +244,21 @@ def test_an_ensemble_in_one_call(diabetes: nas.Study, tmp_path: Path) -> None:
     assert card is not None and card["ensemble"]["kind"] == 2
     # The study's winner is a single network as before.
     assert diabetes.best.test_value == card["ensemble"]["single"]["test_value"]
+
+
+@pytest.mark.long
+def test_networks_of_members_vote_like_others(tmp_path: Path) -> None:
+    space = {"depth": 1, "width": 8, "members": [2, 3], "embedding": "piecewise", "epochs": 4}
+    study = nas.search(
+        space, "wine", trials=2, pruner="none", folds=3, workers=1, quiet=True,
+        name="wine", storage=f"sqlite:///{tmp_path}/nas.db",
+    )  # fmt: skip
+    path = study.export(tmp_path / "e.keras", ensemble=2, calibrate=True, workers=1)
+    found = keras.models.load_model(path).predict(load_wine().data, verbose=0)
+    assert found.shape == (178, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
+    card = read_card(path)
+    assert card is not None and card["ensemble"]["kind"] == 2
 
 
 @pytest.mark.parametrize("kind", ["fold", 1, 21, 0, True, 2.5])

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from saved import save_untrained
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
@@ -45,6 +45,7 @@ from nas.execution.pool import LocalPool
 from nas.export import export_winner
 from nas.metrics import get_metric, predicted_classes
 from nas.model_card import card_path, winner_entry
+from nas.models.dense import run_dense
 from nas.models.initializers import initial_weights
 from nas.saved_model import load_model, predict, predict_file
 from nas.searching import SearchOptions, live_study, open_study, run_search, study_settings
@@ -341,6 +342,25 @@ def test_probabilities_of_logistic_outputs(iris: Study) -> None:
     sigmoids = expit(logits.predict(x, verbose=0))
     expected = sigmoids / sigmoids.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "logistic"])
+def test_members_of_a_saved_network_vote(iris: Study, loss: str, tmp_path: Path) -> None:
+    best = iris.record.best().spec
+    assert best is not None
+    architecture = replace(best.in_words, members=3)
+    spec = replace(best, architecture=architecture, training=replace(best.training, loss=loss))
+    weights = initial_weights(spec, 1)
+    model = whole(iris.dataset, iris.split, spec, weights)
+    model.save(tmp_path / "members.keras")
+    rows = fit_encoder(iris.dataset, iris.split.development).encode(iris.test_features)
+    outputs = run_dense(spec, weights, rows, moving=True).outputs  # of each member
+    p = expit(outputs) if loss == "logistic" else softmax(outputs, axis=-1)
+    expected = p.mean(axis=1)
+    expected /= expected.sum(axis=1, keepdims=True)
+    loaded = keras.models.load_model(tmp_path / "members.keras")
+    found = loaded.predict(model_inputs(iris.test_features), verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_model_is_trained_on_the_development_part(diabetes: Study) -> None:

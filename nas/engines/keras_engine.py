@@ -313,12 +313,11 @@ def _epoch_program(network: KerasNetwork, labels: Any, weighted: bool) -> Any:
 
 def _predict_program(network: KerasNetwork) -> Any:
     """The outputs of a network without dropout, for any number of rows."""
-    model, shape = network.model, (-1, *network.input_shape)
+    shape = (-1, *network.input_shape)
     signature = [tf.TensorSpec((None, math.prod(network.input_shape)), tf.float32)]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def predict(x: Any) -> Any:
-        outputs = model(tf.reshape(x, shape), training=False)
-        return tf.cast(network.joined(outputs), tf.float32)
+        return tf.cast(network.run(tf.reshape(x, shape), training=False), tf.float32)
 
     return predict

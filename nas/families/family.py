@@ -87,7 +87,7 @@ class KerasNetwork(ABC):
 
     Attributes:
         spec: The trial.
-        model: From rows of `input_shape` to outputs, which `joined` takes.
+        model: From rows of `input_shape` to what is trained; `run` gives its outputs.
         input_shape: Of one row; the encoded columns are brought into it, row by row.
         sets_rates: Whether the learning rates are those of the specification's schedule, and not
             those of the optimizer that the model came with.
@@ -113,9 +113,14 @@ class KerasNetwork(ABC):
             x: Its encoded training rows, (n, n_inputs).
         """
 
-    def joined(self, outputs: Any) -> Any:
-        """Outputs of the model, a tensor, as (n, n_outputs)."""
-        return outputs
+    def run(self, x: Any, **options: Any) -> Any:
+        """The outputs of the model, (n, n_outputs), for rows as it takes them.
+
+        Args:
+            x: The rows, which may be symbolic.
+            options: Of the model's call.
+        """
+        return self.model(x, **options)
 
     @abstractmethod
     def mean_loss(

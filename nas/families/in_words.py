@@ -88,8 +88,8 @@ class NetworkInWords(KerasNetwork):
     def initial_weights(self, seed: int, x: NDArray[np.float32]) -> list[NDArray[Any]]:
         return list(initial_weights(self.spec, seed, bin_weights(self.spec, x)))
 
-    def joined(self, outputs: Any) -> Any:
-        return joined(keras.ops, outputs, self.spec)
+    def run(self, x: Any, **options: Any) -> Any:
+        return joined(keras.ops, super().run(x, **options), self.spec)
 
     def mean_loss(
         self, fold: FoldData, y: NDArray[Any], outputs: NDArray[np.float32]
