@@ -130,15 +130,18 @@ def measure_rate(work: Work, n_lanes: int) -> dict[str, float]:
 
 
 def measure_busy(work: Work, slots: int) -> dict[str, float]:
-    """The share of places with a lane in training, over all calls of the programs."""
+    """The share of places with a lane in training, over all calls of the programs.
+
+    Small networks, because it depends on the trials' ends only, and so may be counted anywhere.
+    """
     from nas.engines.block import Block
 
     counted = np.zeros(2)
-    launch = Block.launch
+    train = Block.train
 
     def counting(block: Any, active: Any) -> int:
         counted[:] += len(active), len(block.numbers)
-        return launch(block, active)
+        return train(block, active)
 
     problem = work.specs[0].problem
     rungs, known = pruning.rungs(60), dict[int, list[float]]()
@@ -158,15 +161,15 @@ def measure_busy(work: Work, slots: int) -> dict[str, float]:
     pool = TogetherPool(one_engine(work), slots)
     generator = np.random.default_rng(0)
     jobs = [
-        (k, network(problem, depth=4, width=128, epochs=60, learning_rate=rate), k)
+        (k, network(problem, depth=1, width=32, epochs=60, learning_rate=rate), k)
         for k, rate in enumerate(10.0 ** generator.uniform(-4, -1, len(work.specs)))
     ]
-    Block.launch = counting  # type: ignore[method-assign]
+    Block.train = counting  # type: ignore[method-assign]
     try:
         for _ in track(drive(pool, jobs, verdict), "busy", console=console, transient=True):
             pass
     finally:
-        Block.launch = launch  # type: ignore[method-assign]
+        Block.train = train  # type: ignore[method-assign]
     return {"share of places in training": counted[0] / counted[1]}
 
 

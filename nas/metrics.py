@@ -83,8 +83,10 @@ def predictions_of(
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs[:, 0])))
     if loss == "logistic":
         outputs = -np.logaddexp(0.0, -outputs)  # logarithms of the sigmoids
-    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+    outputs -= outputs.max(axis=1, keepdims=True)  # a copy of the caller's
+    np.exp(outputs, out=outputs)
+    outputs /= outputs.sum(axis=1, keepdims=True)
+    return np.asarray(outputs)
 
 
 def predicted_classes(prediction: Array) -> Array:

@@ -1,10 +1,10 @@
 """Lanes of one shape that train in one program, each at a place of its own."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from nas.engines.examination import Snapshots
 from nas.engines.lane_log import score_epochs
 from nas.engines.lane_network import Settings, Weights
-from nas.engines.lanes import batch_order
-from nas.engines.program import Course, State, compile_epochs
+from nas.engines.lanes import batch_order, batch_order_seed
+from nas.engines.program import Course, State
 from nas.engines.shapes import Shape
 from nas.engines.update_rule import N_COEFFICIENTS, coefficients, initial_second_moment
 from nas.models.activations import ACTIVATIONS, Activation
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
     from nas.engines.compiled_engine import CompiledEngine, CompiledLanes
 
 KerasWeights = list[NDArray[np.float32]]
+
+PUT_AT_ONCE = 32  # lanes that one call puts at their places, where there are so many
+
+
+class Start(NamedTuple):
+    """What a lane begins with.
+
+    Attributes:
+        weights: Its weights.
+        moving: See `State`.
+        second: The number that its second moments begin with.
+        settings: Its settings.
+    """
+
+    weights: Weights
+    moving: tuple[Any, ...]
+    second: Any
+    settings: Settings
 
 
 class Block:
@@ -51,23 +69,43 @@ class Block:
         self.numbers: list[int | None] = [*numbers, *[None] * (n_places - len(numbers))]
         self._capacity = engine.capacity(shape, n_places)
         self._initial: dict[int, KerasWeights] = {}  # of the examined ones
-        self._pending: tuple[State, Any] | None = None
-        states = [self._begin(number) for number in numbers]
-        specs = [lanes.logs[number].lane.spec for number in numbers]
-        self._state: State = _stacked(states, n_places)
-        self._settings: Settings = _stacked([_settings(spec, shape) for spec in specs], n_places)
+        starts = [self._begin(number) for number in numbers]
+        one = starts[0]
+        moments = one.weights
+        state = State(one.weights, moments, moments, one.moving, one.weights, one.weights)
+        self._state, self._settings = jax.tree.map(
+            lambda values: np.zeros((n_places, *np.shape(values)), np.float32),
+            (state, one.settings),
+        )
+        self._put(range(len(numbers)), starts)
 
     @property
     def is_empty(self) -> bool:
         """Whether all its places are free."""
         return all(number is None for number in self.numbers)
 
-    def put(self, place: int, number: int) -> None:
-        """Puts a lane at a free place."""
-        settings = _settings(self._lanes.logs[number].lane.spec, self.shape)
-        lane = self._begin(number)
-        self.numbers[place] = number
-        self._state, self._settings = _put((self._state, self._settings), (lane, settings), place)
+    def put(self, numbers: Mapping[int, int]) -> None:
+        """Puts lanes at free places, by place."""
+        starts = [self._begin(number) for number in numbers.values()]  # which may fail
+        for place, number in numbers.items():
+            self.numbers[place] = number
+        self._put(list(numbers), starts)
+
+    def _put(self, places: Sequence[int], starts: Sequence[Start]) -> None:
+        both = (self._state, self._settings)
+        if isinstance(self._state.weights.others, np.ndarray):  # it has not been trained
+            for place, start in zip(places, starts, strict=True):
+                _with_start(both, start, partial(_write, place))
+            return
+        at_once = min(PUT_AT_ONCE, len(self.numbers))
+        for k in range(0, len(starts), at_once):
+            at, of_lanes = list(places[k : k + at_once]), list(starts[k : k + at_once])
+            # Always as many, so that there is one program; what is beyond the last place is left.
+            n_missing = at_once - len(at)
+            at += [len(self.numbers)] * n_missing
+            of_lanes += of_lanes[:1] * n_missing
+            both = _put_at(both, _stacked(of_lanes), np.array(at, np.int32))
+        self._state, self._settings = both
 
     def clear(self, number: int) -> None:
         """Makes the place of a lane free."""
@@ -90,86 +128,100 @@ class Block:
             halves.append(half)
         return halves
 
-    def launch(self, active: Mapping[int, int]) -> int:
-        """Begins to train some of its lanes, each for at most so many epochs; the others rest.
+    def train(self, active: Mapping[int, int]) -> int:
+        """Trains some of its lanes, each for at most so many epochs; the others rest.
 
         Returns:
-            For how many; `collect` waits for them.
+            For how many.
         """
         logs = self._lanes.logs
         wanted = max(min(n, logs[number].epochs_left) for number, n in active.items())
         n_epochs = min(wanted, self._capacity)
         problem = logs[next(iter(active))].lane.spec.problem
-        program = compile_epochs(self.shape)
-        rows, course = self._engine.rows(self.shape, problem), self._course(active, n_epochs)
-        self._pending = program(self._state, self._settings, course, rows, n_epochs)
-        return n_epochs
-
-    def collect(self, active: Mapping[int, int], n_epochs: int) -> None:
-        """Notes the epochs that `launch` began."""
-        assert self._pending is not None
-        (state, trained), self._pending = self._pending, None
+        rows = self._engine.rows(self.shape, problem)
+        with self._engine.one_at_a_time:
+            course = self._course(active, n_epochs)
+        arguments = (self._state, self._settings, course, rows, n_epochs)
+        state, trained = self._engine.program(self.shape, arguments)(*arguments)
         losses, finite, outputs = map(np.asarray, trained)
-        self._state = state
-        for number, n in active.items():
-            place = self.numbers.index(number)
-            n = min(n, n_epochs)
-            self._record(number, losses[place], finite[place], outputs[place], n)
+        self._state = state  # not before, since only now it is known that there was room for it
+        with self._engine.one_at_a_time:
+            self._record(active, n_epochs, losses, finite, outputs)
+        return n_epochs
 
     def _record(
         self,
-        number: int,
+        active: Mapping[int, int],
+        n_epochs: int,
         losses: NDArray[np.float32],
         finite: NDArray[np.bool_],
         outputs: NDArray[np.float32],
-        n_epochs: int,
     ) -> None:
-        """Notes the epochs of a lane, of which some may be beyond its end."""
-        log = self._lanes.logs[number]
-        fold = self._engine.folds[log.lane.fold]
-        n_epochs = min(n_epochs, log.epochs_left)
-        ended = np.flatnonzero(~finite[:n_epochs])
-        own = outputs[: ended[0] + 1 if len(ended) else n_epochs, : len(fold.y_val)]
-        scored = score_epochs(self._engine.metric, fold, fold.y_val, own, log.lane.spec.loss)
-        for epoch, (score, val_loss) in enumerate(scored):
-            if log.active:  # else it has stopped early
-                log.record(float(losses[epoch]), val_loss, score, bool(finite[epoch]))
+        """Notes the epochs of lanes, of which some may be beyond a lane's end."""
+        logs = self._lanes.logs
+        by_fold: dict[int, list[int]] = {}
+        for number in active:
+            by_fold.setdefault(logs[number].lane.fold, []).append(number)
+        for fold_number, numbers in by_fold.items():
+            fold = self._engine.folds[fold_number]
+            parts, ends = [], []
+            for number in numbers:
+                place, log = self.numbers.index(number), logs[number]
+                n = min(n_epochs, active[number], log.epochs_left)
+                ended = np.flatnonzero(~finite[place, :n])
+                n = int(ended[0]) + 1 if len(ended) else n
+                parts.append(outputs[place, :n, : len(fold.y_val)])
+                ends += [(log, float(losses[place, e]), bool(finite[place, e])) for e in range(n)]
+            # All lanes of a fold at once, since a call for each takes longer than the arithmetic.
+            loss, metric = logs[numbers[0]].lane.spec.loss, self._engine.metric
+            scored = score_epochs(metric, fold, fold.y_val, np.concatenate(parts), loss)
+            for (log, own_loss, is_finite), (score, val_loss) in zip(ends, scored, strict=True):
+                if log.active:  # else it has stopped early
+                    log.record(own_loss, val_loss, score, is_finite)
 
-    def weights(self, number: int) -> KerasWeights:
-        return self._to_keras(number, self._state.weights)
+    def weights(self, numbers: Sequence[int]) -> list[KerasWeights]:
+        """What lanes have learned."""
+        return [weights for (weights,) in self._to_keras(numbers, self._state.weights)]
 
     def snapshots(self, number: int) -> Snapshots | None:
         """A lane's weights at four moments; None where it is not to be examined."""
         if number not in self._initial:
             return None
         state = self._state
-        later = [self._to_keras(number, w) for w in (state.early, state.previous, state.weights)]
+        (later,) = self._to_keras([number], state.early, state.previous, state.weights)
         return Snapshots(self._initial[number], *later)
 
-    def _begin(self, number: int) -> State:
-        """The state of a lane before its training."""
+    def _begin(self, number: int) -> Start:
+        """What a lane begins with."""
         lane = self._lanes.logs[number].lane
         of_bins = self._engine.bin_weights(lane)
-        state = _initial_state(lane.spec, self.shape, lane.seed, of_bins)
+        weights, moving = _initial_weights(lane.spec, self.shape, lane.seed, of_bins)
         if lane.examined:
-            views = _views(lane.spec, self.shape, state.weights, state.moving)
+            views = _views(lane.spec, self.shape, weights, moving)
             self._initial[number] = [np.array(view) for view in views]
-        return state
+        second = np.float32(initial_second_moment(lane.spec.training))
+        return Start(weights, moving, second, _settings(lane.spec, self.shape))
 
-    def _to_keras(self, number: int, weights: Weights) -> KerasWeights:
-        """A lane's part of some weights, with its moving statistics."""
-        place = self.numbers.index(number)
-        own: tuple[Weights, Any] = jax.tree.map(
-            lambda values: _row(values, place), (weights, self._state.moving)
-        )
-        spec = self._lanes.logs[number].lane.spec
-        return [np.array(view) for view in _views(spec, self.shape, *own)]
+    def _to_keras(self, numbers: Sequence[int], *weights: Weights) -> list[list[KerasWeights]]:
+        """The lanes' parts of some weights, each with its moving statistics."""
+        places = [self.numbers.index(number) for number in numbers]
+        found = []
+        for number, own in zip(
+            numbers, _rows_at((weights, self._state.moving), places), strict=True
+        ):
+            spec, (of_lane, moving) = self._lanes.logs[number].lane.spec, own
+            views = [_views(spec, self.shape, one, moving) for one in of_lane]
+            found.append([[np.array(view) for view in of_one] for of_one in views])
+        return found
 
     def _course(self, active: Mapping[int, int], n_epochs: int) -> Course:
         """Rows, rates and seeds of the next epochs."""
         batch, n_lanes, capacity = self.shape.batch_size, len(self.numbers), self._capacity
         steps = -(-self._engine.n_rows // batch)
-        rows = np.zeros((n_lanes, capacity, steps * batch), np.int32)
+        order_seeds = np.zeros((n_lanes, capacity), np.uint32)
+        rows = None
+        if not self._engine.is_on_gpu:  # which sorts them itself, and faster
+            rows = np.zeros((n_lanes, capacity, steps * batch), np.int32)
         row_weights = np.zeros((n_lanes, steps * batch), np.float32)
         share = np.zeros((n_lanes, capacity, steps), np.float32)
         rule = np.zeros((n_lanes, capacity, steps, N_COEFFICIENTS), np.float32)
@@ -194,8 +246,11 @@ class Block:
             best_loss[place], stale_epochs[place] = log.best_loss, log.stale_epochs
             for e in range(epochs[place]):
                 epoch = log.epochs + e
-                order = batch_order(lane.seed, epoch, n_rows)
-                rows[place, e, :n_rows] = order + self._engine.first_rows[folds[place]]
+                if rows is None:
+                    order_seeds[place, e] = batch_order_seed(lane.seed, epoch)
+                else:
+                    order = batch_order(lane.seed, epoch, n_rows)
+                    rows[place, e, :n_rows] = order + self._engine.first_rows[folds[place]]
                 of_steps = rule_of(training, own_steps, epoch)
                 taken = len(of_steps)  # less than there are where the budget of steps ends
                 share[place, e, :taken] = sizes[:taken] / sizes[:taken].sum()
@@ -204,7 +259,8 @@ class Block:
         return Course(
             n_epochs=epochs,
             is_new=is_new,
-            rows=rows.reshape(n_lanes, capacity, steps, batch),
+            rows=None if rows is None else rows.reshape(n_lanes, capacity, steps, batch),
+            order_seeds=order_seeds,
             row_weights=row_weights.reshape(n_lanes, steps, batch),
             share=share,
             coefficients=rule,
@@ -216,22 +272,64 @@ class Block:
         )
 
 
-def _stacked(trees: list[Any], n_places: int) -> Any:
-    """One tree of arrays with an axis of places in front, the free ones with zeros."""
-    free = [jax.tree.map(np.zeros_like, trees[0])] * (n_places - len(trees))
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees, *free)
+def _stacked(trees: list[Any]) -> Any:
+    """One tree of arrays with an axis of lanes in front."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def _with_start(
+    both: tuple[State, Settings], start: Start, write: Callable[[Any, Any], Any]
+) -> tuple[State, Settings]:
+    """State and settings with what lanes begin with, by a function that writes into an array."""
+    state, settings = both
+
+    def written(tree: Any, value: Any) -> Any:
+        return jax.tree.map(write, tree, value)
+
+    def filled(tree: Any, value: Any) -> Any:
+        # Behind the axis of lanes, if there is one, each array has axes of its own.
+        return jax.tree.map(
+            lambda array, w: write(
+                array, value.reshape(value.shape + (1,) * (w.ndim - value.ndim))
+            ),
+            tree,
+            start.weights,
+        )
+
+    first, second = 0.0 * start.second, start.second
+    state = State(
+        weights=written(state.weights, start.weights),
+        first=filled(state.first, first),
+        second=filled(state.second, second),
+        moving=written(state.moving, start.moving),
+        early=written(state.early, start.weights),
+        previous=written(state.previous, start.weights),
+    )
+    return state, written(settings, start.settings)
+
+
+def _write(place: int, array: NDArray[Any], value: Any) -> NDArray[Any]:
+    array[place] = value
+    return array
 
 
 @partial(jax.jit, donate_argnums=0)
-def _put(tree: Any, lane: Any, place: Any) -> Any:
-    """Writes a lane's values into a tree of arrays with an axis of places."""
-    return jax.tree.map(lambda array, value: array.at[place].set(value), tree, lane)
+def _put_at(both: Any, start: Start, places: Any) -> Any:
+    return _with_start(both, start, lambda array, v: array.at[places].set(v, mode="drop"))
 
 
-def _row(values: Any, place: int) -> NDArray[Any]:
-    """One row of an array that may lie on a GPU, from where only that row is fetched."""
-    is_here = isinstance(values, np.ndarray) or values.device.platform == "cpu"
-    return np.asarray(values)[place] if is_here else np.asarray(values[place])
+_take = jax.jit(lambda tree, places: jax.tree.map(lambda array: array[places], tree))
+
+
+def _rows_at(tree: Any, places: Sequence[int]) -> list[Any]:
+    """The rows at some places of arrays; from a GPU no others are fetched, and all in one go."""
+    one = jax.tree.leaves(tree)[0]
+    if isinstance(one, np.ndarray) or one.device.platform == "cpu":
+        return [jax.tree.map(lambda array, at=at: np.asarray(array)[at], tree) for at in places]
+    n = 1 << (len(places) - 1).bit_length()  # there is a program for each number
+    wanted = np.resize(np.array(places, np.int32), n)
+    there = jax.device_get(_take(tree, wanted))
+    return [jax.tree.map(lambda array, k=k: array[k], there) for k in range(len(places))]
 
 
 def _settings(spec: TrialSpec, shape: Shape) -> Settings:
@@ -256,9 +354,10 @@ def _settings(spec: TrialSpec, shape: Shape) -> Settings:
 # Keras's list of weights to those of a lane, and back
 
 
-def _initial_state(
+def _initial_weights(
     spec: TrialSpec, shape: Shape, seed: int, of_bins: Sequence[NDArray[np.float32]]
-) -> State:
+) -> tuple[Weights, tuple[NDArray[np.float32], ...]]:
+    """Weights and moving statistics before the training."""
     zeros = [np.zeros(kernel, np.float32) for kernel in shape.kernels]
     weights = Weights(tuple(zeros), np.zeros(sum(shape.others), np.float32))
     depth = shape.depth if shape.normalization == "batch" else 0
@@ -266,15 +365,7 @@ def _initial_state(
     views = _views(spec, shape, weights, moving)
     for view, weight in zip(views, initial_weights(spec, seed, of_bins), strict=True):
         view[...] = weight
-    second = np.float32(initial_second_moment(spec.training))
-    return State(
-        weights=weights,
-        first=jax.tree.map(np.zeros_like, weights),
-        second=jax.tree.map(lambda w: np.full_like(w, second), weights),
-        moving=moving,
-        early=weights,
-        previous=weights,
-    )
+    return weights, moving
 
 
 def _views(

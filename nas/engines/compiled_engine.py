@@ -4,9 +4,11 @@ Lanes of a program share its shape and nothing else: each has its own fold, opti
 rates and seed, and the place of a lane that has ended is given to the next one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import jax
@@ -15,14 +17,14 @@ from numpy.typing import NDArray
 
 from nas.encoding import FoldData
 from nas.engines.block import Block, KerasWeights
-from nas.engines.examination import Snapshots, examine
-from nas.engines.lane_log import LoggedLanes, score_outputs
+from nas.engines.examination import Snapshots
+from nas.engines.lane_end import EndedLane, LookAtEnds, look_at_ends
+from nas.engines.lane_log import LaneEnd, LoggedLanes
 from nas.engines.lane_network import dropout_counters
 from nas.engines.lanes import Engine, Lane
-from nas.engines.program import Rows
+from nas.engines.program import Rows, compile_epochs
 from nas.engines.shapes import (
-    CALL_BUDGET,
-    CALL_BUDGET_OF_A_GPU,
+    BUDGETS_OF_A_GPU,
     MAX_LANES_OF_A_GPU,
     Shape,
     epochs_at_once,
@@ -30,15 +32,13 @@ from nas.engines.shapes import (
     lanes_that_fit,
     program_shape,
 )
-from nas.families.inside_dense import InsideDense
 from nas.layers import Embedding
 from nas.metrics import Metric
 from nas.models.initializers import bin_weights
 from nas.models.steps import encode_labels
-from nas.spec import Examination, Problem, TrialSpec
+from nas.spec import Problem, TrialSpec
 
 SPARE = 1.5  # times as many places as lanes, at the most
-PREDICT_ROWS = 8192  # training rows that are predicted at once
 UNKNOWN_MEMORY = 1e8  # bytes of a device that does not tell
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # in the message of XLA's error
 
@@ -51,15 +51,20 @@ class CompiledEngine(Engine):
         metric: What they are scored by.
         memory: Bytes of a GPU that programs may use; they hold many lanes then. None is a
             processor, where a program holds no more lanes than a trial has and the caches fit.
+        look_at_ends: Finds out what is wanted of lanes that have ended; elsewhere, maybe.
     """
 
     name = "compiled"
 
     def __init__(
-        self, folds: Sequence[FoldData], metric: Metric, memory: float | None = None
+        self,
+        folds: Sequence[FoldData],
+        metric: Metric,
+        memory: float | None = None,
+        look_at_ends: LookAtEnds = look_at_ends,
     ) -> None:
         super().__init__(folds, metric)
-        self._memory = memory
+        self._memory, self.look_at_ends = memory, look_at_ends
         self._most_lanes = MAX_LANES_OF_A_GPU
         self.n_rows = max(len(fold.y_train) for fold in folds)  # of the longest fold
         # A fold with its numbers scaled in another way is one more fold to a program.
@@ -67,6 +72,7 @@ class CompiledEngine(Engine):
         self._scaled = [fold.scaled(name) for name in self._scalings for fold in folds]
         lengths = [len(fold.y_train) for fold in self._scaled]
         self.first_rows = np.cumsum([0, *lengths[:-1]])  # where each one's training rows begin
+        self._bounds = (self.first_rows.astype(np.int32), np.array(lengths, np.int32))
         # Put there once for the whole search, and shared by all lanes.
         self._x = jax.device_put(np.concatenate([fold.x_train for fold in self._scaled]))
         self._x_val = jax.device_put(_stack([fold.x_val for fold in self._scaled]))
@@ -78,6 +84,12 @@ class CompiledEngine(Engine):
         self._bins: dict[tuple[int, Embedding], KerasWeights] = {}  # by place
         self._counters = cache(lambda shape: jax.device_put(dropout_counters(shape)))
         self.sizes: dict[Shape, set[int]] = {}  # of its programs: how many lanes, by shape
+        # On a GPU each block has a thread: while one trains, others are compiled or scored. What
+        # Python does itself, it does for one at a time, else threads are in each other's way.
+        self.is_on_gpu = memory is not None
+        self.map: Callable[..., Iterable[Any]] = ThreadPoolExecutor().map if self.is_on_gpu else map
+        self.one_at_a_time = Lock()
+        self._programs: dict[tuple[Shape, int], _Program] = {}
 
     def start(self, lanes: Sequence[Lane]) -> "CompiledLanes":
         started = CompiledLanes(self)
@@ -100,19 +112,35 @@ class CompiledEngine(Engine):
         n_val = self._x_val.shape[1]
         return min(self._most_lanes, lanes_that_fit(shape, self.n_rows, n_val, self._memory))
 
+    def program(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
+        """The program of a shape for so many lanes as the arguments have, compiled on a GPU."""
+        if not self.is_on_gpu:
+            return compile_epochs(shape)
+        with self.one_at_a_time:
+            n_lanes = len(arguments[1].dropout)
+            program = self._programs.setdefault((shape, n_lanes), _Program())
+        with program.lock:
+            if program.compiled is None:
+                with self.one_at_a_time:
+                    lowered = compile_epochs(shape).lower(*arguments)
+                program.compiled = lowered.compile()
+        return program.compiled
+
     def had_no_room_for(self, n_lanes: int) -> None:
         """Notes that so many lanes are too many for the memory."""
         self._most_lanes = max(1, n_lanes // 2)
 
     def capacity(self, shape: Shape, n_lanes: int) -> int:
         """Epochs that one call trains so many lanes for, at the most."""
-        budget = CALL_BUDGET if self._memory is None else CALL_BUDGET_OF_A_GPU
-        return epochs_at_once(shape, self.n_rows, self._x_val.shape[1], n_lanes, budget)
+        rows = (self.n_rows, self._x_val.shape[1])
+        if self._memory is None:
+            return epochs_at_once(shape, *rows, n_lanes)
+        return epochs_at_once(shape, *rows, n_lanes, BUDGETS_OF_A_GPU)
 
     def rows(self, shape: Shape, problem: Problem) -> Rows:
         """The rows of all folds, as a program takes them."""
         labels, counters = self._labels(problem), self._counters(shape)
-        return Rows(self._x, labels, self._weights, self._x_val, counters)
+        return Rows(self._x, labels, self._weights, self._x_val, counters, *self._bounds)
 
     def _encode_labels(self, problem: Problem) -> Any:
         labels = [
@@ -139,6 +167,14 @@ class CompiledEngine(Engine):
         return variant * len(self.folds) + lane.fold
 
 
+@dataclass
+class _Program:
+    """A program on a GPU, compiled by the first thread that needs it."""
+
+    lock: Any = field(default_factory=Lock)
+    compiled: Any = None
+
+
 def memory_of_device() -> float:
     """Bytes that programs may use on the GPU that this process has."""
     (device,) = jax.local_devices()[:1]
@@ -159,7 +195,8 @@ class CompiledLanes(LoggedLanes):
     def weights(self, number: int) -> KerasWeights:
         if number in self._kept:
             return self._kept[number][0]
-        return self._blocks_of[number].weights(number)
+        (weights,) = self._blocks_of[number].weights([number])
+        return weights
 
     def _prepare(self, numbers: Sequence[int]) -> None:
         by_shape: dict[Shape, list[int]] = {}
@@ -176,12 +213,13 @@ class CompiledLanes(LoggedLanes):
         for block in self._blocks:
             if block.shape == shape and waiting:
                 free = [k for k, n in enumerate(block.numbers) if n is None or self._has_ended(n)]
-                pairs = list(zip(free, waiting, strict=False))
-                waiting = waiting[len(pairs) :]
-                for place, new in pairs:
+                taken = dict(zip(free, waiting, strict=False))
+                waiting = waiting[len(taken) :]
+                for place in taken:
                     self._vacate(block, place)
-                    block.put(place, new)
-                    self._blocks_of[new] = block
+                if taken:
+                    block.put(taken)
+                self._blocks_of |= dict.fromkeys(taken.values(), block)
         if not waiting:
             return
         size = self._engine.places(shape, len(waiting))
@@ -199,7 +237,7 @@ class CompiledLanes(LoggedLanes):
         """Keeps what a lane has learned that loses its place."""
         old = block.numbers[place]
         if old is not None:
-            self._kept[old] = (block.weights(old), block.snapshots(old))
+            self._kept[old] = (block.weights([old])[0], block.snapshots(old))
             block.clear(old)
             del self._blocks_of[old]
 
@@ -213,35 +251,31 @@ class CompiledLanes(LoggedLanes):
 
     def _train(self, epochs: Mapping[int, int]) -> None:
         left = dict(epochs)
-        while True:
-            calls: list[tuple[Block, dict[int, int], int]] = []
-            for block in list(self._blocks):  # all begin before the first is waited for
-                active = {
-                    n: left[n]
-                    for n in block.numbers
-                    if n is not None and left.get(n, 0) and self.logs[n].active
-                }
-                if active:
-                    with self._timed(list(active)), self._divided_if_too_large(block):
-                        calls.append((block, active, block.launch(active)))
-            for block, active, n_epochs in calls:
-                with self._timed(list(active)), self._divided_if_too_large(block):
-                    block.collect(active, n_epochs)
-                    for number in active:
-                        left[number] -= min(n_epochs, left[number])
-            if not any(left[n] and self.logs[n].active for n in left):
-                return
+        while calls := self._calls(left):
+            with self._timed([number for _, active in calls for number in active]):
+                trained = list(self._engine.map(_train_block, calls))
+            for (block, active), n_epochs in zip(calls, trained, strict=True):
+                if n_epochs is None:
+                    self._divide(block)
+                    continue
+                for number in active:
+                    left[number] -= min(n_epochs, left[number])
 
-    @contextmanager
-    def _divided_if_too_large(self, block: Block) -> Iterator[None]:
-        """Makes two blocks of one for which the memory does not suffice; both begin anew."""
-        try:
-            yield
-        except jax.errors.JaxRuntimeError as error:
-            if OUT_OF_MEMORY not in str(error) or len(block.numbers) == 1:
-                raise
-        else:
-            return
+    def _calls(self, left: Mapping[int, int]) -> list[tuple[Block, dict[int, int]]]:
+        """The blocks that have lanes to train, and these with the epochs that they have left."""
+        calls = []
+        for block in self._blocks:
+            active = {
+                n: left[n]
+                for n in block.numbers
+                if n is not None and left.get(n, 0) and self.logs[n].active
+            }
+            if active:
+                calls.append((block, active))
+        return calls
+
+    def _divide(self, block: Block) -> None:
+        """Makes two blocks of one for which the memory does not suffice."""
         self._engine.had_no_room_for(len(block.numbers))
         halves = [half for half in block.halves() if not half.is_empty]
         place = self._blocks.index(block)
@@ -249,22 +283,35 @@ class CompiledLanes(LoggedLanes):
         for half in halves:
             self._blocks_of |= {n: half for n in half.numbers if n is not None}
 
-    def _ended(self, number: int) -> tuple[float, Examination | None]:
-        lane, log, engine = self.logs[number].lane, self.logs[number], self._engine
-        fold = self.folds[lane.fold].scaled(lane.spec.architecture.scaling)
-        weights = self.weights(number)
-        with np.errstate(all="ignore"):  # a diverged network's numbers
-            ends = range(PREDICT_ROWS, len(fold.x_train), PREDICT_ROWS)
-            parts = np.split(fold.x_train, ends)
-            inside = InsideDense(lane.spec)
-            outputs = [inside.predict(weights, x) for x in parts]
-        y, loss = fold.y_train, lane.spec.loss
-        score, _ = score_outputs(engine.metric, fold, y, np.concatenate(outputs), loss)
-        kept = self._kept.get(number)
-        snapshots = kept[1] if kept else self._blocks_of[number].snapshots(number)
-        if snapshots is None:
-            return score, None
-        return score, examine(lane.spec, fold, log.epochs, snapshots)
+    def _ended(self, numbers: Sequence[int]) -> list[LaneEnd]:
+        weights: dict[int, KerasWeights] = {}
+        by_block: dict[Block, list[int]] = {}
+        for number in numbers:
+            if number in self._kept:
+                weights[number] = self._kept[number][0]
+            else:
+                by_block.setdefault(self._blocks_of[number], []).append(number)
+        for block, own in by_block.items():
+            weights |= zip(own, block.weights(own), strict=True)
+        ended = []
+        for number in numbers:
+            log, kept = self.logs[number], self._kept.get(number)
+            snapshots = kept[1] if kept else self._blocks_of[number].snapshots(number)
+            lane = log.lane
+            ended.append(EndedLane(lane.spec, lane.fold, log.epochs, weights[number], snapshots))
+        engine = self._engine
+        return engine.look_at_ends(engine.folds, engine.metric, ended)
+
+
+def _train_block(call: tuple[Block, dict[int, int]]) -> int | None:
+    """For how many epochs some of its lanes have trained; None where the memory did not suffice."""
+    block, active = call
+    try:
+        return block.train(active)
+    except jax.errors.JaxRuntimeError as error:
+        if OUT_OF_MEMORY not in str(error) or len(block.numbers) == 1:
+            raise
+        return None
 
 
 def _row_weights(fold: FoldData) -> NDArray[np.float32]:

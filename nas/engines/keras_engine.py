@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nas.encoding import FoldData
 from nas.encoding.shared_rows import as_tensor
 from nas.engines.examination import Snapshots, examine
-from nas.engines.lane_log import LoggedLanes, score_outputs
+from nas.engines.lane_log import LaneEnd, LoggedLanes, score_outputs
 from nas.engines.lanes import Engine, Lane, batch_order
 from nas.engines.pooling import MaxPooling
 from nas.families.family import KerasNetwork, as_logits
@@ -112,8 +112,8 @@ class KerasLanes(LoggedLanes):
         if self._models[spec].forget(number):
             del self._models[spec]
 
-    def _ended(self, number: int) -> tuple[float, Examination | None]:
-        return self._model_of(number).ended(number)
+    def _ended(self, numbers: Sequence[int]) -> list[LaneEnd]:
+        return [LaneEnd(*self._model_of(number).ended(number)) for number in numbers]
 
 
 @dataclass

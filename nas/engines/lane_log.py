@@ -4,7 +4,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from nas.encoding import FoldData
 from nas.engines.lanes import Lane, LaneResult, Lanes
 from nas.metrics import Metric, predictions_of
 from nas.spec import Examination, Loss
+
+SMALLEST = 1e-300  # probability; smaller ones have fewer digits
 
 
 class LaneLog:
@@ -90,6 +92,18 @@ class LaneLog:
         )
 
 
+class LaneEnd(NamedTuple):
+    """What is found out when a lane has ended.
+
+    Attributes:
+        train_value: Score on its training part.
+        examination: Of its network, if that is wanted.
+    """
+
+    train_value: float
+    examination: Examination | None
+
+
 class LoggedLanes(Lanes):
     """Lanes with a log each; an engine says how they train an epoch.
 
@@ -139,12 +153,9 @@ class LoggedLanes(Lanes):
 
     def results(self, numbers: Sequence[int] | None = None) -> list[LaneResult]:
         wanted = list(self.logs) if numbers is None else numbers
-        results = []
-        for number in wanted:
-            with self._timed([number]):
-                ended = self._ended(number)
-            results.append(self.logs[number].result(*ended))
-        return results
+        with self._timed(wanted):
+            ends = self._ended(wanted)
+        return [self.logs[n].result(*end) for n, end in zip(wanted, ends, strict=True)]
 
     def release(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -173,8 +184,8 @@ class LoggedLanes(Lanes):
         """Lets go of what a lane has learned."""
 
     @abstractmethod
-    def _ended(self, number: int) -> tuple[float, Examination | None]:
-        """A lane's score on its training part, and its examination if that is wanted."""
+    def _ended(self, numbers: Sequence[int]) -> list[LaneEnd]:
+        """What is found out when lanes have ended."""
 
 
 def score_outputs(
@@ -231,13 +242,25 @@ def _row_losses(
     if fold.task == "regression":
         return np.asarray(_REGRESSION[loss](np.abs(prediction - y) / fold.target_scale))
     if loss == "logistic":
-        truth = np.arange(outputs.shape[1]) == y.astype(np.int64)[:, None]
-        return np.asarray(np.logaddexp(0.0, np.where(truth, -outputs, outputs)).sum(axis=1))
-    # Of the outputs, not of the probabilities, which are 0 where a network is very wrong.
-    logits = outputs if outputs.shape[1] > 1 else np.pad(outputs, [(0, 0), (1, 0)])
-    of_truth = np.take_along_axis(logits, y.astype(np.int64)[:, None], axis=1)[:, 0]
-    losses = np.logaddexp.reduce(logits, axis=1, dtype=np.float64) - of_truth
+        is_true = np.arange(outputs.shape[1]) == y.astype(np.int64)[:, None]
+        return np.asarray(_softplus(np.where(is_true, -outputs, outputs)).sum(axis=1))
+    if outputs.shape[1] == 1:
+        return _softplus(np.where(y == 1, -outputs[:, 0], outputs[:, 0]))
+    truth = y.astype(np.int64)[:, None]
+    probability = np.take_along_axis(prediction, truth, axis=1)[:, 0]
+    with np.errstate(divide="ignore"):
+        losses = -np.log(probability)
+    # Where a network is very wrong the probability is 0, and only the outputs tell how wrong.
+    (wrong,) = np.nonzero(probability < SMALLEST)
+    far = outputs[wrong].astype(np.float64)
+    of_truth = np.take_along_axis(far, truth[wrong], axis=1)[:, 0]
+    losses[wrong] = np.logaddexp.reduce(far, axis=1) - of_truth
     return np.asarray(losses)
+
+
+def _softplus(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    x64 = x.astype(np.float64)
+    return np.asarray(np.log1p(np.exp(-np.abs(x64))) + np.maximum(x64, 0.0))
 
 
 _REGRESSION: dict[Loss, Callable[[Any], Any]] = {

@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from nas.engines.embedding import embed
+from nas.engines.hashing import mixed, spread
 from nas.engines.shapes import Shape
 from nas.models.activations import FORMULAS, Activation, activate
 from nas.models.dense import NORMALIZATION_EPSILON
@@ -83,15 +84,6 @@ _BY_FORMULA = {name: _by_formula(formula) for name, formula in FORMULAS.items()}
 
 # Dropout
 
-_ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B))  # Wellons 2018, the `lowbias32` hash
-
-
-def mixed(x: Any) -> Any:
-    """Mixes 32-bit numbers; every bit of the result depends on every bit of `x`."""
-    for bits, factor in _ROUNDS:
-        x = (x ^ (x >> np.uint32(bits))) * np.uint32(factor)
-    return x ^ (x >> np.uint32(16))
-
 
 def _dropout(counters: Any, key: Any, rate: Any) -> Any:
     """What to multiply with: 0 for a dropped unit, 1 / (1 - rate) for the others.
@@ -114,8 +106,7 @@ def dropout_counters(shape: Shape) -> Any:
     An argument, because XLA folds constants.
     """
     n_rows = shape.members * shape.batch_size
-    numbers = np.arange(n_rows * max(shape.width, 1), dtype=np.uint32)
-    return numbers.reshape(n_rows, -1) * np.uint32(0x9E3779B9)
+    return spread(n_rows * max(shape.width, 1)).reshape(n_rows, -1)
 
 
 # The network

@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nas.engines.hashing import mixed, spread
 from nas.engines.lane_network import (
     Batch,
     Settings,
     Weights,
     forward,
-    mixed,
     row_losses,
     smoothed,
 )
@@ -60,7 +60,9 @@ class Course(NamedTuple):
     Attributes:
         n_epochs: Epochs that this lane trains, at the most.
         is_new: Whether it has not been trained before.
-        rows: The training rows of each step, (capacity, steps, batch_size).
+        rows: The training rows of each step, (capacity, steps, batch_size); None where the program
+            finds them out, from `order_seeds`.
+        order_seeds: Of the order of rows in each epoch, uint32, (capacity,).
         row_weights: The weight of each row of a step, 1 over the batch's rows, (steps, batch_size);
             0 fills up a smaller batch.
         share: Share of the epoch's rows in each step, (capacity, steps); 0 where the lane rests.
@@ -75,6 +77,7 @@ class Course(NamedTuple):
     n_epochs: Any
     is_new: Any
     rows: Any
+    order_seeds: Any
     row_weights: Any
     share: Any
     coefficients: Any
@@ -108,6 +111,8 @@ class Rows(NamedTuple):
         weights: How much each counts in the loss, (n,); None where all count alike.
         x_val: Validation rows by fold, (n_folds, n_val, n_inputs), filled up with zeros.
         counters: A number for each row of a batch and each unit, see `dropout_counters`.
+        first: Where each fold's training rows begin, (n_folds,).
+        lengths: Their number, (n_folds,).
     """
 
     x: Any
@@ -115,6 +120,8 @@ class Rows(NamedTuple):
     weights: Any
     x_val: Any
     counters: Any
+    first: Any
+    lengths: Any
 
 
 times_traced: Counter[Shape] = Counter()  # for tests and benchmarks
@@ -249,14 +256,15 @@ def _train(
     active: Any,
 ) -> tuple[State, Any]:
     """The state behind an epoch, and the mean loss over its rows, penalties included."""
-    seed = course.seeds[epoch]
+    seed, steps = course.seeds[epoch], course.share.shape[1]
+    order = order_of_rows(course, rows, epoch) if course.rows is None else course.rows[epoch]
 
     def step(s: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         (weights, first, second, moving), total = carry
         c = Coefficients(*course.coefficients[epoch, s])
         share = jnp.where(active, course.share[epoch, s], 0.0)
         on = share > 0.0
-        picked = course.rows[epoch, s]
+        picked = order[s]
         x = rows.x.at[picked].get(mode="promise_in_bounds")
         y = rows.y.at[picked].get(mode="promise_in_bounds")
         y = smoothed(shape, y, settings.smoothing)
@@ -287,9 +295,21 @@ def _train(
         return (weights, first, second, moving), total
 
     start = (state.weights, state.first, state.second, state.moving)
-    trained, loss = lax.fori_loop(0, course.rows.shape[1], step, (start, jnp.float32(0.0)))
+    trained, loss = lax.fori_loop(0, steps, step, (start, jnp.float32(0.0)))
     weights, first, second, moving = trained
     return State(weights, first, second, moving, state.early, state.previous), loss
+
+
+def order_of_rows(course: Course, rows: Rows, epoch: Any) -> Any:
+    """The rows of each step of an epoch, (steps, batch_size): those of `lanes.batch_order`."""
+    steps, batch_size = course.row_weights.shape
+    first, length = rows.first[course.fold], rows.lengths[course.fold]
+    numbers = jnp.arange(steps * batch_size, dtype=jnp.int32)
+    keys = mixed(spread(steps * batch_size) ^ course.order_seeds[epoch])
+    # What only fills up the last batch comes last.
+    keys = jnp.where(numbers < length, keys, jnp.uint32(2**32 - 1))
+    _, order = lax.sort((keys, numbers), num_keys=2)
+    return (first + jnp.where(order < length, order, 0)).reshape(steps, batch_size)
 
 
 def _select(chosen: Any, one: Weights, other: Weights) -> Weights:

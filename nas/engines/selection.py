@@ -1,10 +1,12 @@
 """Which engine trains a network, and why."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from nas.choices import EngineName
 from nas.encoding import FoldData
+from nas.engines.lane_end import LookAtEnds
 from nas.engines.lanes import Engine
 from nas.engines.shapes import unsupported
 from nas.engines.startup import start_jax, start_tensorflow
@@ -21,6 +23,16 @@ class Choice(NamedTuple):
     reason: str
 
 
+class OnGpu(NamedTuple):
+    """What the compiled engine needs on a GPU that this process has to itself.
+
+    Attributes:
+        look_at_ends: See `CompiledEngine`.
+    """
+
+    look_at_ends: LookAtEnds
+
+
 class Selection:
     """The engines for some folds, each made when it is first chosen.
 
@@ -31,7 +43,8 @@ class Selection:
         build: The function that builds custom networks; see `nas.families.custom`. None where
             there are none.
         single_thread: Whether this process is to use one thread only.
-        on_gpu: Whether the compiled engine has a GPU to itself, which TensorFlow must not see then.
+        gpu: What the compiled engine needs on a GPU; TensorFlow must not see the GPU then. None on
+            a processor.
     """
 
     def __init__(
@@ -41,10 +54,10 @@ class Selection:
         wanted: EngineName,
         build: BuildModel | None = None,
         single_thread: bool = False,
-        on_gpu: bool = False,
+        gpu: OnGpu | None = None,
     ) -> None:
         self._folds, self._metric, self._wanted = folds, metric, wanted
-        self._build, self._single_thread, self._on_gpu = build, single_thread, on_gpu
+        self._build, self._single_thread, self._gpu = build, single_thread, gpu
         self._made: dict[str, Engine] = {}
 
     def choose(self, spec: TrialSpec) -> Choice:
@@ -68,7 +81,7 @@ class Selection:
 
     def _keras(self) -> Engine:
         if "keras" not in self._made:
-            start_tensorflow(self._single_thread, without_gpu=self._on_gpu)
+            start_tensorflow(self._single_thread, without_gpu=self._gpu is not None)
             from nas.engines.keras_engine import KerasEngine
 
             self._made["keras"] = KerasEngine(self._folds, self._metric, self._build)
@@ -79,6 +92,9 @@ class Selection:
             start_jax()
             from nas.engines.compiled_engine import CompiledEngine, memory_of_device
 
-            memory = memory_of_device() if self._on_gpu else None
-            self._made["compiled"] = CompiledEngine(self._folds, self._metric, memory)
+            engine = partial(CompiledEngine, self._folds, self._metric)
+            gpu = self._gpu
+            self._made["compiled"] = (
+                engine() if gpu is None else engine(memory_of_device(), gpu.look_at_ends)
+            )
         return self._made["compiled"]

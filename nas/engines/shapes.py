@@ -24,9 +24,9 @@ GPU_SHARE = 0.25  # of a GPU's memory for one program: others lie beside it
 STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in the caches
 MAX_EPOCHS = 100  # of one call
 CALL_BUDGET = 4e9  # floating-point operations of one call: some 0.2 s of a core
-CALL_BUDGET_OF_A_GPU = 1e12
 STEP_COST = 1e6  # the operations that take as long as the rest of a lane's step
 OUTPUT_BUDGET = 32e6  # bytes of a call's rows and outputs
+BUDGETS_OF_A_GPU = (4e12, 64e6)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,11 @@ def lanes_that_fit(shape: Shape, n_rows: int, n_val: int, memory: float) -> int:
 
 
 def epochs_at_once(
-    shape: Shape, n_rows: int, n_val: int, n_lanes: int, budget: float = CALL_BUDGET
+    shape: Shape,
+    n_rows: int,
+    n_val: int,
+    n_lanes: int,
+    budgets: tuple[float, float] = (CALL_BUDGET, OUTPUT_BUDGET),
 ) -> int:
     """How many epochs of so many lanes one call trains.
 
@@ -190,10 +194,10 @@ def epochs_at_once(
         n_rows: Training rows of the longest fold.
         n_val: Validation rows of the longest fold.
         n_lanes: Lanes side by side.
-        budget: Floating-point operations of one call.
+        budgets: Floating-point operations of one call, and bytes of its rows and outputs.
     """
     steps = -(-n_rows // shape.batch_size)
     operations = shape.members * shape.n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
     n_bytes = 4 * (n_rows + n_val * shape.n_outputs)
-    fitting = min(budget / operations, OUTPUT_BUDGET / n_bytes) / n_lanes
+    fitting = min(budgets[0] / operations, budgets[1] / n_bytes) / n_lanes
     return int(min(max(1.0, fitting), MAX_EPOCHS))

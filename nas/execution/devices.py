@@ -65,6 +65,8 @@ def gpu_environment(number: int) -> dict[str, str]:
     """
     return {
         "JAX_PLATFORMS": GPU_PLATFORM,
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),  # not those for the programs of a core
+        "NPROC": str(os.cpu_count() or 1),  # threads, most of them to compile
         "CUDA_VISIBLE_DEVICES": dict(enumerate(_names_of_gpus())).get(number, str(number)),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }

@@ -52,7 +52,8 @@ def tidy_program_cache(xla_flags: str) -> None:
     if directory is None:
         return
     kept = 0
-    for path in sorted(directory.iterdir(), key=lambda p: _stat(p)[0], reverse=True):
+    files = [path for path in directory.iterdir() if path.is_file()]  # for a GPU there is a folder
+    for path in sorted(files, key=lambda p: _stat(p)[0], reverse=True):
         modified, size = _stat(path)
         is_young = time.time() - modified < BEING_WRITTEN  # by another search, maybe
         if not is_young and (kept + size > MAX_BYTES or not _is_whole(path)):

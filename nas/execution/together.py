@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.engines.lanes import Engine, Lanes
 from nas.engines.startup import start_tensorflow
@@ -32,7 +34,9 @@ class TogetherPool(Pool):
         self._keeps_weights = keeps_weights
         self._tasks: dict[int, Task] = {}
         self._turns: dict[int, int | None] = {}  # who may train, and how many epochs
+        self._ends: list[int] = []  # who does not go on
         self._ready: deque[Report] = deque()
+        self._threads = ThreadPoolExecutor()
         self._lanes = cache(lambda engine: engine.start([]))
 
     def submit(
@@ -73,7 +77,7 @@ class TogetherPool(Pool):
     @property
     def is_idle(self) -> bool:
         """Whether no job may train."""
-        return not self._turns
+        return not self._turns and not self._ends
 
     def answer(self, job: int, go_on: bool, epochs: int | None = None) -> None:
         if job not in self._tasks:
@@ -81,10 +85,11 @@ class TogetherPool(Pool):
         if go_on:
             self._turns[job] = epochs
         else:
-            self._tell(job, self._tasks[job].end())
+            self._ends.append(job)
 
     def cancel(self, job: int) -> None:
         self._turns.pop(job, None)
+        self._ends = [end for end in self._ends if end != job]
         task = self._tasks.pop(job, None)  # it may have ended by itself
         if task is not None:
             task.release()
@@ -95,7 +100,7 @@ class TogetherPool(Pool):
         return function(*arguments)
 
     def close(self) -> None:
-        self._tasks, self._turns = {}, {}
+        self._tasks, self._turns, self._ends = {}, {}, []
         self._ready.clear()
 
     def _lanes_of(self, engine: Engine) -> Lanes | None:
@@ -104,6 +109,8 @@ class TogetherPool(Pool):
 
     def train(self) -> None:
         """Trains all jobs whose turn it is: those that share lanes in one go."""
+        ends, self._ends = self._ends, []
+        self._tell_all([(job, self._tasks[job].end) for job in ends])
         turns, self._turns = self._turns, {}
         planned: dict[int, tuple[Lanes, dict[int, int]]] = {}
         together: dict[Lanes, dict[int, int]] = {}
@@ -123,14 +130,21 @@ class TogetherPool(Pool):
                 for job in jobs:
                     self._tell(job, self._tasks[job].failed(error))
                 continue
-            for job in jobs:
-                task = self._tasks[job]
-                own = np.array([scores[number] for number in planned[job][1]])
-                try:
-                    report = task.report(own)
-                except Exception as error:
-                    report = task.failed(error)
-                self._tell(job, report)
+            own = {job: np.array([scores[number] for number in planned[job][1]]) for job in jobs}
+            self._tell_all([(job, partial(self._report, job, own[job])) for job in jobs])
+
+    def _report(self, job: int, scores: NDArray[np.float64]) -> Report:
+        task = self._tasks[job]
+        try:
+            return task.report(scores)
+        except Exception as error:
+            return task.failed(error)
+
+    def _tell_all(self, reports: Sequence[tuple[int, Callable[[], Report]]]) -> None:
+        """Tells reports, made in threads: those of jobs that have ended take a while."""
+        made = self._threads.map(lambda report: report[1](), reports)
+        for (job, _), report in zip(reports, list(made), strict=True):
+            self._tell(job, report)
 
     def _tell(self, job: int, report: Report) -> None:
         if not report.running:

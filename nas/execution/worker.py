@@ -5,12 +5,13 @@ import signal
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError, first_line
+from nas.execution.helpers import Helpers
 from nas.execution.messages import receive, send
 from nas.execution.pool import Choose, Report, Task
 from nas.execution.together import TogetherPool
@@ -42,7 +43,12 @@ def answer_call(connection: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def train_jobs(connection: Connection, in_training: Any, together: bool = False) -> None:
+def train_jobs(
+    connection: Connection,
+    in_training: Any,
+    together: bool = False,
+    helpers: Sequence[Connection] = (),
+) -> None:
     """Trains the jobs that a search hands over until it is gone.
 
     Args:
@@ -50,17 +56,19 @@ def train_jobs(connection: Connection, in_training: Any, together: bool = False)
         in_training: Memory shared with it, for the ticket of the job that trains.
         together: Whether all jobs train together, on a GPU that this process has to itself; else
             some epochs of each in turn.
+        helpers: To the processes that help; see `helpers`.
     """
     # Ctrl-C reaches the whole terminal; the search decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
     warnings.simplefilter("ignore")  # the terminal is the search's
-    from nas.engines.selection import Selection
+    from nas.engines.selection import OnGpu, Selection
 
     with contextlib.suppress(EOFError, OSError):  # the search is gone
         try:
             folds, metric, engine, build, *how = receive(connection)
-            selection = Selection(folds, metric, engine, build, single_thread=True, on_gpu=together)
+            gpu = OnGpu(Helpers(helpers, folds, metric).look_at_ends) if together else None
+            selection = Selection(folds, metric, engine, build, single_thread=True, gpu=gpu)
         except ImportError as error:  # of a module of the user's
             received = f"cannot read what to train on ({first_line(error)})"
             fix = "Put its folder on PYTHONPATH, or use workers=1."

@@ -26,9 +26,10 @@ from nas.encoding import FoldData
 from nas.engines.shapes import program_of
 from nas.errors import NasError
 from nas.execution.devices import gpu_environment
+from nas.execution.helpers import help_training
 from nas.execution.messages import receive, send
 from nas.execution.pool import Pool, Report
-from nas.execution.processes import Library, prepare_processes, start_process
+from nas.execution.processes import Library, default_workers, prepare_processes, start_process
 from nas.execution.worker import NOTHING, answer_call, train_jobs
 from nas.families.suggestions import BuildModel
 from nas.metrics import Metric
@@ -129,7 +130,7 @@ class WorkerPool(Pool):
         self._remove_rows = weakref.finalize(self, rmtree, self.rows_folder, ignore_errors=True)
         self._workers: list[_Worker] = []
         self._has_trained = False
-        if not gpus:
+        if not gpus or self._trains_together:
             prepare_processes(library)
 
     def load(
@@ -250,10 +251,24 @@ class WorkerPool(Pool):
         ours, theirs = Pipe()
         in_training = RawValue("q", NOTHING)
         environment = gpu_environment(self._gpus[place]) if self._gpus else None
-        arguments = (train_jobs, theirs, in_training, self._trains_together)
+        helpers = self._start_helpers()
+        arguments = (train_jobs, theirs, in_training, self._trains_together, helpers)
         process = start_process(self._library, *arguments, environment=environment)
-        theirs.close()
+        for connection in (theirs, *helpers):
+            connection.close()
         return _Worker(process, ours, in_training)
+
+    def _start_helpers(self) -> list[Connection]:
+        """Starts the processes that help one on a GPU; they end when it does."""
+        if not self._trains_together:
+            return []
+        helpers = []
+        for _ in range(max(1, default_workers() // self.workers)):
+            ours, theirs = Pipe()
+            start_process("jax", help_training, theirs)
+            theirs.close()
+            helpers.append(ours)
+        return helpers
 
     def _receive(self, worker: _Worker) -> None:
         try:

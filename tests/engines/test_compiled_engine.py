@@ -1,7 +1,9 @@
 """The compiled engine: the contract, and what is its own."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partialmethod
 from typing import Any
 
 import jax
@@ -20,10 +22,10 @@ from contract import (  # noqa: E402
     train,
 )
 
-from nas.engines import block, compiled_engine, program, shapes  # noqa: E402
+from nas.engines import lane_end, program, shapes  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine  # noqa: E402
 from nas.engines.keras_engine import KerasEngine  # noqa: E402
-from nas.engines.lanes import Lane, trial_lanes  # noqa: E402
+from nas.engines.lanes import Lane, batch_order, batch_order_seed, trial_lanes  # noqa: E402
 from nas.engines.program import compile_epochs, times_traced  # noqa: E402
 from nas.engines.shapes import lanes_at_once, program_shape, width_class  # noqa: E402
 from nas.engines.update_rule import coefficients  # noqa: E402
@@ -152,7 +154,7 @@ def test_scores_do_not_depend_on_the_rows_predicted_at_once(
     spec = make_spec("binary", epochs=1)
     results = []
     for rows in (8192, 30):
-        monkeypatch.setattr(compiled_engine, "PREDICT_ROWS", rows)
+        monkeypatch.setattr(lane_end, "PREDICT_ROWS", rows)
         monkeypatch.setattr(program, "PREDICT_ROWS", rows)
         compile_epochs.cache_clear()
         results.append(train(start(spec)).results[0])
@@ -324,32 +326,66 @@ def test_a_program_without_room_is_divided(
 ) -> None:
     """As a GPU says it: an error of XLA where a call begins, or where its outputs are fetched."""
     wanted = lanes_of(8)
-    launch, collect = block.Block.launch, block.Block.collect
-    most, failures = 20, []
+    compiled, most = CompiledEngine.program, 20
+    failures = []
 
-    def scarce(method: Any) -> Any:
-        def call(block: Any, *arguments: Any) -> Any:
-            if len(block.numbers) > most:
-                failures.append(method.__name__)
-                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-            return method(block, *arguments)
+    def fail(when: str) -> None:
+        failures.append(when)
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-        return call
+    class WithoutRoom:
+        def __array__(self, *_: Any, **__: Any) -> Any:
+            fail("fetched")
+
+    def scarce(engine: Any, shape: Any, arguments: Any, late: bool) -> Any:
+        state, settings, *_ = arguments
+        if len(settings.dropout) <= most:
+            return compiled(engine, shape, arguments)
+        if not late:
+            fail("begun")
+        return lambda *_: (state, (WithoutRoom(),) * 3)
 
     together = on_gpu.start(wanted)
     together.advance(1)
-    monkeypatch.setattr(block.Block, "collect", scarce(collect))
+    monkeypatch.setattr(CompiledEngine, "program", partialmethod(scarce, late=True))
     together.advance(1)
-    monkeypatch.setattr(block.Block, "launch", scarce(launch))
+    monkeypatch.setattr(CompiledEngine, "program", partialmethod(scarce, late=False))
     most = 10
     together.advance(10)
-    assert set(failures) == {"launch", "collect"}
+    assert set(failures) == {"begun", "fetched"}
     assert max(len(block.numbers) for block in together._blocks) <= 10
     numbers = [n for block in together._blocks for n in block.numbers if n is not None]
     assert sorted(numbers) == list(range(24))
     assert_same_lanes(together, range(0, 24, 5), wanted[::5])
     late = together.add(wanted[:1])
     assert len(together._blocks_of[late[0]].numbers) <= 10  # later programs are as small
+
+
+def test_a_program_sorts_rows_as_the_processor_does() -> None:
+    """Folds of unequal length, whose rows lie one behind another, in batches of 32."""
+    first, lengths, n_steps = np.array([0, 100, 197]), np.array([100, 97, 129]), 5
+    rows = program.Rows(None, None, None, None, None, first, lengths)
+    for fold, epoch in itertools.product(range(3), range(4)):
+        seeds = np.array([batch_order_seed(7, e) for e in range(4)], np.uint32)
+        nothing = dict.fromkeys(program.Course._fields)
+        course = program.Course(
+            **nothing | {"order_seeds": seeds, "fold": fold, "row_weights": np.zeros((n_steps, 32))}
+        )
+        found = program.order_of_rows(course, rows, epoch)
+        n = lengths[fold]
+        order = np.asarray(found).ravel()
+        np.testing.assert_array_equal(order[:n], first[fold] + batch_order(7, epoch, n))
+        assert (order[n:] == first[fold]).all()  # any row that is there: it counts nothing
+
+
+def test_an_order_is_a_shuffle() -> None:
+    orders = np.array([batch_order(seed, 0, 50) for seed in range(2000)])
+    assert (np.sort(orders, axis=1) == np.arange(50)).all()
+    counts = np.array([np.bincount(orders[:, place], minlength=50) for place in range(50)])
+    # Each number as often at each place, and neighbours as often in either order.
+    assert stats.chisquare(counts.ravel()).pvalue > 0.01
+    ups = (np.diff(orders, axis=1) > 0).mean(axis=0)
+    assert abs(ups - 0.5).max() < 0.05
 
 
 def test_more_memory_is_more_lanes() -> None:

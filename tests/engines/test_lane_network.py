@@ -15,7 +15,7 @@ pytest.register_assert_rewrite("contract")
 
 from contract import make_spec  # noqa: E402
 
-from nas.engines import lane_network  # noqa: E402
+from nas.engines import hashing, lane_network  # noqa: E402
 from nas.engines.shapes import program_shape  # noqa: E402
 from nas.models.activations import ACTIVATIONS, Activation  # noqa: E402
 from nas.models.training import make_loss  # noqa: E402
@@ -30,9 +30,9 @@ def test_dropout_is_uniform_and_independent(rate: float) -> None:
     draw = jax.vmap(lane_network._dropout, in_axes=(None, 0, None))
     masks = []
     for step in range(20):  # as the program draws them
-        keys = lane_network.mixed(seeds + np.uint32(step))
+        keys = hashing.mixed(seeds + np.uint32(step))
         for layer in range(3):
-            key = lane_network.mixed(keys + np.uint32(layer))
+            key = hashing.mixed(keys + np.uint32(layer))
             masks.append(np.asarray(draw(counters, key, rate)))
     drawn = np.array(masks)  # (step and layer, lane, row, unit)
     assert set(np.unique(drawn)) == {np.float32(0.0), np.float32(1.0 / (1.0 - rate))}

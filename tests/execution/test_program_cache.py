@@ -55,6 +55,14 @@ def test_removes_damaged_files_that_nobody_is_writing(home: Path) -> None:
     assert {path.name for path in directory.iterdir()} == {"whole", "young", "zstandard"}
 
 
+def test_leaves_the_folder_that_xla_makes_for_a_gpu(home: Path) -> None:
+    directory = directory_of("")
+    (directory / "xla_gpu_per_fusion_autotune_cache_dir").mkdir()
+    write(directory / "damaged", WHOLE[:20])
+    tidy_program_cache("")
+    assert [path.name for path in directory.iterdir()] == ["xla_gpu_per_fusion_autotune_cache_dir"]
+
+
 def test_keeps_the_newest_programs_within_the_limit(home: Path, monkeypatch) -> None:
     directory = directory_of("")
     for age in range(5):
