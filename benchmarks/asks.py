@@ -11,6 +11,7 @@ since the sampler may ask for all of them.
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -52,13 +53,14 @@ def fill(storage: RDBStorage, study_id: int, n_trials: int) -> None:
             curve = tuple(map(tuple, scores))
             folds = tuple(scores[-1])
             result = TrialResult(folds, folds, (N_EPOCHS,) * N_FOLDS, 1.0, Curves(*[curve] * 3))
-            attributes = {
-                "index": number,
-                "outcome": "complete",
-                "spec": spec.to_dict(),
-                "n_weights": spec.n_weights,
-                **result_attributes(result),
-            }
+            told = replace(
+                result_attributes(result),
+                index=number,
+                outcome="complete",
+                spec=spec,
+                n_weights=spec.n_weights,
+            )
+            attributes = told.to_attributes()
             now, done = datetime.now(), TrialState.COMPLETE
             trial_id = insert_trial(connection, study_id, number, done, attributes, {}, now)
             of_trial = {"trial_id": trial_id}
@@ -91,6 +93,7 @@ def measure(n_before: int, n_trials: int) -> list[str]:
         settings = study_settings(SPACE, data, dataset, split_options, split, metric)
         storage = open_storage(url, create=True)
         study = open_study(storage, url, "asks", settings, metric)
+        assert isinstance(storage, RDBStorage)
         fill(storage, study._study_id, n_before)
         options = SearchOptions(n_before + n_trials, sampler="random", pruner="median")
         started = time.process_time()

@@ -20,7 +20,7 @@ from nas.spec import TrialSpec
 
 def architecture(spec: TrialSpec) -> tuple[Any, ...]:
     """What trials must share to share a compiled program."""
-    return spec.architecture.units, spec.architecture.activation, spec.training.optimizer
+    return spec.in_words.units, spec.in_words.activation, spec.training.optimizer
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _run_loop(specs: list[TrialSpec], seeds: list[int]) -> _LoopPart:
         training = spec.training
         settings = [
             tf.constant(value, tf.float32)
-            for value in (training.learning_rate, training.l2, spec.architecture.dropout)
+            for value in (training.learning_rate, training.l2, spec.in_words.dropout)
         ]
         scores = []
         for number, (fold, data) in enumerate(_loop["folds"]):
@@ -187,7 +187,7 @@ def _initial_weights(spec: TrialSpec, generator: np.random.Generator) -> list[An
     """Kernels by Glorot and Bengio (2010), as Keras draws them, and biases of zero."""
     import tensorflow as tf
 
-    sizes = [spec.problem.n_inputs, *spec.architecture.units, spec.problem.n_outputs]
+    sizes = [spec.problem.n_inputs, *spec.in_words.units, spec.problem.n_outputs]
     weights = []
     for inputs, units in itertools.pairwise(sizes):
         limit = np.sqrt(6.0 / (inputs + units))
@@ -205,14 +205,14 @@ def _epoch_program(spec: TrialSpec) -> Any:
     """One epoch of an architecture, and the number of validation rows that are then right."""
     import tensorflow as tf
 
-    depth = len(spec.architecture.units)
+    depth = len(spec.in_words.units)
     training = spec.training
     activate = {
         "relu": tf.nn.relu,
         "gelu": tf.nn.gelu,
         "tanh": tf.nn.tanh,
         "sigmoid": tf.nn.sigmoid,
-    }[spec.architecture.activation]
+    }[spec.in_words.activation]
 
     def outputs(weights: Any, x: Any, dropout: Any = None, seed: Any = None) -> Any:
         for layer in range(depth):

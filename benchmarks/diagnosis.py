@@ -88,7 +88,7 @@ class Fault:
 
     def fits(self, spec: TrialSpec) -> bool:
         """Whether it is a fault in this network."""
-        has_batch = spec.architecture.normalization == "batch"
+        has_batch = spec.in_words.normalization == "batch"
         return self.batch is None or self.batch == has_batch
 
 
@@ -98,7 +98,7 @@ def changed(spec: TrialSpec, depth: int | None = None, **fields: Any) -> TrialSp
     architecture = {key: value for key, value in fields.items() if key in names}
     training = {key: value for key, value in fields.items() if key not in names}
     if depth is not None:
-        architecture["units"] = (max(spec.architecture.units),) * depth
+        architecture["units"] = (max(spec.in_words.units),) * depth
     return replace(
         spec,
         architecture=replace(spec.architecture, **architecture),
@@ -148,7 +148,7 @@ FAULTS = {
     ),
     "5-unit layers": Fault(
         "too_narrow",
-        lambda s: changed(s, units=(5,) * len(s.architecture.units)),
+        lambda s: changed(s, units=(5,) * len(s.in_words.units)),
         only=("digits", "mnist"),
     ),
     "lambda = 1": Fault("over_regularized", lambda s: changed(s, l2=1.0)),

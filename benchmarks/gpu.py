@@ -164,7 +164,7 @@ def measure_busy(work: Work, slots: int) -> dict[str, float]:
         (k, network(problem, depth=1, width=32, epochs=60, learning_rate=rate), k)
         for k, rate in enumerate(10.0 ** generator.uniform(-4, -1, len(work.specs)))
     ]
-    Block.train = counting  # type: ignore[method-assign]
+    Block.train = counting  # type: ignore[assignment,method-assign]
     try:
         for _ in track(drive(pool, jobs, verdict), "busy", console=console, transient=True):
             pass

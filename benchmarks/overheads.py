@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,14 @@ class NoTraining(Pool):
         self._ready: deque[int] = deque()
         self._random = np.random.default_rng(0)
 
-    def submit(self, job: int, spec: TrialSpec, seed: int, epochs: int | None = None) -> None:
+    def submit(
+        self,
+        job: int,
+        spec: TrialSpec,
+        seed: int,
+        epochs: int | None = None,
+        folds: Sequence[int] | None = None,
+    ) -> None:
         self._epochs[job] = spec.training.epochs
         self._ready.append(job)
 

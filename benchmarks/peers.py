@@ -184,10 +184,10 @@ def with_keras_tuner(
         def populate_space(self, trial_id: str) -> dict[str, Any]:
             spec = next(given)
             values = {
-                "depth": len(spec.architecture.units),
-                "width": spec.architecture.units[0],
-                "activation": spec.architecture.activation,
-                "dropout": spec.architecture.dropout,
+                "depth": len(spec.in_words.units),
+                "width": spec.in_words.units[0],
+                "activation": spec.in_words.activation,
+                "dropout": spec.in_words.dropout,
                 "optimizer": spec.training.optimizer,
                 "learning_rate": spec.training.learning_rate,
                 "l2": spec.training.l2,
@@ -270,8 +270,8 @@ def with_sklearn(
     activations = {"sigmoid": "logistic", "gelu": "relu"}
     draws: list[dict[str, list[Any]]] = [
         {
-            "hidden_layer_sizes": [spec.architecture.units],
-            "activation": [activations.get(name := spec.architecture.activation, name)],
+            "hidden_layer_sizes": [spec.in_words.units],
+            "activation": [activations.get(name := spec.in_words.activation, name)],
             "solver": ["sgd" if spec.training.optimizer == "sgd" else "adam"],
             "learning_rate_init": [spec.training.learning_rate],
             # It halves the penalty, and divides it by the rows of a batch.

@@ -290,14 +290,13 @@ SEARCHES: dict[str, Entrant] = {
 MODELS: dict[str, Entrant] = {
     name: with_model(name) for name in ("gradient boosting", "forest", "svm", "linear")
 }
+EMBEDDING_WORDS = ["embedding", "embedding_size", "frequencies", "frequency_scale", "bins"]
 # nas without one of its parts.
 ABLATIONS: dict[str, Entrant] = {
-    "nas, no first settings": lambda *given: with_nas(*given, without=["first"]),
-    "nas, no embeddings": lambda *given: with_nas(
-        *given, without=["embedding", "embedding_size", "frequencies", "frequency_scale", "bins"]
-    ),
-    "nas, halving": lambda *given: with_nas(*given, pruner="halving"),
-    "nas, random": lambda *given: with_nas(*given, sampler="random"),
+    "nas, no first settings": partial(with_nas, without=["first"]),
+    "nas, no embeddings": partial(with_nas, without=EMBEDDING_WORDS),
+    "nas, halving": partial(with_nas, pruner="halving"),
+    "nas, random": partial(with_nas, sampler="random"),
 }
 ENTRANTS = {**SEARCHES, **MODELS, **ABLATIONS}
 NEEDS = {

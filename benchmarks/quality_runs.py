@@ -139,7 +139,8 @@ def leads(scores: Scores, ours: str, others: Sequence[str]) -> list[Lead]:
         for other in others:
             values = paired(by_entrant, [other, ours])
             if values:
-                difference = np.subtract(*values) * (-1 if is_error(name) else 1)
+                theirs, own = values
+                difference = np.subtract(theirs, own) * (-1 if is_error(name) else 1)
                 error = standard_error(difference)
                 found.append(Lead(name, other, float(difference.mean()), error, len(difference)))
     return found

@@ -28,7 +28,7 @@ import memory
 import mnist
 import numpy as np
 import peers
-from compiled_loop import with_compiled_loop
+from compiled_loop import architecture, with_compiled_loop
 from machine import describe_machine, gemm_gflops
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -128,9 +128,7 @@ def run_row(row: Row, work: Work, trials: Sequence[int]) -> dict[str, Any]:
             lines = str(error).splitlines() or [""]
             return {"title": row.title, "failed": f"{type(error).__name__}: {lines[0]}"}
     growth = len(work.specs) / len(specs)
-    kinds_growth = len(set(map(peers.architecture, work.specs))) / len(
-        set(map(peers.architecture, specs))
-    )
+    kinds_growth = len(set(map(architecture, work.specs))) / len(set(map(architecture, specs)))
     rest = timing.seconds - timing.fixed - timing.compiling
     return {
         "title": row.title,

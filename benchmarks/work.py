@@ -85,6 +85,6 @@ def useful_flops(spec: TrialSpec, n_rows: float, folds: int) -> float:
         n_rows: Training rows of a fold, as a mean.
         folds: Number of folds.
     """
-    sizes = [spec.problem.n_inputs, *spec.architecture.units, spec.problem.n_outputs]
+    sizes = [spec.problem.n_inputs, *spec.in_words.units, spec.problem.n_outputs]
     kernels = sum(a * b for a, b in itertools.pairwise(sizes))
     return 6.0 * kernels * n_rows * spec.training.epochs * folds
