@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 Folds = Sequence["FoldData"]
 Tick = Callable[[], object]
 
-MNIST_EPOCHS = 3  # the first is dropped: in it everything is traced and compiled
+MNIST_EPOCHS = 6  # of which the first compiles
 
 
 @dataclass(frozen=True)
@@ -414,19 +414,29 @@ def fit_epochs(fold: "FoldData", spec: TrialSpec) -> list[float]:
     return np.diff(clock.times).tolist()
 
 
-def engine_epochs(
-    engine: "Callable[[Folds, Any], Engine]", fold: "FoldData", spec: TrialSpec
-) -> list[float]:
-    """The same by an engine, which scores the validation part after each epoch too."""
-    from nas.engines.lanes import trial_lanes
+def engine_epochs(engine: str, fold: "FoldData", spec: TrialSpec) -> list[float]:
+    """The same by an engine in a worker of `nas search`, with its single thread."""
+    from nas.encoding.shared_rows import share_rows
+    from nas.execution.workers import WorkerPool
     from nas.metrics import METRICS
 
-    lanes = engine([fold], METRICS["accuracy"]).start(trial_lanes(spec, 0, 1))
-    return list(_epoch_seconds(lanes))
-
-
-def _epoch_seconds(lanes: Any) -> Iterator[float]:
-    while lanes.running().any():
-        started = time.perf_counter()
-        lanes.advance()
-        yield time.perf_counter() - started
+    seconds: list[float] = []
+    pool = WorkerPool(1, "jax" if engine == "compiled" else "tensorflow")
+    try:
+        pool.load([share_rows(fold, pool.rows_folder)], METRICS["accuracy"], engine)
+        pool.submit(0, spec, 0, epochs=1)
+        running, started = True, time.perf_counter()
+        while running:
+            report = pool.wait(1.0)
+            if report is None:
+                continue
+            if report.failure:
+                raise RuntimeError(report.failure)
+            now = time.perf_counter()
+            seconds.append(now - started)
+            running, started = report.running, now
+            pool.answer(0, True, 1)
+    finally:
+        pool.close()
+    # The last report has what is found out at the end of a training, too.
+    return seconds[:-1]

@@ -310,7 +310,7 @@ def main() -> None:
         )
         save()
     if arguments.mnist:
-        report["mnist"] = mnist.run_mnist(peers.engine_class(arguments.engine))
+        report["mnist"] = mnist.run_mnist(arguments.engine)
         save()
     if arguments.cnn is not None:
         report["cnn"] = cnn.run_cnn(
