@@ -52,7 +52,7 @@ def digits_work(n_trials: int) -> Work:
 
     dataset = load_dataset(DataOptions("digits"))
     folds = encode_folds(dataset, split_dataset(dataset, SplitOptions()).folds)
-    problem = Problem("multiclass", folds[0].x_train.shape[1], dataset.n_outputs)
+    problem = dataset.problem(folds[0].x_train.shape[1], max(len(f.y_train) for f in folds))
     specs, seeds = draw_trials(n_trials, problem)
     return Work(folds, specs, seeds)
 
