@@ -2,6 +2,9 @@
 
 The way of the data: a source or values in memory become a `Dataset`, options a `Split` of its rows,
 and both together the folds that a pool trains on.
+
+The file is long because a search, a screening and a single training
+all begin here, each with checks of its own.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,8 @@
 
 Everything follows from a sample of networks of which both are known, the cheap scores and the true
 one: the cross-validated score after a full training.
+
+The file is long because what is concluded and the sentences that say it follow the same few cases.
 """
 
 from collections.abc import Mapping, Sequence

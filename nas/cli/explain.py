@@ -1,4 +1,7 @@
-"""`nas explain`."""
+"""`nas explain`.
+
+The file is long because it has the words and tables of all that one command shows.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,8 @@
-"""`nas space`: writing, checking and showing search spaces."""
+"""`nas space`: writing, checking and showing search spaces.
+
+The file is long because the command has an option for each word of the language, made from its
+table.
+"""
 
 import inspect
 import math

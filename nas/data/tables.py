@@ -1,4 +1,8 @@
-"""Tables as data sets: what each column is, and what is told of how it was read."""
+"""Tables as data sets: what each column is, and what is told of how it was read.
+
+The file is long because each kind of column has its own checks and notes, which look at the same
+cells.
+"""
 
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""What is wrong with a search space, if anything."""
+"""What is wrong with a search space, if anything.
+
+The file is long because it has a check, with a message of its own, for each mistake that a
+space can have.
+"""
 
 import difflib
 import re

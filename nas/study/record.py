@@ -1,4 +1,7 @@
-"""A study as plain data: what a search left in the database, for everything that reads it."""
+"""A study as plain data: what a search left in the database, for everything that reads it.
+
+The file is long because most of it says what each part of a record means.
+"""
 
 import math
 from collections import Counter
