@@ -23,16 +23,6 @@ class Choice(NamedTuple):
     reason: str
 
 
-class OnGpu(NamedTuple):
-    """What the compiled engine needs on a GPU that this process has to itself.
-
-    Attributes:
-        look_at_ends: See `CompiledEngine`.
-    """
-
-    look_at_ends: LookAtEnds
-
-
 class Selection:
     """The engines for some folds, each made when it is first chosen.
 
@@ -43,8 +33,8 @@ class Selection:
         build: The function that builds custom networks; see `nas.families.custom`. None where
             there are none.
         single_thread: Whether this process is to use one thread only.
-        gpu: What the compiled engine needs on a GPU; TensorFlow must not see the GPU then. None on
-            a processor.
+        look_at_ends: See `CompiledEngine`; given where it has a GPU to itself, which TensorFlow
+            must not see then. None on a processor.
     """
 
     def __init__(
@@ -54,10 +44,11 @@ class Selection:
         wanted: EngineName,
         build: BuildModel | None = None,
         single_thread: bool = False,
-        gpu: OnGpu | None = None,
+        look_at_ends: LookAtEnds | None = None,
     ) -> None:
         self._folds, self._metric, self._wanted = folds, metric, wanted
-        self._build, self._single_thread, self._gpu = build, single_thread, gpu
+        self._build, self._single_thread = build, single_thread
+        self._look_at_ends = look_at_ends
         self._made: dict[str, Engine] = {}
 
     def choose(self, spec: TrialSpec) -> Choice:
@@ -81,7 +72,7 @@ class Selection:
 
     def _keras(self) -> Engine:
         if "keras" not in self._made:
-            start_tensorflow(self._single_thread, without_gpu=self._gpu is not None)
+            start_tensorflow(self._single_thread, without_gpu=self._look_at_ends is not None)
             from nas.engines.keras_engine import KerasEngine
 
             self._made["keras"] = KerasEngine(self._folds, self._metric, self._build)
@@ -93,8 +84,6 @@ class Selection:
             from nas.engines.compiled_engine import CompiledEngine, memory_of_device
 
             engine = partial(CompiledEngine, self._folds, self._metric)
-            gpu = self._gpu
-            self._made["compiled"] = (
-                engine() if gpu is None else engine(memory_of_device(), gpu.look_at_ends)
-            )
+            look = self._look_at_ends
+            self._made["compiled"] = engine() if look is None else engine(memory_of_device(), look)
         return self._made["compiled"]

@@ -102,6 +102,7 @@ class TogetherPool(Pool):
     def close(self) -> None:
         self._tasks, self._turns, self._ends = {}, {}, []
         self._ready.clear()
+        self._threads.shutdown()
 
     def _lanes_of(self, engine: Engine) -> Lanes | None:
         lanes: Lanes | None = self._lanes(engine) if engine.name == "compiled" else None

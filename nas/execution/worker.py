@@ -62,13 +62,15 @@ def train_jobs(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the server ignores
     warnings.simplefilter("ignore")  # the terminal is the search's
-    from nas.engines.selection import OnGpu, Selection
+    from nas.engines.selection import Selection
 
     with contextlib.suppress(EOFError, OSError):  # the search is gone
         try:
             folds, metric, engine, build, *how = receive(connection)
-            gpu = OnGpu(Helpers(helpers, folds, metric).look_at_ends) if together else None
-            selection = Selection(folds, metric, engine, build, single_thread=True, gpu=gpu)
+            look = Helpers(helpers, folds, metric).look_at_ends if together else None
+            selection = Selection(
+                folds, metric, engine, build, single_thread=True, look_at_ends=look
+            )
         except ImportError as error:  # of a module of the user's
             received = f"cannot read what to train on ({first_line(error)})"
             fix = "Put its folder on PYTHONPATH, or use workers=1."
