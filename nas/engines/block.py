@@ -14,9 +14,10 @@ from nas.engines.examination import Snapshots
 from nas.engines.lane_log import score_epochs
 from nas.engines.lane_network import Settings, Weights
 from nas.engines.lanes import batch_order, batch_order_seed
-from nas.engines.program import Course, State
+from nas.engines.program import Course, State, Trained
 from nas.engines.shapes import Shape
 from nas.engines.update_rule import N_COEFFICIENTS, coefficients, initial_second_moment
+from nas.engines.validation import losses_and_scores
 from nas.models.activations import ACTIVATIONS, Activation
 from nas.models.initializers import initial_weights
 from nas.seeds import derive_seed
@@ -143,41 +144,53 @@ class Block:
             course = self._course(active, n_epochs)
         arguments = (self._state, self._settings, course, rows, n_epochs)
         state, trained = self._engine.program(self.shape, arguments)(*arguments)
-        losses, finite, outputs = map(np.asarray, trained)
+        found = Trained(*map(np.asarray, trained))
         self._state = state  # not before, since only now it is known that there was room for it
         with self._engine.one_at_a_time:
-            self._record(active, n_epochs, losses, finite, outputs)
+            self._record(active, n_epochs, found)
         return n_epochs
 
-    def _record(
-        self,
-        active: Mapping[int, int],
-        n_epochs: int,
-        losses: NDArray[np.float32],
-        finite: NDArray[np.bool_],
-        outputs: NDArray[np.float32],
-    ) -> None:
+    def _record(self, active: Mapping[int, int], n_epochs: int, found: Trained) -> None:
         """Notes the epochs of lanes, of which some may be beyond a lane's end."""
-        logs = self._lanes.logs
-        by_fold: dict[int, list[int]] = {}
-        for number in active:
-            by_fold.setdefault(logs[number].lane.fold, []).append(number)
-        for fold_number, numbers in by_fold.items():
-            fold = self._engine.folds[fold_number]
-            parts, ends = [], []
-            for number in numbers:
-                place, log = self.numbers.index(number), logs[number]
-                n = min(n_epochs, active[number], log.epochs_left)
-                ended = np.flatnonzero(~finite[place, :n])
-                n = int(ended[0]) + 1 if len(ended) else n
-                parts.append(outputs[place, :n, : len(fold.y_val)])
-                ends += [(log, float(losses[place, e]), bool(finite[place, e])) for e in range(n)]
+        logs, place_of = self._lanes.logs, {n: place for place, n in enumerate(self.numbers)}
+        by_fold: dict[int, dict[int, int]] = {}  # how many epochs each lane has run
+        for number, wanted in active.items():
+            log, finite = logs[number], found.finite[place_of[number]]
+            n = min(n_epochs, wanted, log.epochs_left)
+            ended = np.flatnonzero(~finite[:n])
+            n = int(ended[0]) + 1 if len(ended) else n
+            by_fold.setdefault(log.lane.fold, {})[number] = n
+        for fold_number, epochs in by_fold.items():
             # All lanes of a fold at once, since a call for each takes longer than the arithmetic.
-            loss, metric = logs[numbers[0]].lane.spec.loss, self._engine.metric
-            scored = score_epochs(metric, fold, fold.y_val, np.concatenate(parts), loss)
-            for (log, own_loss, is_finite), (score, val_loss) in zip(ends, scored, strict=True):
-                if log.active:  # else it has stopped early
-                    log.record(own_loss, val_loss, score, is_finite)
+            places = [place_of[number] for number in epochs]
+            ran = np.arange(n_epochs) < np.array(list(epochs.values()))[:, None]
+            val_losses, scores = self._scored(fold_number, places, ran, found.validation)
+            of_epochs = (found.losses[places], val_losses, scores, found.finite[places])
+            for number, *of_lane in zip(
+                epochs, *[part.tolist() for part in of_epochs], strict=True
+            ):
+                log = logs[number]
+                for of_epoch in zip(*[part[: epochs[number]] for part in of_lane], strict=True):
+                    if log.active:  # else it has stopped early
+                        log.record(*of_epoch)
+
+    def _scored(
+        self, fold_number: int, places: Sequence[int], ran: NDArray[np.bool_], validation: Any
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Losses and scores of the lanes at some places of a fold, by epoch: (n_lanes, n_epochs).
+
+        What a lane has not run means nothing.
+        """
+        engine = self._engine
+        fold, n_epochs = engine.folds[fold_number], ran.shape[1]
+        of_places = validation[places, :n_epochs]
+        if engine.scores_inside:
+            return losses_and_scores(engine.metric, fold, of_places)
+        values = np.full((2, *ran.shape), np.nan)
+        outputs = of_places[ran][:, : len(fold.y_val)]
+        scored = score_epochs(engine.metric, fold, fold.y_val, outputs, self.shape.loss)
+        values[:, ran] = np.array(scored).T[::-1]
+        return values[0], values[1]
 
     def weights(self, numbers: Sequence[int]) -> list[KerasWeights]:
         """What lanes have learned."""
@@ -241,20 +254,23 @@ class Block:
             sizes = np.full(own_steps, batch)
             sizes[-1] = n_rows - batch * (own_steps - 1)
             row_weights[place, :n_rows] = np.repeat(1.0 / sizes, sizes)
-            epochs[place] = min(n_epochs, active[number], log.epochs_left)
+            epochs[place] = n = min(n_epochs, active[number], log.epochs_left)
             patience[place] = training.early_stopping
             best_loss[place], stale_epochs[place] = log.best_loss, log.stale_epochs
-            for e in range(epochs[place]):
+            of_steps = rule_of(training, own_steps, log.epochs, n)
+            of_epochs = np.zeros((n * own_steps, N_COEFFICIENTS), np.float32)
+            of_epochs[: len(of_steps)] = of_steps  # fewer than there are where the budget ends
+            rule[place, :n, :own_steps] = of_epochs.reshape(n, own_steps, N_COEFFICIENTS)
+            taken = np.arange(n * own_steps).reshape(n, own_steps) < len(of_steps)
+            rows_of_epochs = (taken * sizes).sum(axis=1, keepdims=True)
+            share[place, :n, :own_steps] = taken * sizes / np.maximum(rows_of_epochs, 1)
+            for e in range(n):
                 epoch = log.epochs + e
                 if rows is None:
                     order_seeds[place, e] = batch_order_seed(lane.seed, epoch)
                 else:
                     order = batch_order(lane.seed, epoch, n_rows)
                     rows[place, e, :n_rows] = order + self._engine.first_rows[folds[place]]
-                of_steps = rule_of(training, own_steps, epoch)
-                taken = len(of_steps)  # less than there are where the budget of steps ends
-                share[place, e, :taken] = sizes[:taken] / sizes[:taken].sum()
-                rule[place, e, :taken] = of_steps
                 seeds[place, e] = derive_seed("dropout", lane.seed, epoch)
         return Course(
             n_epochs=epochs,

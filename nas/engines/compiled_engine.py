@@ -24,6 +24,7 @@ from nas.engines.lane_network import dropout_counters
 from nas.engines.lanes import Engine, Lane
 from nas.engines.program import Rows, compile_epochs
 from nas.engines.shapes import (
+    BUDGETS,
     BUDGETS_OF_A_GPU,
     MAX_LANES_OF_A_GPU,
     Shape,
@@ -32,6 +33,7 @@ from nas.engines.shapes import (
     lanes_that_fit,
     program_shape,
 )
+from nas.engines.validation import encode_bounds, encode_targets, is_summed
 from nas.layers import Embedding
 from nas.metrics import Metric
 from nas.models.initializers import bin_weights
@@ -76,6 +78,9 @@ class CompiledEngine(Engine):
         # Put there once for the whole search, and shared by all lanes.
         self._x = jax.device_put(np.concatenate([fold.x_train for fold in self._scaled]))
         self._x_val = jax.device_put(_stack([fold.x_val for fold in self._scaled]))
+        self.scores_inside = is_summed(metric)
+        n_val = np.array([len(fold.y_val) for fold in self._scaled], np.int32)
+        self._scored = (n_val, np.stack([encode_bounds(fold) for fold in self._scaled]))
         self._weights = None
         if any(fold.weights is not None for fold in folds):
             weights = [_row_weights(fold) for fold in self._scaled]
@@ -114,15 +119,16 @@ class CompiledEngine(Engine):
 
     def program(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
         """The program of a shape for so many lanes as the arguments have, compiled on a GPU."""
+        compiled = compile_epochs(shape, self.metric.name if self.scores_inside else "")
         if not self.is_on_gpu:
-            return compile_epochs(shape)
+            return compiled
         with self.one_at_a_time:
             n_lanes = len(arguments[1].dropout)
             program = self._programs.setdefault((shape, n_lanes), _Program())
         with program.lock:
             if program.compiled is None:
                 with self.one_at_a_time:
-                    lowered = compile_epochs(shape).lower(*arguments)
+                    lowered = compiled.lower(*arguments)
                 program.compiled = lowered.compile()
         return program.compiled
 
@@ -133,21 +139,31 @@ class CompiledEngine(Engine):
     def capacity(self, shape: Shape, n_lanes: int) -> int:
         """Epochs that one call trains so many lanes for, at the most."""
         rows = (self.n_rows, self._x_val.shape[1])
-        if self._memory is None:
-            return epochs_at_once(shape, *rows, n_lanes)
-        return epochs_at_once(shape, *rows, n_lanes, BUDGETS_OF_A_GPU)
+        budgets = BUDGETS_OF_A_GPU if self.is_on_gpu else BUDGETS
+        return epochs_at_once(shape, *rows, n_lanes, budgets, not self.scores_inside)
 
     def rows(self, shape: Shape, problem: Problem) -> Rows:
         """The rows of all folds, as a program takes them."""
-        labels, counters = self._labels(problem), self._counters(shape)
-        return Rows(self._x, labels, self._weights, self._x_val, counters, *self._bounds)
+        y, y_val = self._labels(problem)
+        return Rows(
+            self._x,
+            y,
+            self._weights,
+            self._x_val,
+            y_val,
+            *self._scored,
+            self._counters(shape),
+            *self._bounds,
+        )
 
     def _encode_labels(self, problem: Problem) -> Any:
+        """Encoded targets of training and validation rows."""
         labels = [
             encode_labels(problem, fold.y_train, fold.target_mean, fold.target_scale)
             for fold in self._scaled
         ]
-        return jax.device_put(np.concatenate(labels))
+        of_validation = [encode_targets(problem, fold) for fold in self._scaled]
+        return jax.device_put((np.concatenate(labels), _stack(of_validation)))
 
     def bin_weights(self, lane: Lane) -> KerasWeights:
         """See `nas.models.initializers.bin_weights`; computed once for each fold."""

@@ -29,6 +29,7 @@ from nas.engines.lane_network import (
 )
 from nas.engines.shapes import Shape
 from nas.engines.update_rule import Coefficients
+from nas.engines.validation import sums
 from nas.models.members import join_members
 
 PREDICT_ROWS = 8192  # rows that are predicted at once, over all lanes
@@ -94,12 +95,14 @@ class Trained(NamedTuple):
     Attributes:
         losses: Mean loss over each epoch's rows with penalties, (capacity,).
         finite: Whether it and all outputs are finite, (capacity,).
-        outputs: For the fold's validation rows after each epoch, (capacity, n_val, n_outputs).
+        validation: Of the fold's validation rows after each epoch: their `validation.sums`,
+            (capacity, 2), or, where the program does not score, the outputs for them,
+            (capacity, n_val, n_outputs).
     """
 
     losses: Any
     finite: Any
-    outputs: Any
+    validation: Any
 
 
 class Rows(NamedTuple):
@@ -110,6 +113,9 @@ class Rows(NamedTuple):
         y: Their encoded targets, (n, n_outputs).
         weights: How much each counts in the loss, (n,); None where all count alike.
         x_val: Validation rows by fold, (n_folds, n_val, n_inputs), filled up with zeros.
+        y_val: Their encoded targets, (n_folds, n_val, n_outputs).
+        n_val: Their number, (n_folds,).
+        bounds: What outputs are kept between, (n_folds, 2).
         counters: A number for each row of a batch and each unit, see `dropout_counters`.
         first: Where each fold's training rows begin, (n_folds,).
         lengths: Their number, (n_folds,).
@@ -119,6 +125,9 @@ class Rows(NamedTuple):
     y: Any
     weights: Any
     x_val: Any
+    y_val: Any
+    n_val: Any
+    bounds: Any
     counters: Any
     first: Any
     lengths: Any
@@ -154,12 +163,12 @@ def _update_all(
 
 
 @cache
-def compile_epochs(shape: Shape) -> Any:
+def compile_epochs(shape: Shape, metric: str = "") -> Any:
     """A function from `State`, `Settings`, `Course`, `Rows` and a number of epochs.
 
-    It returns the new `State`, and `Trained`; what that holds beyond the lane's epochs means
-    nothing. All but `Rows` and the number have an axis of lanes in front. A lane that has stopped
-    rests.
+    With a metric, one of `validation.SUMMED`, it scores validation rows by that. It returns the
+    new `State`, and `Trained`; what that holds beyond the lane's epochs means nothing. All but
+    `Rows` and the number have an axis of lanes in front. A lane that has stopped rests.
     """
 
     def run(
@@ -167,18 +176,18 @@ def compile_epochs(shape: Shape) -> Any:
     ) -> tuple[State, Trained]:
         times_traced[shape] += 1  # only a trace comes here
         n_lanes, capacity = course.seeds.shape
-        n_val = rows.x_val.shape[1]
+        of_epoch = (2,) if metric else (rows.x_val.shape[1], shape.n_outputs)
         at_once = max(1, PREDICT_ROWS // (n_lanes * shape.members))
         trained = Trained(
             losses=jnp.zeros((n_lanes, capacity)),
             finite=jnp.zeros((n_lanes, capacity), bool),
-            outputs=jnp.zeros((n_lanes, capacity, n_val, shape.n_outputs)),
+            validation=jnp.zeros((n_lanes, capacity, *of_epoch)),
         )
         going = _Going(jnp.ones(n_lanes, bool), course.best_loss, course.stale_epochs)
 
         def epoch(e: Any, carry: Any) -> Any:
             def lane(settings: Settings, course: Course, carry: Any) -> Any:
-                return _advance(shape, settings, course, rows, e, at_once, *carry)
+                return _advance(shape, metric, settings, course, rows, e, at_once, *carry)
 
             # Within the loop, since JAX takes long to trace a lifted loop of unknown length.
             return jax.vmap(lane)(settings, course, carry)
@@ -199,6 +208,7 @@ class _Going(NamedTuple):
 
 def _advance(
     shape: Shape,
+    metric: str,
     settings: Settings,
     course: Course,
     rows: Rows,
@@ -216,11 +226,19 @@ def _advance(
     early = _select(is_first, state.weights, state.early)
     state = state._replace(early=early, previous=previous)
     outputs = _predict(shape, state, settings, rows.x_val[course.fold], at_once)
-    finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(outputs))
+    is_finite = jnp.all(jnp.isfinite(outputs))
+    finite = jnp.isfinite(loss) & is_finite
+    if metric:
+        y_val, bounds = rows.y_val[course.fold], rows.bounds[course.fold]
+        is_row = jnp.arange(len(y_val)) < rows.n_val[course.fold]
+        found = sums(shape, metric, y_val, outputs, is_row, bounds)
+        validation = jnp.where(is_finite, found, jnp.nan)
+    else:
+        validation = outputs
     trained = Trained(
         trained.losses.at[epoch].set(loss),
         trained.finite.at[epoch].set(finite),
-        trained.outputs.at[epoch].set(outputs),
+        trained.validation.at[epoch].set(validation),
     )
     # As `LaneLog` decides it.
     lower = loss < going.best_loss

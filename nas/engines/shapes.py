@@ -12,7 +12,7 @@ from typing import Any
 from nas.architectures import CustomArchitecture
 from nas.layers import Embedding
 from nas.models.activations import FORMULAS
-from nas.spec import TrialSpec
+from nas.spec import Loss, TrialSpec
 
 MAX_DEPTH = 16  # hidden layers; a program's compilation takes longer with each
 MAX_WIDTH = 4096
@@ -23,10 +23,10 @@ MAX_LANES_OF_A_GPU = 128
 GPU_SHARE = 0.25  # of a GPU's memory for one program: others lie beside it
 STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in the caches
 MAX_EPOCHS = 100  # of one call
-CALL_BUDGET = 4e9  # floating-point operations of one call: some 0.2 s of a core
-STEP_COST = 1e6  # the operations that take as long as the rest of a lane's step
-OUTPUT_BUDGET = 32e6  # bytes of a call's rows and outputs
+# Of one call: floating-point operations, some 0.2 s of a core, and bytes of its rows and outputs.
+BUDGETS = (4e9, 32e6)
 BUDGETS_OF_A_GPU = (4e12, 64e6)
+STEP_COST = 1e6  # the operations that take as long as the rest of a lane's step
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Shape:
         members: Networks that share the hidden layers.
     """
 
-    loss: str
+    loss: Loss
     n_inputs: int
     n_outputs: int
     depth: int
@@ -185,7 +185,8 @@ def epochs_at_once(
     n_rows: int,
     n_val: int,
     n_lanes: int,
-    budgets: tuple[float, float] = (CALL_BUDGET, OUTPUT_BUDGET),
+    budgets: tuple[float, float] = BUDGETS,
+    returns_outputs: bool = True,
 ) -> int:
     """How many epochs of so many lanes one call trains.
 
@@ -195,9 +196,10 @@ def epochs_at_once(
         n_val: Validation rows of the longest fold.
         n_lanes: Lanes side by side.
         budgets: Floating-point operations of one call, and bytes of its rows and outputs.
+        returns_outputs: Whether it returns the outputs for validation rows.
     """
     steps = -(-n_rows // shape.batch_size)
     operations = shape.members * shape.n_weights * (6 * n_rows + 2 * n_val) + STEP_COST * steps
-    n_bytes = 4 * (n_rows + n_val * shape.n_outputs)
+    n_bytes = 4 * (n_rows + n_val * shape.n_outputs * returns_outputs)
     fitting = min(budgets[0] / operations, budgets[1] / n_bytes) / n_lanes
     return int(min(max(1.0, fitting), MAX_EPOCHS))

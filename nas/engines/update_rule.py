@@ -46,13 +46,15 @@ class Coefficients(NamedTuple):
 N_COEFFICIENTS = len(Coefficients._fields)
 
 
-def coefficients(training: Training, steps_per_epoch: int, epoch: int) -> NDArray[np.float32]:
-    """The coefficients of each step of an epoch, counted from 0; (steps, N_COEFFICIENTS).
+def coefficients(
+    training: Training, steps_per_epoch: int, epoch: int, n_epochs: int = 1
+) -> NDArray[np.float32]:
+    """The coefficients of each step of some epochs from one on; (steps, N_COEFFICIENTS).
 
     As many as `learning_rates` has.
     """
     t = training
-    rate = learning_rates(t, steps_per_epoch, epoch).astype(np.float64)
+    rate = learning_rates(t, steps_per_epoch, epoch, n_epochs).astype(np.float64)
     n_steps = len(rate)
     step = epoch * steps_per_epoch + 1.0 + np.arange(n_steps)
     zero, one = np.zeros_like(rate), np.ones_like(rate)

@@ -364,7 +364,8 @@ def test_a_program_without_room_is_divided(
 def test_a_program_sorts_rows_as_the_processor_does() -> None:
     """Folds of unequal length, whose rows lie one behind another, in batches of 32."""
     first, lengths, n_steps = np.array([0, 100, 197]), np.array([100, 97, 129]), 5
-    rows = program.Rows(None, None, None, None, None, first, lengths)
+    nothing = dict.fromkeys(program.Rows._fields)
+    rows = program.Rows(**nothing | {"first": first, "lengths": lengths})
     for fold, epoch in itertools.product(range(3), range(4)):
         seeds = np.array([batch_order_seed(7, e) for e in range(4)], np.uint32)
         nothing = dict.fromkeys(program.Course._fields)
