@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 KerasWeights = list[NDArray[np.float32]]
 
 PUT_AT_ONCE = 32  # lanes that one call puts at their places, where there are so many
+FETCHED_AT_ONCE = 32  # lanes whose weights one call fetches from a GPU
 
 
 class Start(NamedTuple):
@@ -192,17 +193,18 @@ class Block:
         values[:, ran] = np.array(scored).T[::-1]
         return values[0], values[1]
 
-    def weights(self, numbers: Sequence[int]) -> list[KerasWeights]:
-        """What lanes have learned."""
-        return [weights for (weights,) in self._to_keras(numbers, self._state.weights)]
-
-    def snapshots(self, number: int) -> Snapshots | None:
-        """A lane's weights at four moments; None where it is not to be examined."""
-        if number not in self._initial:
-            return None
+    def learned(self, numbers: Sequence[int]) -> list[tuple[KerasWeights, Snapshots | None]]:
+        """What lanes have learned: their weights, and those at four moments if it is examined."""
         state = self._state
-        (later,) = self._to_keras([number], state.early, state.previous, state.weights)
-        return Snapshots(self._initial[number], *later)
+        examined = [number for number in numbers if number in self._initial]
+        weights = self._to_keras(numbers, state.weights)
+        before = self._to_keras(examined, state.early, state.previous)
+        snapshots: dict[int, Snapshots] = {}
+        of_lane = dict(zip(numbers, weights, strict=True))
+        for number, (early, previous) in zip(examined, before, strict=True):
+            (last,) = of_lane[number]
+            snapshots[number] = Snapshots(self._initial[number], early, previous, last)
+        return [(last, snapshots.get(number)) for number, (last,) in of_lane.items()]
 
     def _begin(self, number: int) -> Start:
         """What a lane begins with."""
@@ -342,10 +344,15 @@ def _rows_at(tree: Any, places: Sequence[int]) -> list[Any]:
     one = jax.tree.leaves(tree)[0]
     if isinstance(one, np.ndarray) or one.device.platform == "cpu":
         return [jax.tree.map(lambda array, at=at: np.asarray(array)[at], tree) for at in places]
-    n = 1 << (len(places) - 1).bit_length()  # there is a program for each number
-    wanted = np.resize(np.array(places, np.int32), n)
-    there = jax.device_get(_take(tree, wanted))
-    return [jax.tree.map(lambda array, k=k: array[k], there) for k in range(len(places))]
+    wanted = np.array(places, np.int32)
+    # Always as many, so that there is one program.
+    parts = np.split(wanted, range(FETCHED_AT_ONCE, len(wanted), FETCHED_AT_ONCE))
+    there = jax.device_get([_take(tree, np.resize(part, FETCHED_AT_ONCE)) for part in parts])
+    return [
+        jax.tree.map(lambda array, k=k: array[k], of_part)
+        for part, of_part in zip(parts, there, strict=True)
+        for k in range(len(part))
+    ]
 
 
 def _settings(spec: TrialSpec, shape: Shape) -> Settings:

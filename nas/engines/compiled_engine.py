@@ -7,7 +7,8 @@ rates and seed, and the place of a lane that has ended is given to the next one.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from threading import Lock
 from typing import Any
 
@@ -23,6 +24,7 @@ from nas.engines.lane_log import LaneEnd, LoggedLanes
 from nas.engines.lane_network import dropout_counters
 from nas.engines.lanes import Engine, Lane
 from nas.engines.program import Rows, compile_epochs
+from nas.engines.program_file import program_path, read_program, write_program
 from nas.engines.shapes import (
     BUDGETS,
     BUDGETS_OF_A_GPU,
@@ -31,6 +33,7 @@ from nas.engines.shapes import (
     epochs_at_once,
     lanes_at_once,
     lanes_that_fit,
+    places_of_a_gpu,
     program_shape,
 )
 from nas.engines.validation import encode_bounds, encode_targets, is_summed
@@ -42,6 +45,7 @@ from nas.spec import Problem, TrialSpec
 
 SPARE = 1.5  # times as many places as lanes, at the most
 UNKNOWN_MEMORY = 1e8  # bytes of a device that does not tell
+LOOK_AT_ONCE = 8  # lanes that have ended, of which a helper is told at once
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # in the message of XLA's error
 
 
@@ -115,22 +119,32 @@ class CompiledEngine(Engine):
             best = min(there, key=lambda size: (taken[size], -size), default=0)
             return best or lanes_at_once(shape, n_lanes)
         n_val = self._x_val.shape[1]
-        return min(self._most_lanes, lanes_that_fit(shape, self.n_rows, n_val, self._memory))
+        most = min(self._most_lanes, lanes_that_fit(shape, self.n_rows, n_val, self._memory))
+        there = [size for size in self.sizes.get(shape, ()) if size <= most]
+        return max(there, default=places_of_a_gpu(n_lanes, most))
 
     def program(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
-        """The program of a shape for so many lanes as the arguments have, compiled on a GPU."""
-        compiled = compile_epochs(shape, self.metric.name if self.scores_inside else "")
-        if not self.is_on_gpu:
-            return compiled
+        """The program of a shape for so many lanes as the arguments have."""
         with self.one_at_a_time:
             n_lanes = len(arguments[1].dropout)
             program = self._programs.setdefault((shape, n_lanes), _Program())
         with program.lock:
             if program.compiled is None:
-                with self.one_at_a_time:
-                    lowered = compiled.lower(*arguments)
-                program.compiled = lowered.compile()
+                program.compiled = self._compiled(shape, arguments)
         return program.compiled
+
+    def _compiled(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
+        """A program from disk, else compiled and put there."""
+        metric = self.metric.name if self.scores_inside else ""
+        path = program_path(f"{shape} {metric}", arguments)
+        compiled = None if path is None else read_program(path)
+        if compiled is None:
+            with self.one_at_a_time:
+                lowered = compile_epochs(shape, metric).lower(*arguments)
+            compiled = lowered.compile()
+            if path is not None:
+                write_program(path, compiled)
+        return compiled
 
     def had_no_room_for(self, n_lanes: int) -> None:
         """Notes that so many lanes are too many for the memory."""
@@ -185,7 +199,7 @@ class CompiledEngine(Engine):
 
 @dataclass
 class _Program:
-    """A program on a GPU, compiled by the first thread that needs it."""
+    """A program, made by the first thread that needs it."""
 
     lock: Any = field(default_factory=Lock)
     compiled: Any = None
@@ -211,7 +225,7 @@ class CompiledLanes(LoggedLanes):
     def weights(self, number: int) -> KerasWeights:
         if number in self._kept:
             return self._kept[number][0]
-        (weights,) = self._blocks_of[number].weights([number])
+        ((weights, _),) = self._blocks_of[number].learned([number])
         return weights
 
     def _prepare(self, numbers: Sequence[int]) -> None:
@@ -253,7 +267,7 @@ class CompiledLanes(LoggedLanes):
         """Keeps what a lane has learned that loses its place."""
         old = block.numbers[place]
         if old is not None:
-            self._kept[old] = (block.weights([old])[0], block.snapshots(old))
+            (self._kept[old],) = block.learned([old])
             block.clear(old)
             del self._blocks_of[old]
 
@@ -300,23 +314,27 @@ class CompiledLanes(LoggedLanes):
             self._blocks_of |= {n: half for n in half.numbers if n is not None}
 
     def _ended(self, numbers: Sequence[int]) -> list[LaneEnd]:
-        weights: dict[int, KerasWeights] = {}
+        engine, ended = self._engine, dict[int, EndedLane]()
         by_block: dict[Block, list[int]] = {}
         for number in numbers:
             if number in self._kept:
-                weights[number] = self._kept[number][0]
+                ended[number] = self._ended_lane(number, *self._kept[number])
             else:
                 by_block.setdefault(self._blocks_of[number], []).append(number)
-        for block, own in by_block.items():
-            weights |= zip(own, block.weights(own), strict=True)
-        ended = []
-        for number in numbers:
-            log, kept = self.logs[number], self._kept.get(number)
-            snapshots = kept[1] if kept else self._blocks_of[number].snapshots(number)
-            lane = log.lane
-            ended.append(EndedLane(lane.spec, lane.fold, log.epochs, weights[number], snapshots))
-        engine = self._engine
-        return engine.look_at_ends(engine.folds, engine.metric, ended)
+        of_blocks = engine.map(lambda block: block.learned(by_block[block]), by_block)
+        for own, learned in zip(by_block.values(), of_blocks, strict=True):
+            for number, of_lane in zip(own, learned, strict=True):
+                ended[number] = self._ended_lane(number, *of_lane)
+        lanes = [ended[number] for number in numbers]
+        look = partial(engine.look_at_ends, engine.folds, engine.metric)
+        parts = [lanes[k : k + LOOK_AT_ONCE] for k in range(0, len(lanes), LOOK_AT_ONCE)]
+        return list(chain.from_iterable(engine.map(look, parts)))
+
+    def _ended_lane(
+        self, number: int, weights: KerasWeights, snapshots: Snapshots | None
+    ) -> EndedLane:
+        log = self.logs[number]
+        return EndedLane(log.lane.spec, log.lane.fold, log.epochs, weights, snapshots)
 
 
 def _train_block(call: tuple[Block, dict[int, int]]) -> int | None:

@@ -109,7 +109,8 @@ class KerasLanes(LoggedLanes):
 
     def _forget(self, number: int) -> None:
         spec = self.logs[number].lane.spec
-        if self._models[spec].forget(number):
+        model = self._models.get(spec)
+        if model is not None and model.forget(number):
             del self._models[spec]
 
     def _ended(self, numbers: Sequence[int]) -> list[LaneEnd]:
@@ -173,7 +174,7 @@ class _SharedModel:
         """Forgets a lane; whether it was the last one."""
         if self._loaded == number:
             self._loaded = None
-        del self._states[number]
+        self._states.pop(number, None)
         self._moments.pop(number, None)
         return not self._states
 

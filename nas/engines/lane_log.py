@@ -124,8 +124,7 @@ class LoggedLanes(Lanes):
         try:
             self._prepare(numbers)
         except Exception:  # of a network that cannot be made; the others know nothing of it
-            for number in numbers:
-                del self.logs[number]
+            self.release(numbers)
             raise
         return numbers
 

@@ -20,6 +20,9 @@ MAX_LANES = 8  # of one program on a CPU
 # Of one program. A free place costs as much as a lane, and the trials of a search are spread over a
 # dozen shapes; more lanes of a shape are several programs.
 MAX_LANES_OF_A_GPU = 128
+# Of one program, since more lanes may come; with fewer an epoch takes nearly as long.
+MIN_LANES_OF_A_GPU = 64
+LANES_OF_A_GPU_STEP = 8
 GPU_SHARE = 0.25  # of a GPU's memory for one program: others lie beside it
 STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in the caches
 MAX_EPOCHS = 100  # of one call
@@ -178,6 +181,18 @@ def lanes_that_fit(shape: Shape, n_rows: int, n_val: int, memory: float) -> int:
     # Of each epoch: outputs, rows, and coefficients of its steps; and a copy of what is predicted.
     of_epochs = n_val * (shape.n_outputs + shape.n_inputs) + n_rows + 12 * steps
     return int(max(1.0, GPU_SHARE * memory / (4 * (state + activations + of_epochs))))
+
+
+def places_of_a_gpu(n_lanes: int, most: int) -> int:
+    """How many places a program on a GPU has when so many lanes wait for one.
+
+    Args:
+        n_lanes: Lanes that wait, for one program or several.
+        most: Places that a program may have.
+    """
+    n_programs = -(-n_lanes // most)
+    each = -(-n_lanes // (n_programs * LANES_OF_A_GPU_STEP)) * LANES_OF_A_GPU_STEP
+    return min(most, max(MIN_LANES_OF_A_GPU, each))
 
 
 def epochs_at_once(

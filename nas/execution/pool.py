@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.engines.lanes import Engine, Lanes, trial_lanes, trial_result
+from nas.engines.lanes import Engine, Lane, LaneResult, Lanes, trial_lanes, trial_result
 from nas.engines.startup import start_tensorflow
 from nas.errors import NasError, first_line
 from nas.spec import TrialResult, TrialSpec
@@ -191,7 +191,7 @@ class Task:
         keeps_weights: bool = False,
     ) -> None:
         self._choose, self._job, self._spec, self._seed = choose, job, spec, seed
-        self._done, self._replicates, self._shared = done, replicates, shared
+        self._done, self._replicates, self._share = done, replicates, shared
         self._folds, self._keeps_weights = folds, keeps_weights
         self._lanes: Lanes | None = None
         self._numbers: list[int] = []
@@ -205,9 +205,13 @@ class Task:
         """Trains epochs, at most so many; makes the network before the first one."""
         return self._guarded(lambda: self._advance(epochs))
 
-    def end(self) -> Report:
-        """The report of a job that does not go on."""
-        return self._guarded(self._end)
+    def end(self, results: Sequence[LaneResult] | None = None) -> Report:
+        """The report of a job that does not go on.
+
+        Args:
+            results: Those of its lanes, if they are known.
+        """
+        return self._guarded(lambda: self._end(results))
 
     def plan(self, epochs: int | None = None) -> tuple[Lanes, dict[int, int]]:
         """The lanes that are to train next, and for how many epochs each."""
@@ -220,23 +224,36 @@ class Task:
         n_epochs = min(self._at_once, epochs or self._at_once)
         return lanes, dict.fromkeys(self._numbers, n_epochs)
 
-    def report(self, scores: NDArray[np.float64]) -> Report:
+    @property
+    def shared(self) -> tuple[Lanes, list[int]] | None:
+        """The list of lanes that it shares, and its numbers there; None where it has its own."""
+        return (self._lanes, self._numbers) if self._is_shared and self._lanes else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it would train on."""
+        return self._lanes is None or bool(self._lanes.running(self._numbers).any())
+
+    def report(
+        self, scores: NDArray[np.float64], results: Sequence[LaneResult] | None = None
+    ) -> Report:
         """What is known after these epochs.
 
         Args:
             scores: What `Lanes.advance` returned for the lanes of `plan`.
+            results: Those of its lanes if it has ended, and they are known.
         """
         lanes = self._started()
         seconds = time.process_time() - self._began
         n_epochs = int(lanes.epochs(self._numbers).max()) - self._before
-        running = bool(lanes.running(self._numbers).any())
+        running = self.is_running
         return Report(
             self._job,
             **self._engine,
             scores=scores[:, :n_epochs],
             seconds=seconds,
             running=running,
-            **({} if running else self._ended(lanes)),
+            **({} if running else self._ended(lanes, results)),
         )
 
     def release(self) -> None:
@@ -260,29 +277,46 @@ class Task:
         lanes, wanted = self.plan(epochs)
         return self.report(lanes.advance(wanted))
 
-    def _end(self) -> Report:
+    def _end(self, results: Sequence[LaneResult] | None) -> Report:
         lanes = self._started()
         if self._done:
             lanes.advance(dict.fromkeys(self._numbers, self._done))
-        return Report(self._job, **self._engine, **self._ended(lanes))
+        return Report(self._job, **self._engine, **self._ended(lanes, results))
 
-    def _ended(self, lanes: Lanes) -> dict[str, Any]:
+    def _ended(self, lanes: Lanes, results: Sequence[LaneResult] | None) -> dict[str, Any]:
         weights = [lanes.weights(n) for n in self._numbers] if self._keeps_weights else []
-        result = trial_result(lanes.results(self._numbers))
+        result = trial_result(results or lanes.results(self._numbers))
         return {"result": result, "weights": tuple(weights)}
+
+    def joining(self) -> tuple[Lanes, list[Lane]] | None:
+        """The list of lanes that it is to share, and its own; None where it needs no other list."""
+        if self._lanes is not None:
+            return None
+        engine, own = self._prepared()
+        shared = self._share(engine)
+        return None if shared is None else (shared, own)
+
+    def join(self, shared: Lanes, numbers: Sequence[int]) -> None:
+        """Notes that its lanes are in a list that it shares, under these numbers."""
+        self._lanes, self._numbers, self._is_shared = shared, list(numbers), True
+
+    def _prepared(self) -> tuple[Engine, list[Lane]]:
+        engine, reason = self._choose(self._spec)
+        self._engine = {"engine": engine.name, "engine_reason": reason}
+        n_folds = len(engine.folds)
+        lanes = trial_lanes(self._spec, self._seed, n_folds, self._replicates, self._folds)
+        self._at_once = engine.epochs_at_once(self._spec, len(lanes))
+        return engine, lanes
 
     def _started(self) -> Lanes:
         if self._lanes is None:
-            engine, reason = self._choose(self._spec)
-            self._engine = {"engine": engine.name, "engine_reason": reason}
-            n_folds = len(engine.folds)
-            lanes = trial_lanes(self._spec, self._seed, n_folds, self._replicates, self._folds)
-            self._at_once = engine.epochs_at_once(self._spec, len(lanes))
-            shared = self._shared(engine)
-            self._is_shared = shared is not None
-            started = engine.start([]) if shared is None else shared
-            self._numbers = started.add(lanes)
-            self._lanes = started
+            engine, own = self._prepared()
+            shared = self._share(engine)
+            if shared is not None:
+                self.join(shared, shared.add(own))
+                return shared
+            self._lanes = engine.start([])
+            self._numbers = self._lanes.add(own)
         return self._lanes
 
 

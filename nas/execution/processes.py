@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     # Else each of them would take the whole memory of a GPU.
     "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_COMPILATION_CACHE": "false",  # all programs are kept by `program_file`
     "CUDA_VISIBLE_DEVICES": "-1",
     "XLA_FLAGS": "--xla_backend_optimization_level=1 --xla_cpu_multi_thread_eigen=false",
 }

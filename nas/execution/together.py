@@ -1,15 +1,17 @@
 """A pool that trains all its jobs together: in one list of lanes, as a GPU wants it."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.engines.lanes import Engine, Lanes
+from nas.engines.lanes import Engine, Lane, LaneResult, Lanes
 from nas.engines.startup import start_tensorflow
 from nas.execution.pool import Choose, Pool, Report, Task
 from nas.spec import TrialSpec
@@ -111,8 +113,10 @@ class TogetherPool(Pool):
     def train(self) -> None:
         """Trains all jobs whose turn it is: those that share lanes in one go."""
         ends, self._ends = self._ends, []
-        self._tell_all([(job, self._tasks[job].end) for job in ends])
+        known = self._results(ends)
+        self._tell_all([(job, partial(self._tasks[job].end, known.get(job))) for job in ends])
         turns, self._turns = self._turns, {}
+        self._join(turns)
         planned: dict[int, tuple[Lanes, dict[int, int]]] = {}
         together: dict[Lanes, dict[int, int]] = {}
         for job, epochs in turns.items():
@@ -131,18 +135,58 @@ class TogetherPool(Pool):
                 for job in jobs:
                     self._tell(job, self._tasks[job].failed(error))
                 continue
+            known = self._results([job for job in jobs if not self._tasks[job].is_running])
             own = {job: np.array([scores[number] for number in planned[job][1]]) for job in jobs}
-            self._tell_all([(job, partial(self._report, job, own[job])) for job in jobs])
+            self._tell_all(
+                [(job, partial(self._report, job, own[job], known.get(job))) for job in jobs]
+            )
 
-    def _report(self, job: int, scores: NDArray[np.float64]) -> Report:
+    def _join(self, jobs: Iterable[int]) -> None:
+        """Adds the lanes of new jobs all in one go, so that programs have room for all of them.
+
+        Where that fails, nothing is added, and each job finds out for itself.
+        """
+        by_lanes: dict[Lanes, dict[Task, list[Lane]]] = {}
+        for job in jobs:
+            task = self._tasks[job]
+            with suppress(Exception):
+                joining = task.joining()
+                if joining is not None:
+                    by_lanes.setdefault(joining[0], {})[task] = joining[1]
+        for lanes, wanted in by_lanes.items():
+            with suppress(Exception):  # of one of the networks
+                numbers = iter(lanes.add([lane for own in wanted.values() for lane in own]))
+                for task, own in wanted.items():
+                    task.join(lanes, list(islice(numbers, len(own))))
+
+    def _results(self, jobs: Sequence[int]) -> dict[int, list[LaneResult]]:
+        """Those of jobs that have ended and share lanes, all in one go: they come from a GPU.
+
+        Where that fails, nothing is known, and each job finds out for itself.
+        """
+        found: dict[int, list[LaneResult]] = {}
+        by_lanes: dict[Lanes, dict[int, list[int]]] = {}
+        for job in jobs:
+            shared = self._tasks[job].shared
+            if shared is not None:
+                by_lanes.setdefault(shared[0], {})[job] = shared[1]
+        for lanes, numbers in by_lanes.items():
+            with suppress(Exception):  # of a metric of the user's, for one of the jobs
+                results = iter(lanes.results([n for own in numbers.values() for n in own]))
+                found |= {job: list(islice(results, len(own))) for job, own in numbers.items()}
+        return found
+
+    def _report(
+        self, job: int, scores: NDArray[np.float64], results: list[LaneResult] | None
+    ) -> Report:
         task = self._tasks[job]
         try:
-            return task.report(scores)
+            return task.report(scores, results)
         except Exception as error:
             return task.failed(error)
 
     def _tell_all(self, reports: Sequence[tuple[int, Callable[[], Report]]]) -> None:
-        """Tells reports, made in threads: those of jobs that have ended take a while."""
+        """Tells reports, made in threads, since to look at a job that has ended may take long."""
         made = self._threads.map(lambda report: report[1](), reports)
         for (job, _), report in zip(reports, list(made), strict=True):
             self._tell(job, report)

@@ -17,6 +17,7 @@ from nas.execution.pool import Choose, Report, Task
 from nas.execution.together import TogetherPool
 
 MANY = 2**31  # jobs: the search decides how many it hands over
+GRACE = 0.02  # seconds after a message in which another may come: places are planned for all
 NOTHING = -1  # instead of a ticket, where no job is in training
 
 
@@ -123,7 +124,7 @@ def _train_together(
 ) -> None:
     pool = TogetherPool(choose, MANY, replicates, keeps_weights)
     while True:
-        while connection.poll(0) or pool.is_idle:
+        while connection.poll(GRACE) or pool.is_idle:
             kind, job, *rest = receive(connection)
             if kind == "start":
                 spec, seed, done, epochs, folds = rest

@@ -9,6 +9,7 @@ pytest.register_assert_rewrite("contract")
 
 from contract import folds_of, make_spec  # noqa: E402
 
+from nas.engines import lane_end  # noqa: E402
 from nas.engines.compiled_engine import CompiledEngine, CompiledLanes  # noqa: E402
 from nas.execution.pool import LocalPool, drive  # noqa: E402
 from nas.execution.together import TogetherPool  # noqa: E402
@@ -18,8 +19,8 @@ FOLDS, METRIC = folds_of("multiclass")[:2], METRICS["log_loss"]
 SPECS = [make_spec("multiclass", units=(5 + k,), epochs=2 + k % 4) for k in range(12)]
 
 
-def pool_of(slots: int) -> TogetherPool:
-    engine = CompiledEngine(FOLDS, METRIC, memory=1e7)
+def pool_of(slots: int, memory: float = 1e7) -> TogetherPool:
+    engine = CompiledEngine(FOLDS, METRIC, memory)
     return TogetherPool(lambda spec: (engine, "a reason"), slots)
 
 
@@ -66,6 +67,30 @@ def test_a_network_that_cannot_be_made_fails_alone() -> None:
     engine, _ = pool._choose(SPECS[0])
     lanes = pool._lanes(engine)
     assert lanes.logs == {} and lanes._blocks == []
+
+
+def test_jobs_that_come_together_get_programs_for_all_of_them() -> None:
+    jobs = [(k, make_spec("multiclass", units=(8,), epochs=1), k) for k in range(40)]
+    pool = pool_of(40, memory=1e9)
+    engine, _ = pool._choose(jobs[0][1])
+    for job in jobs:
+        pool.submit(*job)
+    pool.train()
+    assert list(engine.sizes.values()) == [{80}]  # two folds each; one by one it would be 64
+    assert len(ends_of(iter(pool.ready, None))) == 40
+
+
+def test_a_metric_that_fails_for_one_job_fails_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_at_ends(folds: Any, metric: Any, lanes: Any) -> Any:
+        if any(lane.spec.in_words.units == (6,) for lane in lanes):
+            raise RuntimeError("no such score")
+        return lane_end.look_at_ends(folds, metric, lanes)
+
+    engine = CompiledEngine(FOLDS, METRIC, memory=1e7, look_at_ends=look_at_ends)
+    pool = TogetherPool(lambda spec: (engine, "a reason"), 3)
+    ends = ends_of(drive(pool, [(k, spec, k) for k, spec in enumerate(SPECS[:3])]))
+    assert ends[1].failure == "RuntimeError: no such score"
+    assert ends[0].result is not None and ends[2].result is not None
 
 
 def test_what_ends_a_call_fails_all_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
