@@ -183,6 +183,7 @@ def one_engine(work: Work, metric: str = "accuracy") -> Callable[[TrialSpec], tu
 def measure_large(name: str, n_trials: int) -> dict[str, float]:
     """One split of larger data: seconds from a cold start, in a worker."""
     from nas.encoding import FoldData
+    from nas.encoding.shared_rows import share_rows
 
     folder = Path(os.environ.get("NAS_DATA_DIR", Path(__file__).parents[2] / "shared" / "data"))
     if name == "mnist":
@@ -207,7 +208,8 @@ def measure_large(name: str, n_trials: int) -> dict[str, float]:
     started = time.perf_counter()
     pool = WorkerPool(1, gpus=(0,))
     try:
-        pool.load(work.folds, METRICS["accuracy" if name == "mnist" else "rmse"], "compiled")
+        folds = [share_rows(fold, pool.rows_folder)]  # as a search does
+        pool.load(folds, METRICS["accuracy" if name == "mnist" else "rmse"], "compiled")
         results = train_all(pool, work, name)
     finally:
         pool.close()

@@ -28,6 +28,7 @@ from nas.engines.program_file import program_path, read_program, write_program
 from nas.engines.shapes import (
     BUDGETS,
     BUDGETS_OF_A_GPU,
+    CALLS_OF_A_REPORT,
     MAX_LANES_OF_A_GPU,
     Shape,
     epochs_at_once,
@@ -107,7 +108,8 @@ class CompiledEngine(Engine):
 
     def epochs_at_once(self, spec: TrialSpec, n_lanes: int) -> int:
         shape = program_shape(spec, self.n_rows)
-        return self.capacity(shape, max(n_lanes, self.places(shape, n_lanes)))
+        of_a_call = self.capacity(shape, max(n_lanes, self.places(shape, n_lanes)))
+        return of_a_call * (CALLS_OF_A_REPORT if self.is_on_gpu else 1)
 
     def places(self, shape: Shape, n_lanes: int) -> int:
         """Places for lanes in a program, when so many wait for one."""

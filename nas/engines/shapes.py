@@ -28,7 +28,8 @@ STATE_BUDGET = 8e6  # bytes of weights and moments of one program, to stay in th
 MAX_EPOCHS = 100  # of one call
 # Of one call: floating-point operations, some 0.2 s of a core, and bytes of its rows and outputs.
 BUDGETS = (4e9, 32e6)
-BUDGETS_OF_A_GPU = (4e12, 64e6)
+BUDGETS_OF_A_GPU = (1e13, 64e6)
+CALLS_OF_A_REPORT = 4  # on a GPU, where hundreds of trials report
 STEP_COST = 1e6  # the operations that take as long as the rest of a lane's step
 
 
