@@ -1,4 +1,4 @@
-"""A compiled loop for each architecture: a peer of `nas search`, written by hand in TensorFlow.
+"""A compiled loop for each architecture: a peer of `nas search`, written by hand in JAX.
 
 Whatever its processes import, they import themselves, so that they start with no more.
 """
@@ -59,7 +59,7 @@ def with_compiled_loop(
     """A hand-written epoch in one XLA program for each architecture, as of a good engineer's day.
 
     One process for each processor, pinned and with a single thread; all trials of an architecture
-    go to the same one, large ones first. TensorFlow's import is part of the time.
+    go to the same one, large ones first. JAX's import is part of the time.
     """
     most = max(len(fold.y_train) for fold in folds)
     most_val = max(len(fold.y_val) for fold in folds)
@@ -122,45 +122,39 @@ def _start_loop(free_cpus: Any, started: float, folds: list[_LoopFold]) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {free_cpus.get()})
     os.environ |= {
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
+        "NPROC": "1",  # threads of JAX
         "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+        "JAX_PLATFORMS": "cpu",
     }
-    from nas.engines.startup import start_tensorflow
-
-    start_tensorflow()
-    import tensorflow as tf
+    import jax
 
     _loop["folds"] = [
-        (fold, [tf.constant(a) for a in (fold.x, fold.y, fold.x_val, fold.y_val)]) for fold in folds
+        (fold, jax.device_put((fold.x, fold.y, fold.x_val, fold.y_val))) for fold in folds
     ]
     _loop["start_seconds"] = time.time() - started
 
 
 def _run_loop(specs: list[TrialSpec], seeds: list[int]) -> _LoopPart:
     """Trains trials of one architecture."""
-    import tensorflow as tf
+    import jax
 
     run_epoch = _epoch_program(specs[0])
     calls: list[float] = []
     accuracies = []
     for spec, seed in zip(specs, seeds, strict=True):
         training = spec.training
-        settings = [
-            tf.constant(value, tf.float32)
-            for value in (training.learning_rate, training.l2, spec.in_words.dropout)
-        ]
+        settings = np.array([training.learning_rate, training.l2, spec.in_words.dropout], "f4")
         scores = []
         for number, (fold, data) in enumerate(_loop["folds"]):
             generator = np.random.default_rng((seed, number))
-            weights = _initial_weights(spec, generator)
-            slots = [[np.zeros_like(w) for w in weights] for _ in _slots(training.optimizer)]
-            random_seed = tf.constant(generator.integers(2**31), tf.int32)
+            weights: Any = _initial_weights(spec, generator)
+            slots: Any = [[np.zeros_like(w) for w in weights] for _ in _slots(training.optimizer)]
+            key = jax.random.key(int(generator.integers(2**31)))
             for epoch in range(training.epochs):
                 order, shares = _batches(fold, training.batch_size, generator)
                 started = time.perf_counter()
                 weights, slots, right = run_epoch(
-                    weights, slots, tf.constant(epoch), random_seed, *data, order, shares, *settings
+                    weights, slots, epoch, key, *data, order, shares, *settings
                 )
                 accuracy = int(right) / fold.n_val
                 calls.append(time.perf_counter() - started)
@@ -171,28 +165,26 @@ def _run_loop(specs: list[TrialSpec], seeds: list[int]) -> _LoopPart:
     return _LoopPart(accuracies, compiling, _loop["start_seconds"])
 
 
-def _batches(fold: _LoopFold, batch_size: int, generator: np.random.Generator) -> list[Any]:
+def _batches(
+    fold: _LoopFold, batch_size: int, generator: np.random.Generator
+) -> tuple[Array, Array]:
     """Rows of each step of an epoch, and the share that each has in its step's mean."""
-    import tensorflow as tf
-
     steps = -(-fold.n_rows // batch_size)
     order = _padded(generator.permutation(fold.n_rows).astype(np.int32), steps * batch_size, 0)
     counts = _padded(np.ones(fold.n_rows, np.float32), steps * batch_size, 0)
     shares = counts.reshape(steps, batch_size)
     shares /= shares.sum(axis=1, keepdims=True)
-    return [tf.constant(order.reshape(steps, batch_size)), tf.constant(shares)]
+    return order.reshape(steps, batch_size), shares
 
 
-def _initial_weights(spec: TrialSpec, generator: np.random.Generator) -> list[Any]:
+def _initial_weights(spec: TrialSpec, generator: np.random.Generator) -> list[Array]:
     """Kernels by Glorot and Bengio (2010), as Keras draws them, and biases of zero."""
-    import tensorflow as tf
-
     sizes = [spec.problem.n_inputs, *spec.in_words.units, spec.problem.n_outputs]
     weights = []
     for inputs, units in itertools.pairwise(sizes):
         limit = np.sqrt(6.0 / (inputs + units))
         kernel = generator.uniform(-limit, limit, (inputs, units))
-        weights += [tf.constant(kernel, tf.float32), tf.zeros(units)]
+        weights += [kernel.astype(np.float32), np.zeros(units, np.float32)]
     return weights
 
 
@@ -203,25 +195,24 @@ def _slots(optimizer: str) -> range:
 
 def _epoch_program(spec: TrialSpec) -> Any:
     """One epoch of an architecture, and the number of validation rows that are then right."""
-    import tensorflow as tf
+    import jax
+    import jax.numpy as jnp
 
     depth = len(spec.in_words.units)
     training = spec.training
     activate = {
-        "relu": tf.nn.relu,
-        "gelu": tf.nn.gelu,
-        "tanh": tf.nn.tanh,
-        "sigmoid": tf.nn.sigmoid,
+        "relu": jax.nn.relu,
+        "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+        "tanh": jnp.tanh,
+        "sigmoid": jax.nn.sigmoid,
     }[spec.in_words.activation]
 
-    def outputs(weights: Any, x: Any, dropout: Any = None, seed: Any = None) -> Any:
+    def outputs(weights: Any, x: Any, dropout: Any = None, key: Any = None) -> Any:
         for layer in range(depth):
             x = activate(x @ weights[2 * layer] + weights[2 * layer + 1])
             if dropout is not None:
-                # With the default generator, XLA on a CPU takes twice as long for an epoch.
-                noise = tf.random.stateless_uniform(tf.shape(x), tf.stack(seed), alg="threefry")
-                seed = (seed[0], seed[1] + 1)
-                x = tf.where(noise >= dropout, x / (1.0 - dropout), 0.0)
+                noise = jax.random.uniform(jax.random.fold_in(key, layer), x.shape)
+                x = jnp.where(noise >= dropout, x / (1.0 - dropout), 0.0)
         return x @ weights[-2] + weights[-1]
 
     def updated(weights: Any, gradients: Any, slots: Any, step: Any, rate: Any) -> Any:
@@ -235,27 +226,27 @@ def _epoch_program(spec: TrialSpec) -> Any:
                 rho * v + (1.0 - rho) * g * g for v, g in zip(slots[0], gradients, strict=True)
             ]
             return [
-                w - rate * g * tf.math.rsqrt(v + epsilon)
+                w - rate * g * jax.lax.rsqrt(v + epsilon)
                 for (w, g), v in zip(pairs, squares, strict=True)
             ], [squares]
         beta_1, beta_2 = training.beta_1, training.beta_2
-        count = tf.cast(step + 1, tf.float32)
-        rate = rate * tf.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
+        count = jnp.float32(step + 1)
+        rate = rate * jnp.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
         means = [m + (g - m) * (1.0 - beta_1) for m, g in zip(slots[0], gradients, strict=True)]
         squares = [
             v + (g * g - v) * (1.0 - beta_2) for v, g in zip(slots[1], gradients, strict=True)
         ]
         return [
-            w - rate * m / (tf.sqrt(v) + training.epsilon)
+            w - rate * m / (jnp.sqrt(v) + training.epsilon)
             for w, m, v in zip(weights, means, squares, strict=True)
         ], [means, squares]
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    @jax.jit
     def run_epoch(
         weights: Any,
         slots: Any,
         epoch: Any,
-        seed: Any,
+        key: Any,
         x: Any,
         y: Any,
         x_val: Any,
@@ -266,28 +257,23 @@ def _epoch_program(spec: TrialSpec) -> Any:
         l2: Any,
         dropout: Any,
     ) -> Any:
-        n_steps = order.shape[0]
+        n_steps = len(order)
 
-        def step(number: Any, weights: Any, slots: Any) -> Any:
+        def step(number: Any, carry: Any) -> Any:
+            weights, slots = carry
             total = epoch * n_steps + number
             rows = order[number]
-            with tf.GradientTape() as tape:
-                tape.watch(weights)
-                logits = outputs(weights, tf.gather(x, rows), dropout, (seed, total * depth))
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather(y, rows), logits)
-                penalty = tf.add_n([tf.reduce_sum(kernel**2) for kernel in weights[::2]])
-                loss = tf.reduce_sum(losses * shares[number]) + l2 * penalty
-            gradients = tape.gradient(loss, weights)
-            weights, slots = updated(weights, gradients, slots, total, rate)
-            return number + 1, weights, slots
 
-        _, weights, slots = tf.while_loop(
-            lambda number, *_: number < n_steps, step, (0, weights, slots)
-        )
-        predicted = tf.argmax(outputs(weights, x_val), axis=1, output_type=tf.int32)
-        return weights, slots, tf.reduce_sum(tf.cast(predicted == y_val, tf.int32))
+            def loss(weights: Any) -> Any:
+                logits = outputs(weights, x[rows], dropout, jax.random.fold_in(key, total))
+                of_rows = -jax.nn.log_softmax(logits)[jnp.arange(len(rows)), y[rows]]
+                penalty = sum(jnp.sum(kernel**2) for kernel in weights[::2])
+                return jnp.sum(of_rows * shares[number]) + l2 * penalty
+
+            return updated(weights, jax.grad(loss)(weights), slots, total, rate)
+
+        weights, slots = jax.lax.fori_loop(0, n_steps, step, (weights, slots))
+        predicted = jnp.argmax(outputs(weights, x_val), axis=1)
+        return weights, slots, jnp.sum(predicted == y_val)
 
     return run_epoch
-
-
-# nas

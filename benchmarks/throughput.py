@@ -79,7 +79,7 @@ def make_rows(engine: str, workers: int | None, cache: str) -> dict[str, Row]:
             "compiled loop",
             "some",
             with_compiled_loop,
-            "an XLA epoch written for each architecture, a pinned process a core, cold start",
+            "an epoch in JAX for each architecture, a pinned process a core, cold start",
         ),
         "keras": Row(
             "keras engine",
