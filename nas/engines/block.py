@@ -106,7 +106,8 @@ class Block:
             n_missing = at_once - len(at)
             at += [len(self.numbers)] * n_missing
             of_lanes += of_lanes[:1] * n_missing
-            both = _put_at(both, _stacked(of_lanes), np.array(at, np.int32))
+            arguments = (both, _stacked(of_lanes), np.array(at, np.int32))
+            both = self._engine.call("put", _put_at, self.shape, *arguments)
         self._state, self._settings = both
 
     def clear(self, number: int) -> None:
@@ -144,7 +145,7 @@ class Block:
         with self._engine.one_at_a_time:
             course = self._course(active, n_epochs)
         arguments = (self._state, self._settings, course, rows, n_epochs)
-        state, trained = self._engine.program(self.shape, arguments)(*arguments)
+        state, trained = self._engine.train(self.shape, *arguments)
         found = Trained(*map(np.asarray, trained))
         self._state = state  # not before, since only now it is known that there was room for it
         with self._engine.one_at_a_time:
@@ -221,13 +222,31 @@ class Block:
         """The lanes' parts of some weights, each with its moving statistics."""
         places = [self.numbers.index(number) for number in numbers]
         found = []
-        for number, own in zip(
-            numbers, _rows_at((weights, self._state.moving), places), strict=True
-        ):
+        rows = self._rows_at((weights, self._state.moving), places)
+        for number, own in zip(numbers, rows, strict=True):
             spec, (of_lane, moving) = self._lanes.logs[number].lane.spec, own
             views = [_views(spec, self.shape, one, moving) for one in of_lane]
             found.append([[np.array(view) for view in of_one] for of_one in views])
         return found
+
+    def _rows_at(self, tree: Any, places: Sequence[int]) -> list[Any]:
+        """The rows at some places of arrays; from a GPU no others are fetched, all in one go."""
+        one = jax.tree.leaves(tree)[0]
+        if isinstance(one, np.ndarray) or one.device.platform == "cpu":
+            return [jax.tree.map(lambda array, at=at: np.asarray(array)[at], tree) for at in places]
+        wanted = np.array(places, np.int32)
+        # Always as many, so that there is one program.
+        parts = np.split(wanted, range(FETCHED_AT_ONCE, len(wanted), FETCHED_AT_ONCE))
+        name, there = f"take {len(tree[0])}", []
+        for part in parts:
+            at = np.resize(part, FETCHED_AT_ONCE)
+            there.append(self._engine.call(name, _take, self.shape, tree, at))
+        there = jax.device_get(there)
+        return [
+            jax.tree.map(lambda array, k=k: array[k], of_part)
+            for part, of_part in zip(parts, there, strict=True)
+            for k in range(len(part))
+        ]
 
     def _course(self, active: Mapping[int, int], n_epochs: int) -> Course:
         """Rows, rates and seeds of the next epochs."""
@@ -337,22 +356,6 @@ def _put_at(both: Any, start: Start, places: Any) -> Any:
 
 
 _take = jax.jit(lambda tree, places: jax.tree.map(lambda array: array[places], tree))
-
-
-def _rows_at(tree: Any, places: Sequence[int]) -> list[Any]:
-    """The rows at some places of arrays; from a GPU no others are fetched, and all in one go."""
-    one = jax.tree.leaves(tree)[0]
-    if isinstance(one, np.ndarray) or one.device.platform == "cpu":
-        return [jax.tree.map(lambda array, at=at: np.asarray(array)[at], tree) for at in places]
-    wanted = np.array(places, np.int32)
-    # Always as many, so that there is one program.
-    parts = np.split(wanted, range(FETCHED_AT_ONCE, len(wanted), FETCHED_AT_ONCE))
-    there = jax.device_get([_take(tree, np.resize(part, FETCHED_AT_ONCE)) for part in parts])
-    return [
-        jax.tree.map(lambda array, k=k: array[k], of_part)
-        for part, of_part in zip(parts, there, strict=True)
-        for k in range(len(part))
-    ]
 
 
 def _settings(spec: TrialSpec, shape: Shape) -> Settings:

@@ -99,7 +99,7 @@ class CompiledEngine(Engine):
         self.is_on_gpu = memory is not None
         self.map: Callable[..., Iterable[Any]] = ThreadPoolExecutor().map if self.is_on_gpu else map
         self.one_at_a_time = Lock()
-        self._programs: dict[tuple[Shape, int], _Program] = {}
+        self._programs: dict[tuple[str, Shape, int], _Program] = {}
 
     def start(self, lanes: Sequence[Lane]) -> "CompiledLanes":
         started = CompiledLanes(self)
@@ -125,28 +125,36 @@ class CompiledEngine(Engine):
         there = [size for size in self.sizes.get(shape, ()) if size <= most]
         return max(there, default=places_of_a_gpu(n_lanes, most))
 
-    def program(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
-        """The program of a shape for so many lanes as the arguments have."""
+    def train(self, shape: Shape, *arguments: Any) -> Any:
+        """What `compile_epochs` returns for these arguments."""
+        metric = self.metric.name if self.scores_inside else ""
+        return self.call(f"epochs {metric}", compile_epochs(shape, metric), shape, *arguments)
+
+    def call(self, name: str, function: Any, shape: Shape, *arguments: Any) -> Any:
+        """What a function of the lanes of a block returns.
+
+        Its program comes from disk, else it is compiled and put there.
+
+        Args:
+            name: Of the function, which says for each shape what it does.
+            function: What `jax.jit` returns.
+            shape: Of the lanes.
+            arguments: Arrays of which the first have an axis of lanes in front.
+        """
+        n_lanes = len(jax.tree.leaves(arguments)[0])
         with self.one_at_a_time:
-            n_lanes = len(arguments[1].dropout)
-            program = self._programs.setdefault((shape, n_lanes), _Program())
+            program = self._programs.setdefault((name, shape, n_lanes), _Program())
         with program.lock:
             if program.compiled is None:
-                program.compiled = self._compiled(shape, arguments)
-        return program.compiled
-
-    def _compiled(self, shape: Shape, arguments: tuple[Any, ...]) -> Any:
-        """A program from disk, else compiled and put there."""
-        metric = self.metric.name if self.scores_inside else ""
-        path = program_path(f"{shape} {metric}", arguments)
-        compiled = None if path is None else read_program(path)
-        if compiled is None:
-            with self.one_at_a_time:
-                lowered = compile_epochs(shape, metric).lower(*arguments)
-            compiled = lowered.compile()
-            if path is not None:
-                write_program(path, compiled)
-        return compiled
+                path = program_path(f"{name} {shape}", arguments)
+                program.compiled = None if path is None else read_program(path)
+            if program.compiled is None:
+                with self.one_at_a_time:
+                    lowered = function.lower(*arguments)
+                program.compiled = lowered.compile()
+                if path is not None:
+                    write_program(path, program.compiled)
+        return program.compiled(*arguments)
 
     def had_no_room_for(self, n_lanes: int) -> None:
         """Notes that so many lanes are too many for the memory."""

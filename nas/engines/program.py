@@ -28,7 +28,7 @@ from nas.engines.lane_network import (
     smoothed,
 )
 from nas.engines.shapes import Shape
-from nas.engines.update_rule import Coefficients
+from nas.engines.update_rule import AT_REST, Coefficients
 from nas.engines.validation import sums
 from nas.models.members import join_members
 
@@ -140,24 +140,24 @@ times_traced: Counter[Shape] = Counter()  # for tests and benchmarks
 
 
 def _update(
-    on: Any, c: Coefficients, decay: Any, w: Any, gradient: Any, m: Any, v: Any
+    c: Coefficients, decay: Any, w: Any, gradient: Any, m: Any, v: Any
 ) -> tuple[Any, Any, Any]:
-    """One step of the rule of `update_rule`; none unless the lane is on."""
+    """One step of the rule of `update_rule`."""
     new_v = c.v_keep * v + c.v_add * gradient**2
     inverse = 1.0 / (jnp.sqrt(c.v_scale * new_v + c.inside) + c.outside)
     q = gradient * (1.0 - c.divide_early + c.divide_early * inverse)
     new_m = c.m_keep * m + c.m_add * q
     late = c.divide_early + (1.0 - c.divide_early) * inverse
     new_w = w - decay * w - (c.m_rate * new_m + c.q_rate * q) * late
-    return jnp.where(on, new_w, w), jnp.where(on, new_m, m), jnp.where(on, new_v, v)
+    return new_w, new_m, new_v
 
 
 def _update_all(
-    on: Any, c: Coefficients, weights: Weights, gradient: Weights, first: Weights, second: Weights
+    c: Coefficients, weights: Weights, gradient: Weights, first: Weights, second: Weights
 ) -> tuple[Weights, Weights, Weights]:
     parts = zip(weights.kernels, gradient.kernels, first.kernels, second.kernels, strict=True)
-    kernels = zip(*[_update(on, c, c.decay, *part) for part in parts], strict=True)
-    others = _update(on, c, 0.0, weights.others, gradient.others, first.others, second.others)
+    kernels = zip(*[_update(c, c.decay, *part) for part in parts], strict=True)
+    others = _update(c, 0.0, weights.others, gradient.others, first.others, second.others)
     new_weights, new_first, new_second = map(Weights, kernels, others)
     return new_weights, new_first, new_second
 
@@ -279,11 +279,14 @@ def _train(
 
     def step(s: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         (weights, first, second, moving), total = carry
-        c = Coefficients(*course.coefficients[epoch, s])
         share = jnp.where(active, course.share[epoch, s], 0.0)
         on = share > 0.0
+        # A lane that is not on is given zeros, whose gradient is finite, and a rule that changes
+        # nothing then: to choose between old and new weights would take a tenth of the step.
+        own = Coefficients(*course.coefficients[epoch, s])
+        c = Coefficients(*[jnp.where(on, a, b) for a, b in zip(own, AT_REST, strict=True)])
         picked = order[s]
-        x = rows.x.at[picked].get(mode="promise_in_bounds")
+        x = jnp.where(on, rows.x.at[picked].get(mode="promise_in_bounds"), 0.0)
         y = rows.y.at[picked].get(mode="promise_in_bounds")
         y = smoothed(shape, y, settings.smoothing)
         row_weights = loss_weights = course.row_weights[s]
@@ -305,7 +308,7 @@ def _train(
         gradient = Weights(tuple(slopes), gradient.others)
         if shape.clips:
             gradient = _clip(gradient, settings.clip_norm)
-        weights, first, second = _update_all(on, c, weights, gradient, first, second)
+        weights, first, second = _update_all(c, weights, gradient, first, second)
         if statistics:
             both = zip(statistics, moving, strict=True)
             moving = tuple(jnp.where(on, new, old) for new, old in both)

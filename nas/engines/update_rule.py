@@ -24,26 +24,38 @@ from numpy.typing import NDArray
 from nas.models.steps import learning_rates
 from nas.spec import Training
 
-Array = NDArray[np.floating[Any]]
-
 
 class Coefficients(NamedTuple):
-    """The rule's numbers; each an array over steps, or a tensor for one step and each lane."""
+    """The rule's numbers; each an array over steps, or the number of one step."""
 
-    v_keep: Array
-    v_add: Array
-    v_scale: Array
-    inside: Array
-    outside: Array
-    divide_early: Array  # 1 where the gradient is divided before the first moment, else 0
-    m_keep: Array
-    m_add: Array
-    m_rate: Array
-    q_rate: Array
-    decay: Array  # of the kernels, before the update: the learning rate times the weight decay
+    v_keep: Any
+    v_add: Any
+    v_scale: Any
+    inside: Any
+    outside: Any
+    divide_early: Any  # 1 where the gradient is divided before the first moment, else 0
+    m_keep: Any
+    m_add: Any
+    m_rate: Any
+    q_rate: Any
+    decay: Any  # of the kernels, before the update: the learning rate times the weight decay
 
 
 N_COEFFICIENTS = len(Coefficients._fields)
+# Whatever the gradient is, as long as it is finite, nothing changes.
+AT_REST = Coefficients(
+    v_keep=np.float32(1.0),
+    v_add=np.float32(0.0),
+    v_scale=np.float32(0.0),
+    inside=np.float32(1.0),
+    outside=np.float32(0.0),
+    divide_early=np.float32(1.0),
+    m_keep=np.float32(1.0),
+    m_add=np.float32(0.0),
+    m_rate=np.float32(0.0),
+    q_rate=np.float32(0.0),
+    decay=np.float32(0.0),
+)
 
 
 def coefficients(

@@ -65,7 +65,6 @@ def gpu_environment(number: int) -> dict[str, str]:
     """
     return {
         "JAX_PLATFORMS": GPU_PLATFORM,
-        "JAX_ENABLE_COMPILATION_CACHE": "true",  # of the small programs around a block's
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),  # not those for the programs of a core
         "NPROC": str(os.cpu_count() or 1),  # threads, most of them to compile
         "CUDA_VISIBLE_DEVICES": dict(enumerate(_names_of_gpus())).get(number, str(number)),

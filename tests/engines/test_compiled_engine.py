@@ -326,7 +326,7 @@ def test_a_program_without_room_is_divided(
 ) -> None:
     """As a GPU says it: an error of XLA where a call begins, or where its outputs are fetched."""
     wanted = lanes_of(8)
-    compiled, most = CompiledEngine.program, 20
+    train, most = CompiledEngine.train, 20
     failures = []
 
     def fail(when: str) -> None:
@@ -337,19 +337,18 @@ def test_a_program_without_room_is_divided(
         def __array__(self, *_: Any, **__: Any) -> Any:
             fail("fetched")
 
-    def scarce(engine: Any, shape: Any, arguments: Any, late: bool) -> Any:
-        state, settings, *_ = arguments
+    def scarce(engine: Any, shape: Any, state: Any, settings: Any, *rest: Any, late: bool) -> Any:
         if len(settings.dropout) <= most:
-            return compiled(engine, shape, arguments)
+            return train(engine, shape, state, settings, *rest)
         if not late:
             fail("begun")
-        return lambda *_: (state, (WithoutRoom(),) * 3)
+        return state, (WithoutRoom(),) * 3
 
     together = on_gpu.start(wanted)
     together.advance(1)
-    monkeypatch.setattr(CompiledEngine, "program", partialmethod(scarce, late=True))
+    monkeypatch.setattr(CompiledEngine, "train", partialmethod(scarce, late=True))
     together.advance(1)
-    monkeypatch.setattr(CompiledEngine, "program", partialmethod(scarce, late=False))
+    monkeypatch.setattr(CompiledEngine, "train", partialmethod(scarce, late=False))
     most = 10
     together.advance(10)
     assert set(failures) == {"begun", "fetched"}
