@@ -55,7 +55,7 @@ def run_mnist(engine: str) -> list[dict[str, Any]]:
             )
             epochs = {
                 "fit": peers.fit_epochs(fold, spec),
-                "engine": peers.engine_epochs(engine, fold, spec),
+                "engine": peers.engine_epochs(engine, [fold], spec),
             }
             flops = useful_flops(spec, len(fold.y_train), 1) / spec.training.epochs / 1e9
             rows.append({"depth": depth, "useful_gflop_per_epoch": flops, "seconds": epochs})

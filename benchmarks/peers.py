@@ -414,8 +414,10 @@ def fit_epochs(fold: "FoldData", spec: TrialSpec) -> list[float]:
     return np.diff(clock.times).tolist()
 
 
-def engine_epochs(engine: str, fold: "FoldData", spec: TrialSpec) -> list[float]:
-    """The same by an engine in a worker of `nas search`, with its single thread."""
+def engine_epochs(
+    engine: str, folds: Sequence["FoldData"], spec: TrialSpec, at_once: int = 1
+) -> list[float]:
+    """Seconds of so many epochs by an engine in a worker of `nas search`, with its single thread."""
     from nas.encoding.shared_rows import share_rows
     from nas.execution.workers import WorkerPool
     from nas.metrics import METRICS
@@ -423,8 +425,9 @@ def engine_epochs(engine: str, fold: "FoldData", spec: TrialSpec) -> list[float]
     seconds: list[float] = []
     pool = WorkerPool(1, "jax" if engine == "compiled" else "tensorflow")
     try:
-        pool.load([share_rows(fold, pool.rows_folder)], METRICS["accuracy"], engine)
-        pool.submit(0, spec, 0, epochs=1)
+        shared = [share_rows(fold, pool.rows_folder) for fold in folds]
+        pool.load(shared, METRICS["accuracy"], engine)
+        pool.submit(0, spec, 0, at_once)
         running, started = True, time.perf_counter()
         while running:
             report = pool.wait(1.0)
@@ -435,7 +438,7 @@ def engine_epochs(engine: str, fold: "FoldData", spec: TrialSpec) -> list[float]
             now = time.perf_counter()
             seconds.append(now - started)
             running, started = report.running, now
-            pool.answer(0, True, 1)
+            pool.answer(0, True, at_once)
     finally:
         pool.close()
     # The last report has what is found out at the end of a training, too.

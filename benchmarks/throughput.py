@@ -6,7 +6,7 @@ over their numbers of weights, and their time is scaled. Ratios are what counts,
 machine; it should be idle otherwise. Usage:
 
     python benchmarks/throughput.py [--trials 200] [--sample 6] [--only nas fit] [--json FILE]
-    python benchmarks/throughput.py --only nas --mnist --memory
+    python benchmarks/throughput.py --only nas --warm --mnist --memory
     python benchmarks/throughput.py --only --cnn --sample 2
 
 KerasTuner is measured where it is installed (`pip install keras-tuner`).
@@ -28,6 +28,7 @@ import memory
 import mnist
 import numpy as np
 import peers
+import warm
 from compiled_loop import architecture, with_compiled_loop
 from machine import describe_machine, gemm_gflops
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -243,6 +244,7 @@ def parse_arguments() -> argparse.Namespace:
         "--engine", default="compiled", help="engine of nas search, MNIST and memory"
     )
     parser.add_argument("--workers", type=int, help="workers of nas search")
+    parser.add_argument("--warm", action="store_true", help="epochs of compiled programs as well")
     parser.add_argument("--mnist", action="store_true", help="epochs on 48,000 rows as well")
     parser.add_argument(
         "--cnn",
@@ -308,6 +310,9 @@ def main() -> None:
         report["arithmetic"] = arithmetic(
             work, gflops, nas if nas is not None and "failed" not in nas else None
         )
+        save()
+    if arguments.warm:
+        report["warm"] = warm.run_warm(work, gflops["one core"])
         save()
     if arguments.mnist:
         report["mnist"] = mnist.run_mnist(arguments.engine)
