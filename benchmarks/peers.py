@@ -417,7 +417,7 @@ def fit_epochs(fold: "FoldData", spec: TrialSpec) -> list[float]:
 def engine_epochs(
     engine: str, folds: Sequence["FoldData"], spec: TrialSpec, at_once: int = 1
 ) -> list[float]:
-    """Seconds of so many epochs by an engine in a worker of `nas search`, with its single thread."""
+    """Seconds of so many epochs by an engine in a worker of `nas search`, in a single thread."""
     from nas.encoding.shared_rows import share_rows
     from nas.execution.workers import WorkerPool
     from nas.metrics import METRICS
