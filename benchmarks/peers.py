@@ -417,7 +417,14 @@ def fit_epochs(fold: "FoldData", spec: TrialSpec) -> list[float]:
 def engine_epochs(
     engine: str, folds: Sequence["FoldData"], spec: TrialSpec, at_once: int = 1
 ) -> list[float]:
-    """Seconds of so many epochs by an engine in a worker of `nas search`, in a single thread."""
+    """Seconds an epoch by an engine in a worker of `nas search`, in a single thread.
+
+    Args:
+        engine: Its name.
+        folds: What it is trained and scored on.
+        spec: The network.
+        at_once: Epochs between two looks at the clock; fewer where the engine reports sooner.
+    """
     from nas.encoding.shared_rows import share_rows
     from nas.execution.workers import WorkerPool
     from nas.metrics import METRICS
@@ -436,7 +443,7 @@ def engine_epochs(
             if report.failure:
                 raise RuntimeError(report.failure)
             now = time.perf_counter()
-            seconds.append(now - started)
+            seconds.append((now - started) / max(report.scores.shape[1], 1))
             running, started = report.running, now
             pool.answer(0, True, at_once)
     finally:

@@ -9,7 +9,7 @@ from work import Work, console, useful_flops
 from nas.space import RandomSuggester, SearchSpace
 
 NETWORKS = ((1, 64), (2, 64), (4, 128), (2, 256))  # depth and width
-AT_ONCE, TIMES = 10, 6  # epochs between two looks at the clock, and looks
+AT_ONCE, TIMES = 10, 6  # epochs between two looks at the clock at the most, and looks
 
 
 def run_warm(work: Work, gflops: float) -> list[dict[str, float]]:
@@ -27,7 +27,7 @@ def run_warm(work: Work, gflops: float) -> list[dict[str, float]]:
         words: dict[str, Any] = {"depth": depth, "width": width, "dropout": 0.1, "l2": 1e-5}
         space = SearchSpace({**words, "batch_size": 32, "epochs": AT_ONCE * TIMES})
         spec = space.sample(RandomSuggester(0), problem)
-        seconds = min(peers.engine_epochs("compiled", work.folds, spec, AT_ONCE)[1:]) / AT_ONCE
+        seconds = min(peers.engine_epochs("compiled", work.folds, spec, AT_ONCE)[1:])
         rate = useful_flops(spec, n_rows, n_folds) / spec.training.epochs / seconds / 1e9
         rows.append({"depth": depth, "width": width, "seconds": seconds, "gflops": rate})
         share = f"{100 * rate / gflops:.0f}"
