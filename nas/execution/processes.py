@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     # Else each of them would take the whole memory of a GPU.
     "JAX_PLATFORMS": "cpu",
-    # All programs are kept by `program_file`. What JAX's own cache has read cannot be kept again.
+    # Of programs: `engines.program_file` keeps them, and what JAX has read cannot be kept again.
     "JAX_ENABLE_COMPILATION_CACHE": "false",
     "CUDA_VISIBLE_DEVICES": "-1",
     "XLA_FLAGS": "--xla_backend_optimization_level=1 --xla_cpu_prefer_vector_width=512 "

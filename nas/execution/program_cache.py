@@ -1,7 +1,7 @@
 """Compiled programs kept on disk, so that the next search need not compile them again.
 
-JAX reads and writes the files, and does without one that it cannot read or write; this module
-chooses the directory and keeps it sound. A program is machine code: the directory is named after
+`nas.engines.program_file` reads and writes the files; this module chooses the directory and keeps
+it sound. A program is machine code: the directory is named after
 the processor, JAX's version and the compiler's options, so that a home directory that several
 machines share holds one for each.
 """
@@ -15,10 +15,11 @@ import zlib
 from importlib.metadata import version
 from pathlib import Path
 
+from nas.engines.program_file import DIRECTORY
+
 MAX_BYTES = 200e6  # of all programs of a directory; one has about a megabyte
 MIN_FREE_BYTES = 1e9  # on the disk
 BEING_WRITTEN = 10.0  # seconds that a file may be incomplete for
-ZSTANDARD = b"\x28\xb5\x2f\xfd"  # how a file begins that is compressed by it
 
 
 def cache_home() -> Path | None:
@@ -30,7 +31,7 @@ def cache_home() -> Path | None:
 
 
 def program_cache_variables(xla_flags: str) -> dict[str, str]:
-    """Environment variables with which JAX keeps programs; none where nothing can be kept.
+    """Environment variables with which workers keep programs; none where nothing can be kept.
 
     Args:
         xla_flags: The compiler's options, as in `XLA_FLAGS`.
@@ -38,12 +39,7 @@ def program_cache_variables(xla_flags: str) -> dict[str, str]:
     directory = _directory(xla_flags)
     if directory is None:
         return {}
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(directory),
-        # However soon one was compiled, and however small it is.
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+    return {DIRECTORY: str(directory)}
 
 
 def tidy_program_cache(xla_flags: str) -> None:
@@ -52,7 +48,7 @@ def tidy_program_cache(xla_flags: str) -> None:
     if directory is None:
         return
     kept = 0
-    files = [path for path in directory.iterdir() if path.is_file()]  # for a GPU there is a folder
+    files = [path for path in directory.iterdir() if path.is_file()]
     for path in sorted(files, key=lambda p: _stat(p)[0], reverse=True):
         modified, size = _stat(path)
         is_young = time.time() - modified < BEING_WRITTEN  # by another search, maybe
@@ -101,15 +97,9 @@ def _stat(path: Path) -> tuple[float, int]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file holds all that was compressed into it.
-
-    JAX would leave one that a power cut has shortened as it is, and compile the program each time.
-    """
+    """Whether a file holds all that was compressed into it; a power cut may have shortened it."""
     try:
-        content = path.read_bytes()
-        if content.startswith(ZSTANDARD):  # which this version of Python may not be able to read
-            return True
-        zlib.decompress(content)
+        zlib.decompress(path.read_bytes())
     except (OSError, zlib.error):
         return False
     return True

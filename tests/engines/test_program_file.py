@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from nas.engines import program_file
-from nas.engines.program_file import program_path, read_program, write_program
+from nas.engines.program_file import DIRECTORY, program_path, read_program, write_program
 
 ARGUMENTS = ({"w": np.ones((3, 2), np.float32)}, 2)
 
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv(DIRECTORY, str(tmp_path))
     return tmp_path
 
 
@@ -67,5 +67,5 @@ def test_nothing_is_kept_without_a_directory_or_with_one_that_is_gone(
     directory.rmdir()
     write_program(path, compiled())
     assert read_program(path) is None
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.delenv(DIRECTORY)
     assert program_path("twice", ARGUMENTS) is None
