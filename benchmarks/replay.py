@@ -101,11 +101,13 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         study = load_study(arguments.study, arguments.storage)
+        jobs = recorded(study)
         dataset = load_dataset(study.settings.data)
-        folds = encode_folds(dataset, split_dataset(dataset, study.settings.split).folds)
+        split = split_dataset(dataset, study.settings.split)
+        scalings = sorted({job.spec.in_words.scaling for job in jobs})
+        folds = encode_folds(dataset, split.folds, scalings=scalings)
     except NasError as error:
         raise SystemExit(f"replay: {error}") from None
-    jobs = recorded(study)
     machine = describe_machine()
     console.print(f"{machine['cores']} cores, {machine['cpu']}")
     console.print(
