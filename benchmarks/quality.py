@@ -15,11 +15,13 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from quality_peers import ABLATIONS, ENTRANTS, MODELS, SEARCHES, not_installed
+from quality_nas import ABLATIONS
+from quality_peers import ENTRANTS, MODELS, SEARCHES, not_installed
 from quality_runs import Run, read_runs, show, this_machine, write_runs
 from quality_sets import SEEDS, SETS, read_set
 from rich.console import Console
@@ -55,8 +57,11 @@ def run_alone(entrant: str, name: str, seconds: float, seed: int, machine: str) 
         answer["failure"] = "took far longer than its time"
     except subprocess.CalledProcessError as error:
         answer["failure"] = (error.stderr.strip().splitlines() or ["failed"])[-1][:200]
-    wall = time.monotonic() - started
-    return Run(entrant, name, seconds, seed, wall=wall, machine=machine, **answer)
+    wall = time.monotonic() - started - answer.pop("looked_back", 0.0)
+    return Run.from_dict(
+        {"entrant": entrant, "set": name, "seconds": seconds, "seed": seed, "wall": wall,
+         "machine": machine, **answer}
+    )  # fmt: skip
 
 
 def answer_one(entrant: str, name: str, seconds: float, seed: int) -> None:
@@ -65,7 +70,8 @@ def answer_one(entrant: str, name: str, seconds: float, seed: int) -> None:
     task = read_set(name, seed)
     answer = ENTRANTS[entrant](task, seconds, seed)
     score = task.score(answer.prediction)
-    print(json.dumps({"score": score, "trials": answer.trials, "chosen": answer.chosen}))
+    told = {k: v for k, v in asdict(answer).items() if k != "prediction"}
+    print(json.dumps({"score": score, **told}))
 
 
 def main() -> None:

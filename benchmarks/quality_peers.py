@@ -7,84 +7,22 @@ Each entrant imports what it needs itself, so that one that is not installed fai
 import json
 import math
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from peers import usable_cpus
 from quality_keras import with_keras_tuner, with_optuna_and_fit
+from quality_nas import ABLATIONS, with_nas, with_nas_ensemble
 from quality_sets import ENDLESS, FOLDS, Answer, Array, Task, folds_of, preprocessing
-
-from nas.space import SearchSpace, load_space
 
 MAX_ROUNDS = 5  # of scikit-learn's halving, whose logarithm of 243 to base 3 is below 5
 REALMLP_EPOCHS = 256  # its default
 TIMED_ROWS = 2000  # of which RealMLP's epochs are timed
-SEARCHING = 0.6  # share of the time that the search for an ensemble has
-
-
-# nas
-
-
-def search(task: Task, seconds: float, seed: int, folder: str, **options: Any) -> Any:
-    """`nas.search` with its defaults.
-
-    Args:
-        task: The set.
-        seconds: Time for the search.
-        seed: Of the search.
-        folder: For its files.
-        options: Other options of `nas.search`.
-    """
-    import nas
-
-    return nas.search(
-        data=task.x, target=task.y, timeout=seconds, test_size=0.0, seed=seed,
-        metric="rmse" if task.is_regression else "accuracy",
-        task="regression" if task.is_regression else None,
-        storage=f"sqlite:///{folder}/nas.db", quiet=True, **options,
-    )  # fmt: skip
-
-
-def with_nas(
-    task: Task, seconds: float, seed: int, without: Sequence[str] = (), **options: Any
-) -> Answer:
-    """The best network of `nas.search`, whose space may lack `first` or some words."""
-    if without:
-        options["space"] = tabular_without(without)
-    with tempfile.TemporaryDirectory() as folder:
-        study = search(task, seconds, seed, folder, **options)
-        return Answer(study.predict(task.x_test), len(study.record.complete), best_of(study))
-
-
-def with_nas_ensemble(task: Task, seconds: float, seed: int) -> Answer:
-    """`nas.search` for a part of the time, then eight networks in one; what that takes is told."""
-    from nas.saved_model import load_model, predict_rows
-
-    with tempfile.TemporaryDirectory() as folder:
-        study = search(task, SEARCHING * seconds, seed, folder, confirm=0)
-        path = study.export(Path(folder) / "ensemble.keras", task.x, task.y, ensemble=8)
-        predicted = predict_rows(path, *load_model(path), task.x_test)
-        return Answer(predicted.answers, len(study.record.complete), best_of(study))
-
-
-def tabular_without(without: Sequence[str]) -> SearchSpace:
-    """The usual space without its `first` settings or some of its words."""
-    usual = load_space("tabular")
-    words = {key: entry for key, entry in usual.parameters.items() if key not in without}
-    first = () if "first" in without else usual.first
-    kept = [{k: v for k, v in one.items() if k in words} for one in first]
-    return SearchSpace(words, "tabular", first=kept)
-
-
-def best_of(study: Any) -> str:
-    return json.dumps({"value": study.best.value, **study.best.params}, default=str)
 
 
 # scikit-learn's networks
@@ -278,7 +216,7 @@ def with_model(name: str) -> Callable[[Task, float, int], Answer]:
 
 Entrant = Callable[..., Answer]
 SEARCHES: dict[str, Entrant] = {
-    "nas": with_nas,
+    "nas": partial(with_nas, looks_back=True),
     "nas, ensemble": with_nas_ensemble,
     "scikit-learn MLP, random": with_random_mlps,
     "scikit-learn MLP, halving": with_halving_mlps,
@@ -289,14 +227,6 @@ SEARCHES: dict[str, Entrant] = {
 }
 MODELS: dict[str, Entrant] = {
     name: with_model(name) for name in ("gradient boosting", "forest", "svm", "linear")
-}
-EMBEDDING_WORDS = ["embedding", "embedding_size", "frequencies", "frequency_scale", "bins"]
-# nas without one of its parts.
-ABLATIONS: dict[str, Entrant] = {
-    "nas, no first settings": partial(with_nas, without=["first"]),
-    "nas, no embeddings": partial(with_nas, without=EMBEDDING_WORDS),
-    "nas, halving": partial(with_nas, pruner="halving"),
-    "nas, random": partial(with_nas, sampler="random"),
 }
 ENTRANTS = {**SEARCHES, **MODELS, **ABLATIONS}
 NEEDS = {

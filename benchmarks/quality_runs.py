@@ -5,11 +5,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from machine import describe_machine
 from quality_peers import ENTRANTS, MODELS, SEARCHES
-from quality_sets import Array, is_error
+from quality_sets import Array, BesideFirst, Incumbent, is_error
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +29,10 @@ class Run:
         score: Of the test rows; None where it failed.
         wall: Seconds that it took in all, with starting Python and the last fit.
         failure: Its last line of error.
+        trials: How many settings it has tried to the end.
+        chosen: The best one, in words.
         machine: Where it ran.
+        fold_epochs, incumbents, beside_first: See `quality_sets.Answer`.
     """
 
     entrant: str
@@ -41,6 +45,18 @@ class Run:
     chosen: str = ""
     failure: str = ""
     machine: str = ""
+    fold_epochs: int = 0
+    incumbents: tuple[Incumbent, ...] = ()
+    beside_first: BesideFirst | None = None
+
+    @classmethod
+    def from_dict(cls, known: Mapping[str, Any]) -> "Run":
+        beside = known.get("beside_first")
+        parts = {
+            "incumbents": tuple(Incumbent(**one) for one in known.get("incumbents", ())),
+            "beside_first": BesideFirst(**beside) if beside else None,
+        }
+        return cls(**{**known, **parts})
 
     @property
     def key(self) -> tuple[str, str, float, int]:
@@ -58,7 +74,7 @@ def read_runs(path: Path) -> list[Run]:
         return []
     content = json.loads(path.read_text(encoding="utf-8"))
     machine = f"{content['machine']['cpu']}, {content['machine']['cores']} cores"
-    return [Run(**{"machine": machine, **run}) for run in content["runs"]]
+    return [Run.from_dict({"machine": machine, **run}) for run in content["runs"]]
 
 
 def write_runs(path: Path, runs: Sequence[Run]) -> None:
@@ -146,6 +162,30 @@ def leads(scores: Scores, ours: str, others: Sequence[str]) -> list[Lead]:
     return found
 
 
+def time_to_score(ours: Run, theirs: float) -> float:
+    """Seconds until what nas had by then was as good on the test rows; infinite if it never was."""
+    sign = 1 if is_error(ours.set) else -1
+    return min(
+        (
+            one.seconds
+            for one in ours.incumbents
+            if one.score is not None and sign * one.score <= sign * theirs
+        ),
+        default=math.inf,
+    )
+
+
+def speedups(runs: Sequence[Run], seconds: float, peer: str) -> dict[str, list[float]]:
+    """How much sooner nas has a peer's last test score, by set; 0 where it never has."""
+    ours = {(run.set, run.seed): run for run in runs if run.entrant == "nas" and run.incumbents}
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        own = ours.get((run.set, run.seed))
+        if run.entrant == peer and run.score is not None and own is not None:
+            found.setdefault(run.set, []).append(seconds / time_to_score(own, run.score))
+    return found
+
+
 # Showing
 
 
@@ -160,7 +200,11 @@ def show(runs: Sequence[Run], seconds: float, console: Console) -> None:
     for ours in OURS:
         if ours in entrants:
             _show_leads(scores, ours, [e for e in SEARCHES if e in entrants], console)
-    _show_machines([run for run in runs if run.seconds == seconds], console)
+    these = [run for run in runs if run.seconds == seconds]
+    _show_speedups(these, seconds, console)
+    _show_fold_epochs(these, console)
+    _show_beside_first(these, console)
+    _show_machines(these, console)
     for run in runs:
         if run.failure and run.seconds == seconds:
             console.print(f"{run.entrant} on {run.set}, seed {run.seed}: {run.failure}")
@@ -226,6 +270,50 @@ def _show_leads(scores: Scores, ours: str, searches: Sequence[str], console: Con
         console.print(
             f"Better than {ours} with one seed, whose noise is not known: "
             f"{'; '.join(single) or 'none'}"
+        )
+
+
+def _show_speedups(runs: Sequence[Run], seconds: float, console: Console) -> None:
+    """How much sooner what nas has by then, trained on all rows, is as good on the test rows."""
+    for peer in SEARCHES:
+        found = {name: float(np.median(v)) for name, v in speedups(runs, seconds, peer).items()}
+        if found and peer not in OURS:
+            told = ", ".join(f"{name} {times:.1f}" for name, times in found.items())
+            console.print(
+                f"Sooner than {peer} at its last test score, times: median of {len(found)} sets "
+                f"{np.median([*found.values()]):.1f} ({told}; 0 is never)"
+            )
+
+
+def _show_fold_epochs(runs: Sequence[Run], console: Console) -> None:
+    """How many fold-epochs a full random search takes to its best score over folds, and nas."""
+    told, ratios = [], []
+    for run in runs:
+        if run.entrant != "nas, full random" or not run.chosen:
+            continue
+        value, sign = json.loads(run.chosen)["value"], 1 if is_error(run.set) else -1
+        for own in runs:
+            if (own.entrant, own.set, own.seed) == ("nas, five folds", run.set, run.seed):
+                reached = [i.fold_epochs for i in own.incumbents if sign * i.value <= sign * value]
+                ratios.append(run.fold_epochs / reached[0] if reached else 0.0)
+                told.append(f"{run.set} {ratios[-1]:.1f}")
+    if ratios:
+        console.print(
+            f"Fewer fold-epochs than a full random search to its best score, times: median "
+            f"{np.median(ratios):.1f} ({', '.join(told)}; 0 is never)"
+        )
+
+
+def _show_beside_first(runs: Sequence[Run], console: Console) -> None:
+    """How often the search was worse than no search: its winner beside the first setting."""
+    known = [(run, run.beside_first) for run in runs if run.beside_first is not None]
+    worse = [f"{run.set}, seed {run.seed}" for run, b in known if b.worse > 2 * b.error]
+    better = sum(b.worse < -2 * b.error for _, b in known)
+    if known:
+        console.print(
+            f"The winner beside the first setting, of {len(known)} searches, by more than two "
+            f"standard errors: worse in {len(worse)} ({'; '.join(worse) or 'none'}), better in "
+            f"{better}"
         )
 
 

@@ -50,12 +50,16 @@ class Task:
     x_test: pd.DataFrame
     y_test: Array
 
+    def losses(self, prediction: Array) -> Array:
+        """The squared error of each test row, or 1 where its class is wrong."""
+        if self.is_regression:
+            return np.asarray((np.asarray(prediction, np.float64) - self.y_test) ** 2)
+        return np.asarray(np.asarray(prediction) != self.y_test, np.float64)
+
     def score(self, prediction: Array) -> float:
         """Accuracy, or root mean squared error."""
-        if self.is_regression:
-            error = np.asarray(prediction, np.float64) - self.y_test
-            return float(np.sqrt(np.mean(error**2)))
-        return float(np.mean(np.asarray(prediction) == self.y_test))
+        loss = float(self.losses(prediction).mean())
+        return loss**0.5 if self.is_regression else 1.0 - loss
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,38 @@ def _frame(rows: Array) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
+class Incumbent:
+    """The best network of a search for a while.
+
+    Attributes:
+        trial: Its number.
+        seconds: From the start of the search until it was there.
+        fold_epochs: That all trials had taken which had ended by then.
+        value: Its score over folds.
+        score: Of the test rows, trained on all others after the search; None where it was not.
+    """
+
+    trial: int
+    seconds: float
+    fold_epochs: int
+    value: float
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class BesideFirst:
+    """The winner beside the setting that was trained first, on the same test rows.
+
+    Attributes:
+        worse: Mean of the differences of the rows' losses; positive where the winner is worse.
+        error: Its standard error.
+    """
+
+    worse: float
+    error: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """What an entrant has to say.
 
@@ -149,11 +185,19 @@ class Answer:
         prediction: For the test rows.
         trials: How many settings it has tried to the end.
         chosen: The best one, in words.
+        fold_epochs: Epochs that it has trained, each fold counted by itself; 0 is not known.
+        incumbents: What was best before, the first one first.
+        beside_first: None where that is not known.
+        looked_back: Seconds that the last two took, which belong to no search.
     """
 
     prediction: Array
     trials: int = 1
     chosen: str = ""
+    fold_epochs: int = 0
+    incumbents: tuple[Incumbent, ...] = ()
+    beside_first: BesideFirst | None = None
+    looked_back: float = 0.0
 
 
 def preprocessing(task: Task) -> Any:
