@@ -19,8 +19,9 @@ docstrings by `make docs`.
 """
 # The order in which a newcomer meets them.
 GROUPS = {
-    "Functions": ("search", "train", "screen", "nested", "load", "studies", "run"),
-    "Results": ("Study", "Best", "Trained", "Screened", "Nested"),
+    "Functions": ("search", "train", "screen", "nested", "load", "studies", "run", "describe_data"),
+    "Estimators of scikit-learn": ("NASClassifier", "NASRegressor"),
+    "Results": ("Study", "Best", "Trained", "Screened", "Nested", "DescribedData"),
     "Experiments that results propose": ("TrainAgain", "SearchAgain", "LookAtData"),
     "Search spaces": ("Range", "Choice", "parameter", "SearchSpace"),
     "Errors": ("NasError", "Interrupted"),

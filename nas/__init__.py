@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from nas.api import load as load
     from nas.api import search as search
     from nas.api import studies as studies
+    from nas.data.description import DescribedData as DescribedData
+    from nas.described_data import describe_data as describe_data
     from nas.errors import NasError as NasError
+    from nas.estimators import NASClassifier as NASClassifier
+    from nas.estimators import NASRegressor as NASRegressor
     from nas.nested_search import Nested as Nested
     from nas.nested_search import nested as nested
     from nas.next_experiment import run as run
@@ -38,8 +42,11 @@ if TYPE_CHECKING:
 _FACE = {
     "Best": "nas.results",
     "Choice": "nas.space",
+    "DescribedData": "nas.data.description",
     "Interrupted": "nas.one_search",
     "LookAtData": "nas.analysis.experiment",
+    "NASClassifier": "nas.estimators",
+    "NASRegressor": "nas.estimators",
     "NasError": "nas.errors",
     "Nested": "nas.nested_search",
     "Range": "nas.space",
@@ -49,6 +56,7 @@ _FACE = {
     "Study": "nas.results",
     "TrainAgain": "nas.analysis.experiment",
     "Trained": "nas.one_network",
+    "describe_data": "nas.described_data",
     "load": "nas.api",
     "nested": "nas.nested_search",
     "parameter": "nas.space",
@@ -64,8 +72,11 @@ __all__ = [
     "DEFAULT_STORAGE",
     "Best",
     "Choice",
+    "DescribedData",
     "Interrupted",
     "LookAtData",
+    "NASClassifier",
+    "NASRegressor",
     "NasError",
     "Nested",
     "Range",
@@ -76,6 +87,7 @@ __all__ = [
     "TrainAgain",
     "Trained",
     "__version__",
+    "describe_data",
     "load",
     "nested",
     "parameter",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
 from nas.arguments import check_bounds, check_words, seconds_of
-from nas.choices import EngineName, PrunerName, SamplerName, Scaling, StopName, Task
+from nas.choices import ClassWeight, EngineName, PrunerName, SamplerName, Scaling, StopName, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.devices import find_gpus
@@ -43,10 +43,13 @@ def search(
     repeats: int = 1,
     groups: Any = None,
     sample_weight: Any = None,
+    class_weight: ClassWeight = "none",
+    time: str | None = None,
     val_size: float = 0.2,
     test_size: float = 0.2,
     metric: Any = None,
     positive: str | None = None,
+    test: Any = None,
     task: Task | None = None,
     drop: Any = (),
     categorical: Any = (),
@@ -55,6 +58,7 @@ def search(
     scaling: Scaling = "standard",
     image_size: int | None = None,
     classes: Any = (),
+    merge_rare: int | None = None,
     max_rows: int | None = None,
     label_noise: float = 0.0,
     sampler: SamplerName = "tpe",
@@ -86,9 +90,10 @@ def search(
             language (docs/spaces.md) to a value, a list of values or a `nas.Range`; or a function
             that builds a Keras model from an `optuna.Trial` (docs/own_models.md). None is
             `tabular`, or `images` where the data is images; `mlp_depth` without data.
-        data: The name of a known data set; a `.csv`, `.parquet` or `.npz` file; a folder that has
-            a folder of images for each class; a pandas, polars or pyarrow table; or an array of
-            shape (n_rows, n_features), (n_rows, height, width) or
+        data: The name of a known data set; a table in a `.csv`, `.tsv`, `.parquet`, `.feather`,
+            `.xlsx`, `.arff` or `.npy` file, or in several as `"part-*.csv"`; an `.npz` file; a
+            folder that has a folder of images for each class; a pandas, polars or pyarrow table;
+            or an array of shape (n_rows, n_features), (n_rows, height, width) or
             (n_rows, height, width, channels). None takes the data that the space names.
         target: The name of the target column, or the target itself as an array of shape (n_rows,).
         trials: Number of trials that the study has at the end, including those of earlier calls;
@@ -101,12 +106,18 @@ def search(
         groups: Column whose equal values stay in one fold, or an array of shape (n_rows,).
         sample_weight: Column, or array of shape (n_rows,), of how much each row counts in the loss.
             Scores count all rows alike.
+        class_weight: `balanced` where all classes weigh the same in the training loss, however rare
+            they are; scores count all rows alike.
+        time: Column of dates or numbers in whose order rows are divided: each fold validates on
+            rows after those that it trains on, and the last rows are the test part.
         val_size: Share of the rows that are used for validation when `folds` is 1.
         test_size: Share of the rows that are set aside to test the winner; 0 for no test.
         metric: `accuracy`, `balanced_accuracy`, `f1`, `auc`, `log_loss`, `r2`, `rmse`, `mae`, or a
             scorer made by `sklearn.metrics.make_scorer`; None is accuracy for classes and r2 for
             regression.
         positive: For `f1` of two classes, the positive class; None is the rarer one.
+        test: What the winner is tested on, instead of rows that are drawn: numbers of rows, or
+            another file, where `data` is a table in a file; its columns are matched by name.
         task: The kind of task; None infers it from the target.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
@@ -115,6 +126,7 @@ def search(
         scaling: How numbers are scaled; see docs/data.md.
         image_size: Width and height in pixels to which the images of a folder are resized.
         classes: Classes to keep; all others are left out.
+        merge_rare: Classes with fewer rows are one class, `other`; None leaves them.
         max_rows: Largest number of rows to keep, drawn at random.
         label_noise: Share of the rows that get a wrong label.
         sampler: The sampler that proposes the trials.
@@ -221,9 +233,12 @@ def search(
                 the_space,
                 data,
                 target,
+                test=test,
                 task=task,
                 groups=groups,
                 sample_weight=sample_weight,
+                class_weight=class_weight,
+                time=time,
                 drop=drop,
                 categorical=categorical,
                 header=header,
@@ -232,6 +247,7 @@ def search(
                 scaling=scaling,
                 image_size=image_size,
                 classes=classes,
+                merge_rare=merge_rare,
                 max_rows=max_rows,
                 label_noise=label_noise,
             ),
@@ -241,6 +257,7 @@ def search(
             positive=positive,
             groups=groups,
             sample_weight=sample_weight,
+            test=test,
             timeout=None if gpus else seconds,  # a GPU trains all folds side by side
         )
         if pruner is None:

@@ -1,6 +1,6 @@
 """Arguments that calls in Python and options of the command line share, checked."""
 
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from nas.choices import Ensemble
 from nas.errors import NasError, did_you_mean
@@ -46,6 +46,19 @@ def seconds_of(time: float | str | None) -> float | None:
     if not 0.0 < seconds < float("inf"):
         raise NasError("--timeout", f"got '{time}'", "a time such as 90, 10m or 2h")
     return seconds
+
+
+def trial_of(given: Any) -> int | Literal["simplest"] | None:
+    """A trial, from what was given: its number, `simplest`, or None.
+
+    Raises:
+        NasError: When it is neither.
+    """
+    if given is None or given == "simplest":
+        return given  # type: ignore[no-any-return]
+    if isinstance(given, bool) or not str(given).isdecimal():
+        raise NasError("--trial", f"got '{given}'", "the number of a trial, or simplest")
+    return int(given)
 
 
 def ensemble_of(given: Any) -> Ensemble | None:

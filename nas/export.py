@@ -28,6 +28,7 @@ from nas.errors import NasError, first_line
 from nas.families.family import as_logits
 from nas.families.keras_networks import network_of
 from nas.families.suggestions import BuildModel
+from nas.measures import measures
 from nas.metrics import Metric, predicted_classes
 from nas.model_card import card_path, check_output
 from nas.saved_model import PREDICT_BATCH, REGISTER, predict, weights_hash
@@ -339,6 +340,9 @@ def _card(
         **{key: summary[key] for key in ("stderr", "fold_values")},
         "test_value": test_value,
         "test_interval": list(interval) if interval else None,
+        "measures": measures(dataset.y[split.test], prediction, dataset.classes)
+        if len(split.test)
+        else None,
         "predicted_on": tested_on,
         "predicted_classes": _count_classes(dataset, prediction),
         "n_weights": None,

@@ -11,8 +11,13 @@ from nas.study.record import StudyRecord
 from nas.study.storage import sqlite_path
 
 
-def check_output(path: Path, suffix: str) -> None:
+def check_output(path: Path, suffix: str, has_card: bool | None = None) -> None:
     """Refuses a file that could not be written, before the work is done.
+
+    Args:
+        path: The file; a folder where the suffix is empty.
+        suffix: Its ending.
+        has_card: Whether a model card is written beside it; None is where it is a Keras model.
 
     Raises:
         NasError: When the folder does not exist or the ending is another.
@@ -23,12 +28,14 @@ def check_output(path: Path, suffix: str) -> None:
         raise NasError(
             str(path), f"no folder '{path.parent}'", "a folder that exists", "Make it first."
         )
-    for file in (path, card_path(path)) if suffix == ".keras" else (path,):
+    has_card = suffix == ".keras" if has_card is None else has_card
+    is_folder = has_card and not suffix  # a SavedModel
+    for file in (*[path] * (not is_folder), *[card_path(path)] * has_card):
         if file.is_dir():
             raise NasError(str(file), "is a folder", "a file to write to")
     if not os.access(path.parent, os.W_OK):
         raise NasError(str(path), "its folder is not writable", "a folder to write to")
-    if suffix == ".keras" and card_path(path).exists() and read_card(path) is None:
+    if has_card and card_path(path).exists() and read_card(path) is None:
         raise NasError(
             str(card_path(path)),
             "is there, and is no model card",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 READING = (
     "task", "groups", "sample_weight", "drop", "categorical", "header", "missing", "positive",
-    "scaling", "image_size", "classes", "max_rows", "label_noise",
+    "class_weight", "scaling", "image_size", "classes", "merge_rare", "max_rows", "label_noise",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def nested(
         data: As for `nas.search`.
         target: As for `nas.search`.
         outer: Number of outer folds, and so of searches.
-        folds: Number of folds within each search; None is 5.
+        folds: Number of folds within each search; None is 5, or fewer where the time is short.
         repeats: How often these are drawn.
         name: Name of the studies, with a number behind it; None is the name of the space.
         seed: Seed of the outer folds, and of each search.
@@ -88,21 +88,23 @@ def nested(
         NasError: When an argument or the data cannot be used.
         Interrupted: On Ctrl-C. The same call goes on; with a `timeout`, each search has it again.
     """
-    folds = 5 if folds is None else folds
-    if not isinstance(folds, int):
+    if folds is not None and not isinstance(folds, int):
         raise NasError("--folds", f"got {folds!r} within outer folds", "a number")
-    check_bounds(outer=(outer, 2, None), folds=(folds, 2, None), repeats=(repeats, 1, None))
+    check_bounds(outer=(outer, 2, None), folds=(folds, 1, None), repeats=(repeats, 1, None))
     for given, why in (
+        ("test", "outer folds test"),
+        ("time", "an outer fold would be foretold from rows after it"),
         ("test_size", "outer folds test"),
         ("val_size", "folds validate"),
         ("warm_start", "the other study may have seen the rows that test"),
     ):
         if given in options and options[given] is not None:
             raise NasError(f"--{given.replace('_', '-')}", f"given for a nested search: {why}")
+    options.pop("test", None)
     display = Display(quiet)
     with display.working("Reading the data"):
         import_optuna()
-        from nas.data import Split, SplitOptions, fresh_folds
+        from nas.data import SplitOptions
         from nas.preparation import as_space, prepare, read_options, usual_space
         from nas.uncertainty import standard_error
 
@@ -130,12 +132,9 @@ def nested(
             )
     studies = []
     for number, fold in enumerate(prepared.split.folds, start=1):
-        inner = fresh_folds(
-            dataset, Split(fold.train, fold.val, ()), SplitOptions(folds, repeats, seed=seed)
-        )
         display.say(f"Outer fold {number} of {outer}")
         study = search(
-            space, data, target, folds=[(part.train, part.val) for part in inner],
+            space, data, target, test=fold.val, folds=folds, repeats=repeats,
             name=f"{name or the_space.name}-{number}", seed=seed, quiet=quiet, **options,
         )  # fmt: skip
         studies.append(study)

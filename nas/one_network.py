@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.about import DEFAULT_STORAGE
 from nas.api import import_optuna
 from nas.arguments import check_bounds
-from nas.choices import Scaling, Task
+from nas.choices import ClassWeight, Scaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.stopping import forget
@@ -59,10 +59,13 @@ def train(
     repeats: int | None = None,
     groups: Any = None,
     sample_weight: Any = None,
+    class_weight: ClassWeight | None = None,
+    time: str | None = None,
     val_size: float | None = None,
     test_size: float | None = None,
     metric: Any = None,
     positive: str | None = None,
+    test: Any = None,
     task: Task | None = None,
     drop: Any = None,
     categorical: Any = None,
@@ -71,6 +74,7 @@ def train(
     scaling: Scaling | None = None,
     image_size: int | None = None,
     classes: Any = None,
+    merge_rare: int | None = None,
     max_rows: int | None = None,
     label_noise: float | None = None,
     name: str | None = None,
@@ -134,11 +138,13 @@ def train(
         study_name = the_space.name if name is None else name
         check_study_name(study_name)
         given: dict[str, Any] = {
-            "target": target, "task": task, "groups": groups,
+            "target": target, "test": test, "task": task, "groups": groups,
+            "class_weight": class_weight, "time": time,
             "sample_weight": sample_weight, "drop": drop,
             "categorical": categorical, "header": header, "missing": missing,
             "positive": positive, "scaling": scaling, "image_size": image_size,
-            "classes": classes, "max_rows": max_rows, "label_noise": label_noise,
+            "classes": classes, "merge_rare": merge_rare,
+            "max_rows": max_rows, "label_noise": label_noise,
             "folds": folds, "repeats": repeats, "val_size": val_size, "test_size": test_size,
             "seed": seed, "metric": metric,
         }  # fmt: skip
@@ -243,8 +249,9 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
     from nas.data import SplitOptions
     from nas.preparation import prepare, read_options
 
-    reading = [*("task", "drop", "categorical", "header", "missing", "positive", "scaling")]
-    reading += ["image_size", "classes", "max_rows", "label_noise"]
+    reading = ["test", "class_weight", "time", "task", "drop", "categorical", "header", "missing"]
+    reading += ["positive", "scaling", "image_size", "classes", "merge_rare", "max_rows"]
+    reading.append("label_noise")
     of_rows = {name: given[name] for name in ("groups", "sample_weight")}
     options = read_options(
         space, data, target,
@@ -262,6 +269,7 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
         metric=given["metric"],
         positive=given["positive"],
         **of_rows,
+        test=given["test"],
         scores_test=False,
     )
 

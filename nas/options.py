@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.choices import PrunerName, SamplerName, Scaling, StopName, Task
+from nas.choices import ClassWeight, PrunerName, SamplerName, Scaling, StopName, Task
 
 # The source of data that was given as values, and cannot be read again; people read it, too.
 IN_MEMORY = "data in memory"
@@ -21,21 +21,25 @@ class DataOptions:
     """Which data to read, and how.
 
     Attributes:
-        source: Name of a known data set, or a path to a `.csv`, `.parquet` or `.npz` file, or to
+        source: Name of a known data set, or a path to a table, to an `.npz` file, or to
             a folder with a folder of images for each class; `IN_MEMORY` for values.
         target: Target column of a table.
+        test: A file with the rows of a table's test part; None sets some of the rows aside.
         task: The task; None infers it.
         groups: Column that says which rows belong together.
         sample_weight: Column that says how much each row counts in training.
+        time: Column of times or numbers in whose order rows are divided.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
         header: Whether the first line of a CSV file names the columns; None looks at the file.
         missing: Words that stand for a missing value, beside the usual ones.
         positive: Label of the class that f1 is about, of two; None is the rarer one.
+        class_weight: How much each class counts in training.
         scaling: How preprocessing scales the numbers.
         images: Whether rows have to be images; `digits` then has rows of 8 x 8 pixels.
         image_size: Width and height that the images of a folder are given; None leaves them.
         classes: Labels of the classes whose rows are kept, as text; () keeps all.
+        merge_rare: Classes with fewer rows are one class, `other`; None leaves them.
         max_rows: Rows that are kept at most, beside a test part that the data brings.
         label_noise: Share of the rows that get a wrong label, without those of a test part that
             the data brings.
@@ -43,18 +47,22 @@ class DataOptions:
 
     source: str
     target: str | None = None
+    test: str | None = None
     task: Task | None = None
     groups: str | None = None
     sample_weight: str | None = None
+    time: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     header: bool | None = None
     missing: tuple[str, ...] = ()
     positive: str | None = None
+    class_weight: ClassWeight = "none"
     scaling: Scaling = "standard"
     images: bool = False
     image_size: int | None = None
     classes: tuple[str, ...] = ()
+    merge_rare: int | None = None
     max_rows: int | None = None
     label_noise: float = 0.0
 
@@ -75,8 +83,9 @@ class SplitOptions:
         test_size: Share of the rows that is set aside for the winner; 0 for none. A data set
             that brings a test part of its own keeps that, unless this is 0.
         seed: Seeds every draw.
-        given: Folds that were given as row numbers, packed by `pack_folds`; empty for none. They
-            take the place of those that would be drawn.
+        given: Folds that were given as row numbers, packed by `nas.data.split`; empty for none.
+            They take the place of those that would be drawn.
+        given_test: The test part, where that alone was given so; empty for none.
     """
 
     folds: int = 5
@@ -85,6 +94,7 @@ class SplitOptions:
     test_size: float = 0.2
     seed: int = 0
     given: str = ""
+    given_test: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from nas.data.arrays import holds_images
 from nas.data.dataset import check_weights
 from nas.data.findings import find
 from nas.data.from_memory import dataset_from_memory
-from nas.data.split import choose_folds, split_dataset
+from nas.data.split import choose_folds, split_dataset, with_test_rows
 from nas.encoding import FoldData, fit_statistics
 from nas.encoding.shared_rows import encode_data
 from nas.engines.startup import start_tensorflow
@@ -213,6 +213,8 @@ def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> Da
     for of_rows in ("groups", "sample_weight"):
         if not isinstance(given.get(of_rows), str):  # none, or those of each row
             given[of_rows] = None
+    if not is_source(given.get("test")):  # none, or row numbers
+        given["test"] = None
     values: dict[str, Any] = {
         name: (value,) if name in NAME_LISTS and isinstance(value, str) else value
         for name, value in given.items()
@@ -223,6 +225,8 @@ def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> Da
             values[name] = tuple(map(str, values[name]))
     if isinstance(target, (str, int)):
         values["target"] = str(target)
+    if "test" in values:
+        values["test"] = str(values["test"])
     source = str(data or space.data) if data is None or is_source(data) else IN_MEMORY
     return DataOptions(source, images=space.network == "cnn", **values)
 
@@ -239,6 +243,7 @@ def prepare(
     positive: str | None = None,
     groups: Any = None,
     sample_weight: Any = None,
+    test: Any = None,
     scores_test: bool = True,
     timeout: float | None = None,
 ) -> Prepared:
@@ -256,6 +261,7 @@ def prepare(
         groups: A column, which `data_options` names too, or the group of each row, shape (n_rows,).
         sample_weight: A column, which `data_options` names too, or the weight of each row, shape
             (n_rows,).
+        test: Numbers of the rows of the test part; None, or a file that `data_options` names too.
         scores_test: Whether the test part will be scored, too.
         timeout: Seconds of the search; None for as many as one likes.
 
@@ -281,6 +287,8 @@ def prepare(
         data_options = replace(data_options, source=IN_MEMORY)
     if not isinstance(space, CustomSpace):
         space.check_problem(dataset.problem(1))
+    if test is not None and not is_source(test):
+        split_options = with_test_rows(dataset, test, split_options)
     few_folds = False
     if folds is None:
         folds = _planned_folds(space, dataset, split_options, timeout)

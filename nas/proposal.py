@@ -31,6 +31,7 @@ def in_python_only(record: StudyRecord) -> tuple[str, ...]:
     given = {
         "data": record.settings.data.source == IN_MEMORY,
         "folds": bool(record.settings.split.given),
+        "test part": bool(record.settings.split.given_test),
         "metric": record.settings.own_metric,
     }
     return tuple(part for part, is_given in given.items() if is_given)
@@ -180,9 +181,12 @@ def data_options(record: StudyRecord) -> list[str]:
         {
             "data": data.source,
             "target": data.target,
+            "test": data.test,
             "task": data.task,
             "groups": data.groups,
             "sample-weight": data.sample_weight,
+            "class-weight": data.class_weight if data.class_weight != "none" else None,
+            "time": data.time,
             "drop": join_names(data.drop),
             "categorical": join_names(data.categorical),
             "header": data.header,
@@ -191,6 +195,7 @@ def data_options(record: StudyRecord) -> list[str]:
             "scaling": data.scaling if data.scaling != "standard" else None,
             "image-size": data.image_size,
             "classes": join_names(data.classes),
+            "merge-rare": data.merge_rare,
             "max-rows": data.max_rows,
             "label-noise": data.label_noise or None,
             "metric": record.metric,

@@ -39,7 +39,7 @@ def refit(
     check_output(path, ".keras")
     seed = study.settings.split.seed
     arguments = (study, known, path, seed)
-    card: dict[str, Any] = pool.call(_export, *arguments) if pool else _export(*arguments)
+    card: dict[str, Any] = pool.call(train_best, *arguments) if pool else train_best(*arguments)
     with storage_errors(storage):
         optuna_study = open_optuna_study(open_storage(storage), study.name, storage)
         optuna_study.set_user_attr("winner", winner_entry(card))
@@ -90,7 +90,11 @@ def refit_ensemble(
     )  # fmt: skip
 
 
-def _export(study: StudyRecord, known: Known, path: Path, seed: int) -> dict[str, Any]:
+def train_best(study: StudyRecord, known: Known, path: Path, seed: int) -> dict[str, Any]:
+    """Trains, tests and saves the best trial of a record; the study keeps nothing of it.
+
+    TensorFlow must have been started. Returns the model card.
+    """
     from nas.engines.compiled_engine import CompiledEngine
     from nas.engines.keras_engine import KerasEngine
     from nas.export import export_winner

@@ -256,6 +256,8 @@ class Study:
         data: Any = None,
         target: Any = None,
         *,
+        format: str | None = None,
+        trial: 'int | Literal["simplest"] | None' = None,
         ensemble: "Ensemble | None" = None,
         calibrate: bool = False,
         build_model: "BuildModel | None" = None,
@@ -265,10 +267,15 @@ class Study:
         """Trains the winner on everything but the test part, tests it, and saves it.
 
         Args:
-            path: A `.keras` file. It loads with Keras alone and takes raw data. Its card, a JSON
-                file, is written beside it.
+            path: A `.keras` file. It loads with Keras alone and takes raw data. Its card is written
+                beside it, as JSON and, for people, in Markdown. Or a file of another format.
             data: The study's data, if the file was moved or the data was in memory.
             target: The target, if the data was in memory.
+            format: `keras`, `savedmodel`, `onnx`, `litert`, `openvino`, or `code` for a program
+                that trains the winner; None goes by the ending of the path. What a file answers is
+                compared with Keras on real rows first. See docs/formats.md.
+            trial: Number of another complete trial than the winner, or `simplest` for the one with
+                the fewest weights among those within one standard error of the winner.
             ensemble: Several networks in one model instead, which answer together: `"folds"` for
                 the winner trained on each fold, or a number N, at most 20, for those of the N best
                 trials that predict best together (docs/commands.md).
@@ -283,40 +290,31 @@ class Study:
         Returns:
             The path.
         """
-        from nas.arguments import ensemble_of
+        from nas.arguments import ensemble_of, trial_of
         from nas.engines.startup import start_tensorflow
-        from nas.model_card import check_output, default_model_path
+        from nas.execution.processes import default_workers
+        from nas.exporting import check_export, export_model
+        from nas.formats.endings import format_of
 
         path = Path(path)
-        kind = ensemble_of(ensemble)
-        check_output(path, ".keras")
-        if calibrate and self.record.settings.task == "regression":
-            wanted = "classes, which have probabilities"
-            raise NasError("--calibrate", "given for a regression", wanted)
-        is_winner = kind is None and not calibrate
-        if (
-            not is_winner
-            and path.resolve() == default_model_path(self.storage, self.name).resolve()
-        ):
-            raise NasError(
-                str(path), "is where the study keeps its winner", "another name for another model"
-            )
+        kind, several = format_of(path, format), ensemble_of(ensemble)
+        is_plain = several is None and not calibrate
+        one = trial_of(trial)
+        number = simplest_equal(self.record).number if one == "simplest" else one
+        if number is not None and not is_plain:
+            raise NasError("--trial", "given beside --ensemble or --calibrate", "one of them")
+        is_winner = is_plain and number in (None, self.record.best().number)
+        check_export(self.record, self.storage, path, kind, is_winner, is_plain, calibrate)
+        if number is not None:
+            self.record.only(number)  # says at once if there is none
         known = self.known(data, target, build_model)
-        if kind is not None or calibrate:
-            from nas.execution.devices import find_gpus
-            from nas.execution.processes import default_workers
-            from nas.refit import refit_ensemble
-
-            n_workers = default_workers() if workers is None else workers
-            refit_ensemble(
-                self.record, path, known, kind or 1, n_workers, find_gpus("auto"), progress,
-                calibrate,
-            )  # fmt: skip
-            return path
-        start_tensorflow()
-        from nas.refit import refit
-
-        refit(None, self.record, self.storage, path, known)
+        if is_plain:  # else the workers come first, which may take the GPUs
+            start_tensorflow()
+        n_workers = default_workers() if workers is None else workers
+        export_model(
+            self.record, self.storage, path, known, kind, several, calibrate, n_workers, progress,
+            number,
+        )  # fmt: skip
         self._forget()
         return path
 
@@ -356,9 +354,12 @@ class Study:
         from nas.model_card import default_model_path, is_winner
 
         path = default_model_path(self.storage, self.name)
-        if not is_winner(path, self.record):
-            self.export(path)
         start_tensorflow()
+        if not is_winner(path, self.record):
+            from nas.refit import refit
+
+            refit(None, self.record, self.storage, path, self.known())
+            self._forget()
         from nas.saved_model import load_model
 
         return path, *load_model(path)

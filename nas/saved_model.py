@@ -15,7 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.choices import Task
-from nas.data import Features, Schema, image_names, load_features, match_seen
+from nas.data import (
+    Features,
+    Schema,
+    image_names,
+    load_features,
+    match_seen,
+    original_columns,
+)
 from nas.data.from_memory import features_from_memory
 from nas.encoding.keras_form import ignore_input_names, model_inputs
 from nas.errors import NasError, first_line
@@ -178,7 +185,11 @@ def predict_rows(path: Path, model: keras.Model, card: dict[str, Any], data: Any
 
 
 def predict_file(
-    model_path: Path, source: str, output: Path, tell: Callable[[str], object] = lambda line: None
+    model_path: Path,
+    source: str,
+    output: Path,
+    tell: Callable[[str], object] = lambda line: None,
+    keep: bool = False,
 ) -> int:
     """Predicts for each row of a file or image of a folder, and writes a CSV file.
 
@@ -190,12 +201,17 @@ def predict_file(
         source: Rows to predict for.
         output: The `.csv` file.
         tell: Is given a line for each column that holds what training never saw.
+        keep: Whether the columns of a table come first, as they are in the file.
 
     Returns:
         The number of rows.
     """
     check_output(output, ".csv")
     model, card = load_model(model_path)
+    schema = Schema.from_dict(card["schema"])
+    original = original_columns(source, schema) if keep else pd.DataFrame()
+    if keep and original.empty:
+        raise NasError("--keep", f"given for {source}", "a table, which has columns")
     predicted = predict_rows(model_path, model, card, source)
     for line in predicted.lines:
         tell(line)
@@ -207,6 +223,8 @@ def predict_file(
             table[f"p_{label}"] = column
     if names := image_names(source):
         table = {"file": names, **table}
+    for name in {*original.columns} & {*table}:  # both stay, under names of their own
+        original = original.rename(columns={name: f"{name} (given)"})
     with written_whole(output) as file:
-        pd.DataFrame(table).to_csv(file, index=False)
+        pd.concat([original, pd.DataFrame(table)], axis=1).to_csv(file, index=False)
     return len(predicted.answers)

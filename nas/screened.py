@@ -1,12 +1,12 @@
 """Scoring networks before training: `nas.screen`."""
 
-import time
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from nas.api import import_optuna
 from nas.arguments import check_bounds, seconds_of
-from nas.choices import Scaling, Task
+from nas.choices import ClassWeight, Scaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.processes import default_workers, prepare_processes
@@ -47,6 +47,9 @@ def screen(
     folds: Any = 5,
     groups: Any = None,
     sample_weight: Any = None,
+    class_weight: ClassWeight = "none",
+    time: str | None = None,
+    test: Any = None,
     test_size: float = 0.2,
     metric: Any = None,
     positive: str | None = None,
@@ -58,6 +61,7 @@ def screen(
     scaling: Scaling = "standard",
     image_size: int | None = None,
     classes: Any = (),
+    merge_rare: int | None = None,
     max_rows: int | None = None,
     label_noise: float = 0.0,
     workers: int | None = None,
@@ -89,7 +93,7 @@ def screen(
         seed=(seed, 0, None),
     )
     forget()
-    deadline = time.monotonic() + (seconds_of(timeout) or 0.0) - ENDING
+    deadline = monotonic() + (seconds_of(timeout) or 0.0) - ENDING
     display = Display(quiet)
     n_workers = default_workers() if workers is None else workers
     with display.working("Reading the data"):
@@ -114,6 +118,9 @@ def screen(
             task=task,
             groups=groups,
             sample_weight=sample_weight,
+            class_weight=class_weight,
+            time=time,
+            test=test,
             drop=drop,
             categorical=categorical,
             header=header,
@@ -122,6 +129,7 @@ def screen(
             scaling=scaling,
             image_size=image_size,
             classes=classes,
+            merge_rare=merge_rare,
             max_rows=max_rows,
             label_noise=label_noise,
         )
@@ -136,6 +144,7 @@ def screen(
             positive=positive,
             groups=groups,
             sample_weight=sample_weight,
+            test=test,
             scores_test=False,
         )
         # Whether the space holds enough networks does not depend on the number of inputs.

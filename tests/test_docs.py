@@ -18,6 +18,7 @@ WITH_COMMANDS = [page for page in [*PAGES, *sorted((ROOT / "studies").rglob("REA
                  if commands_in(page.read_text(encoding="utf-8"))]  # fmt: skip
 
 TUTORIALS = ("README.md", "python.md", "own_models.md")
+NEEDS_A_STUDY = ("formats.md",)  # tests/formats/test_formats_page.py
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -92,7 +93,7 @@ def test_the_readmes_space_is_the_shipped_one_in_short() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if page.name in TUTORIALS:
+    if page.name in (*TUTORIALS, *NEEDS_A_STUDY):
         return  # one program, which has a test of its own
     monkeypatch.chdir(tmp_path)
     for block in blocks(page, "python"):

@@ -634,6 +634,21 @@ def test_predict_file_of_a_table(adult: Study, tmp_path: Path) -> None:
     assert files(tmp_path) == ["out.csv", "rows.csv"]
 
 
+def test_predict_file_keeps_the_columns_of_several_files(adult: Study, tmp_path: Path) -> None:
+    rows = pd.read_csv(adult.options.source, dtype=str, keep_default_na=False)
+    rows = rows.iloc[adult.split.test].rename(columns={"income": "prediction"})
+    rows.iloc[:20].to_csv(tmp_path / "new-1.csv", index=False)
+    rows.iloc[20:].iloc[:, ::-1].to_csv(tmp_path / "new-2.csv", index=False)
+    predict_file(adult.path, str(tmp_path / "new-*.csv"), tmp_path / "out.csv", keep=True)
+    table = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+    kept = [*rows.columns[:-1], "prediction (given)"]
+    assert list(table.columns) == [*kept, "prediction", "p_<=50K", "p_>50K"]
+    assert table["age"].tolist() == rows["age"].tolist()
+    assert (table["prediction (given)"] == table["prediction"]).mean() > 0.6
+    with pytest.raises(NasError, match="keep: given for iris; expected a table"):
+        predict_file(adult.path, "iris", tmp_path / "out.csv", keep=True)
+
+
 def test_predict_file_of_an_array(iris: Study, tmp_path: Path) -> None:
     np.savez(tmp_path / "rows.npz", x=iris.test_features)
     assert predict_file(iris.path, str(tmp_path / "rows.npz"), tmp_path / "out.csv") == 38

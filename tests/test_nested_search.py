@@ -53,9 +53,19 @@ def test_the_scores_are_those_of_the_studies(found: nas.Nested) -> None:
     assert "3 searches" in repr(found)
 
 
+def test_each_search_confirms_its_winner_as_any_search(tmp_path: Path) -> None:
+    found = measure(tmp_path, confirm=2, outer=2)
+    for study in found.studies:
+        assert len(study.record.confirmed) == 2
+        assert study.best.confirmed is not None
+    assert found.searched == pytest.approx(fmean(s.best.confirmed or 0 for s in found.studies))
+
+
 def test_outer_folds_leave_no_other_test(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="test_size: given for a nested search: outer folds test"):
         measure(tmp_path, test_size=0.2)
+    with pytest.raises(NasError, match="test: given for a nested search: outer folds test"):
+        measure(tmp_path, test=[1, 2])
     with pytest.raises(NasError, match="warm_start: given for a nested search: the other study"):
         measure(tmp_path, warm_start="other")
     with pytest.raises(NasError, match=r"folds: got .* within outer folds; expected a number"):

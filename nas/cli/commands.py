@@ -64,6 +64,7 @@ COMMANDS = {
         "model.export", "Train the winner on all rows but the test part, test it, and save it."
     ),
     "predict": Entry("model.predict", "Predict for new rows with a saved model."),
+    "data": Entry("data.app", "Look at data as a search reads it."),
     "space": Entry("space.app", "Write, check and show search spaces."),
     "study": Entry("study.app", "List, show and delete studies."),
 }

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from nas.choices import Scaling, Task
+from nas.choices import ClassWeight, Scaling, Task
 from nas.wording import split_names
 
 SourceOption = Annotated[
@@ -12,13 +12,22 @@ SourceOption = Annotated[
     typer.Option(
         "--data",
         help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
-        "a .csv, .parquet or .npz file, or a folder that has a folder of images for each class. "
+        "a .csv, .tsv, .parquet, .feather, .xlsx, .arff, .npy or .npz file, several tables as "
+        "'part-*.csv', or a folder that has a folder of images for each class. "
         "\\[default: the data that the space names]",
     ),
 ]
 TargetOption = Annotated[
     str | None,
     typer.Option("--target", help="Target column of a table; -1 is the last one."),
+]
+TestOption = Annotated[
+    str | None,
+    typer.Option(
+        "--test",
+        help="Another file with the rows to test the winner on; its columns are matched by name. "
+        "\\[default: --test-size of the rows]",
+    ),
 ]
 HeaderOption = Annotated[
     bool | None,
@@ -63,6 +72,19 @@ SampleWeightOption = Annotated[
     str | None,
     typer.Option("--sample-weight", help="Column that says how much each row counts in training."),
 ]
+CLASS_WEIGHT = typer.Option(
+    "--class-weight",
+    help="balanced: all classes weigh the same in training, however rare they are.",
+)
+ClassWeightOption = Annotated[ClassWeight, CLASS_WEIGHT]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        help="Column of dates or numbers in whose order rows are divided: each fold validates on "
+        "rows after those that it trains on, and the last rows are the test part.",
+    ),
+]
 SCALING = typer.Option(
     "--scaling",
     help="Scaling of numbers: mean 0 and standard deviation 1, by quartiles, to a normal "
@@ -82,6 +104,14 @@ ClassesOption = Annotated[
     typer.Option(
         "--classes",
         help="Classes to keep, separated by commas, such as 4,9. \\[default: all]",
+    ),
+]
+MergeRareOption = Annotated[
+    int | None,
+    typer.Option(
+        "--merge-rare",
+        min=2,
+        help="Classes with fewer rows are one class, 'other'. \\[default: they stay]",
     ),
 ]
 MaxRowsOption = Annotated[

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.about import DEFAULT_STORAGE
-from nas.choices import Scaling
+from nas.choices import ClassWeight, Scaling
 from nas.cli.data_options import (
+    CLASS_WEIGHT,
     LABEL_NOISE,
     SCALING,
     CategoricalOption,
@@ -18,11 +19,14 @@ from nas.cli.data_options import (
     HeaderOption,
     ImageSizeOption,
     MaxRowsOption,
+    MergeRareOption,
     MissingOption,
     PositiveOption,
     SampleWeightOption,
     TargetOption,
     TaskOption,
+    TestOption,
+    TimeOption,
     names_of,
 )
 from nas.cli.output import (
@@ -79,6 +83,7 @@ def train(
         ),
     ] = None,
     target: TargetOption = None,
+    test: TestOption = None,
     task: TaskOption = None,
     drop: DropOption = None,
     categorical: CategoricalOption = None,
@@ -87,6 +92,7 @@ def train(
     scaling: Annotated[Scaling | None, SCALING] = None,
     image_size: ImageSizeOption = None,
     classes: ClassesOption = None,
+    merge_rare: MergeRareOption = None,
     max_rows: MaxRowsOption = None,
     label_noise: Annotated[float | None, LABEL_NOISE] = None,
     metric: Annotated[
@@ -102,6 +108,8 @@ def train(
     ] = None,
     groups: GroupsOption = None,
     sample_weight: SampleWeightOption = None,
+    class_weight: Annotated[ClassWeight | None, CLASS_WEIGHT] = None,
+    time: TimeOption = None,
     val_size: Annotated[
         float | None,
         typer.Option(
@@ -141,10 +149,13 @@ def train(
         repeats=repeats,
         groups=groups,
         sample_weight=sample_weight,
+        class_weight=class_weight,
+        time=time,
         val_size=val_size,
         test_size=test_size,
         metric=metric,
         positive=positive,
+        test=test,
         task=task,
         drop=names_of(drop),
         categorical=names_of(categorical),
@@ -153,6 +164,7 @@ def train(
         scaling=scaling,
         image_size=image_size,
         classes=names_of(classes),
+        merge_rare=merge_rare,
         max_rows=max_rows,
         label_noise=label_noise,
         name=study,

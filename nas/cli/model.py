@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.about import DEFAULT_STORAGE
-from nas.arguments import ensemble_of
+from nas.arguments import ensemble_of, trial_of
 from nas.cli.output import StorageOption, StudyOption, say, working
 from nas.cli.own_model import ModelOption, load_function
 from nas.engines.startup import start_tensorflow
@@ -14,13 +14,32 @@ from nas.wording import counted, score, with_interval
 
 
 def export(
-    output: Annotated[Path, typer.Option(help="The .keras file to write.")],
+    output: Annotated[
+        Path, typer.Option(help="The file to write: .keras, or that of another --format.")
+    ],
     study: StudyOption = None,
     storage: StorageOption = DEFAULT_STORAGE,
     data: Annotated[
         str | None, typer.Option(help="New place of the data, if it was moved.")
     ] = None,
     model: ModelOption = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="keras, savedmodel, onnx, litert, openvino, or code for a program; what a file "
+            r"answers is compared with Keras first. \[default: by the ending, .keras, .onnx, "
+            ".tflite, .xml or .py]",
+        ),
+    ] = None,
+    trial: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|simplest",
+            help="Another complete trial, or the one with the fewest weights within one standard "
+            r"error of the winner. \[default: the winner]",
+        ),
+    ] = None,
     ensemble: Annotated[
         str | None,
         typer.Option(
@@ -47,32 +66,48 @@ def export(
     The file loads with Keras alone and takes raw data; its card, a JSON file, is written beside it.
     """
     from nas.api import load
+    from nas.formats.endings import ENDINGS, format_of
     from nas.model_card import card_path, check_output, read_card
 
     found = load(study, storage)
     found.record.best()
-    check_output(output, ".keras")
+    kind_of_file = format_of(output, format)
+    check_output(output, ENDINGS[kind_of_file], has_card=kind_of_file != "code")
     build = load_function(model) if model else None
     kind = ensemble_of(ensemble)
     if kind is None and not calibrate:
         with working("Starting TensorFlow"):
             start_tensorflow()
-        with working("Training the winner on all folds together"):
-            found.export(output, data, build_model=build)
+        # In another format it may be saved already, and need no training.
+        other = "" if kind_of_file == "keras" else f"Writing the winner for {kind_of_file}"
+        with working(other or "Training the winner on all folds together"):
+            found.export(
+                output, data, format=kind_of_file, build_model=build, trial=trial_of(trial)
+            )
     else:
         message = "Training the networks of the ensemble" if kind else "Training the winner again"
         with working(message) as tell:
             found.export(
                 output,
                 data,
+                format=kind_of_file,
+                trial=trial_of(trial),
                 ensemble=kind,
                 calibrate=calibrate,
                 build_model=build,
                 workers=workers,
                 progress=lambda done, of: tell(f"{message}: {done} of {counted(of, 'trial')}"),
             )
+    if kind_of_file == "code":
+        say(f"Saved {output}. It builds and trains the winner with Keras alone.")
+        return
     say(f"Saved {output} and its card {card_path(output)}.")
     card, title = read_card(output) or {}, found.record.metric_title
+    if written := card.get("format"):
+        say(
+            f"Answers like Keras on {counted(written['n_rows'], 'row')}: the largest difference is "
+            f"{written['difference']:.1g}."
+        )
     if kind is not None:
         _show_ensemble(card, title, output.stat().st_size)
     elif card.get("test_value") is not None:
@@ -132,13 +167,20 @@ def _show_ensemble(card: dict[str, Any], title: str, size: int) -> None:
 def predict(
     model: Annotated[Path, typer.Argument(help="A .keras file written by nas.")],
     data: Annotated[
-        str, typer.Option(help="Rows to predict for: .csv, .parquet, .npz, or images in a folder.")
+        str,
+        typer.Option(
+            help="Rows to predict for: a table, several tables as 'new-*.csv', an .npz file, or "
+            "images in a folder."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="The .csv file to write.")],
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write the columns of the table, too, before the others.")
+    ] = False,
 ) -> None:
     """Predict for new rows with a saved model."""
     with working("Starting TensorFlow"):
         start_tensorflow()
         from nas.saved_model import predict_file
-    count = predict_file(model, data, output, tell=say)
+    count = predict_file(model, data, output, tell=say, keep=keep)
     say(f"Wrote {count:,} predictions to {output}.")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nas.data.numerals import is_number
+from nas.data.table_kinds import read_bytes
 from nas.errors import NasError
 from nas.wording import counted
 
@@ -106,7 +107,7 @@ def _frame(rows: list[list[str]], width: int = 0) -> pd.DataFrame:
 
 
 def _decode(path: Path) -> tuple[str, list[str]]:
-    data = path.read_bytes()
+    data = read_bytes(path)
     encoding = next((name for mark, name in BYTE_ORDER_MARKS if data.startswith(mark)), None)
     notes = []
     if encoding is None:

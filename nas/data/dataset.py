@@ -1,6 +1,7 @@
 """What a data set is once it has been read: features, target, task and a hash of it all."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -8,14 +9,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.choices import Scaling, Task
+from nas.choices import ClassWeight, Scaling, Task
+from nas.data.date_values import DateOrder, DatePart, n_columns
 from nas.data.value_checks import check_target
 from nas.errors import NasError
 from nas.spec import Problem
 from nas.wording import counted
 
 # A numeric array of shape (n_rows, *row_shape), or where there are categories a mapping of
-# columns, each of shape (n_rows,): float64 for numbers (NaN is missing), object for text.
+# columns, each of shape (n_rows,): float64 for numbers (NaN is missing) and for dates (days since
+# 1970), object for text.
 Features = NDArray[Any] | Mapping[str, NDArray[Any]]
 
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
@@ -31,14 +34,26 @@ class Column:
         unit: `%` or a currency that its cells are written with; empty for none.
         largest: The largest absolute value of a column in percent, as a share; 0 of others.
         numbers: Whether its categories are numbers, of which 1.0 is 1.
+        parts: What a network is told of its dates; see `nas.data.date_values`.
+        origin: The day, since 1970, from which dates are counted.
+        order: How day and month of its dates are told apart.
     """
 
     name: str
-    kind: Literal["numeric", "categorical"]
+    kind: Literal["numeric", "categorical", "date"]
     # How cells are written is not learned from: no part of `==`, nor of `Dataset.hash`.
     unit: str = field(default="", repr=False, compare=False)
     largest: float = field(default=0.0, repr=False, compare=False)
     numbers: bool = field(default=False, repr=False, compare=False)
+    # Of dates alone; not in `repr`, which the hashes of stored studies have.
+    parts: tuple[DatePart, ...] = field(default=(), repr=False)
+    origin: float = field(default=0.0, repr=False)
+    order: DateOrder = field(default="", repr=False, compare=False)
+
+    @property
+    def n_numbers(self) -> int:
+        """Numbers that it has for a network."""
+        return {"numeric": 1, "categorical": 0, "date": n_columns(self.parts)}[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +80,7 @@ class Schema:
     @property
     def is_table(self) -> bool:
         """Whether features are a mapping of columns rather than one numeric array."""
-        return any(column.kind == "categorical" for column in self.columns)
+        return any(column.kind != "numeric" for column in self.columns)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -78,14 +93,17 @@ class Schema:
     def n_numbers(self) -> int:
         """Columns of numbers; 0 for images and sequences."""
         if self.is_table:
-            return sum(column.kind == "numeric" for column in self.columns)
+            return sum(column.n_numbers for column in self.columns)
         return self.row_shape[0] if len(self.row_shape) == 1 else 0
 
     def describe(self) -> str:
         """The feature types in a few words."""
         if self.is_table:
-            categorical = sum(column.kind == "categorical" for column in self.columns)
-            return f"{len(self.columns) - categorical} numeric and {categorical} categorical"
+            kinds = Counter(column.kind for column in self.columns)
+            told = [f"{kinds[kind]} {kind}" for kind in ("numeric", "categorical")]
+            if kinds["date"]:
+                told = [text for text in told if text[0] != "0"] + [f"{kinds['date']} date"]
+            return " and ".join((", ".join(told[:-1]), told[-1])) if told[:-1] else told[-1]
         if len(self.row_shape) > 1:
             return " x ".join(map(str, self.row_shape)) + " pixel"
         return f"{self.row_shape[0]} numeric"
@@ -98,7 +116,10 @@ class Schema:
     def from_dict(cls, data: Mapping[str, Any]) -> "Schema":
         """The inverse of `to_dict`, also after a way through JSON, and of earlier versions."""
         values = dict(data)
-        values["columns"] = tuple(Column(**column) for column in data["columns"])
+        values["columns"] = tuple(
+            Column(**{**column, "parts": tuple(column.get("parts", ()))})
+            for column in data["columns"]
+        )
         values["row_shape"] = tuple(data["row_shape"])
         values["missing"] = tuple(data.get("missing", ()))
         return cls(**values)
@@ -117,8 +138,10 @@ class Dataset:
         classes: The class labels, by class number; empty for regression.
         groups: Group of each row, shape (n_rows,), or None.
         weights: How much each row counts in training, shape (n_rows,), or None.
+        times: When each row was, shape (n_rows,), where folds are in time order; else None.
         test_rows: Rows of the test part that the data set brings, or None.
         dropped: Columns left out, with the reason.
+        class_weight: `balanced` where all classes weigh the same in the training, however rare.
         scaling: How preprocessing scales the numbers.
         scale_per_feature: Whether each entry of the last axis of rows with several axes has a
             scale of its own, as the features of a sequence need it, rather than all one.
@@ -134,8 +157,10 @@ class Dataset:
     classes: tuple[Any, ...]
     groups: NDArray[Any] | None = None
     weights: NDArray[np.float64] | None = None
+    times: NDArray[np.float64] | None = None
     test_rows: NDArray[np.int64] | None = None
     dropped: Mapping[str, str] | None = None
+    class_weight: ClassWeight = "none"
     scaling: Scaling = "standard"
     scale_per_feature: bool = False
     positive: int | None = None
@@ -184,6 +209,10 @@ class Dataset:
             digest.update(b"scale_per_feature")
         if self.weights is not None:
             digest.update(b"weights" + np.ascontiguousarray(self.weights).tobytes())
+        if self.class_weight != "none":
+            digest.update(self.class_weight.encode())
+        if self.times is not None:
+            digest.update(b"times" + np.ascontiguousarray(self.times).tobytes())
         columns = (
             [self.features[column.name] for column in self.schema.columns]
             if isinstance(self.features, Mapping)

@@ -60,12 +60,13 @@ def find(dataset: Dataset, split: Split, metric: str) -> tuple[Finding, ...]:
     if copies:
         found.append(_copies_finding(dataset, copies))
     rows, keys = split.development, _row_keys(dataset)
-    if dataset.groups is None:
+    if dataset.groups is None and dataset.times is None:
         # Of rows that are there twice only the first: that is another finding.
         first = np.sort(np.unique(keys[rows], return_index=True)[1])
         found.append(_order(dataset, rows[first]))
     found.append(_duplicates(dataset, split, keys))
     found.append(_large_group(dataset, split))
+    found += [_constants(dataset), _twins(dataset)]
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -111,6 +112,7 @@ def _columns(dataset: Dataset) -> Iterator[_Column]:
     if isinstance(features, Mapping):
         for column in schema.columns:
             values = features[column.name]
+            # A time differs from row to row by nature.
             numbers = values if column.kind == "numeric" else None
             yield _Column(column.name, numbers, pd.factorize(values)[0])
     elif len(schema.row_shape) == 1:
@@ -169,6 +171,45 @@ def _running_finding(dataset: Dataset, names: list[str]) -> Finding:
         text += "a network learns the order of the rows from it, which new rows do not follow"
     return Finding(
         "running_number", f"{text}. If it measures nothing, {_dropping(dataset, names)}."
+    )
+
+
+def _constants(dataset: Dataset) -> Finding | None:
+    """Named columns with one value in every row."""
+    if not dataset.schema.columns:  # of an array, such as the margins of images
+        return None
+    names = [c.name for c in _columns(dataset) if (c.codes == c.codes[0]).all()]
+    if not names:
+        return None
+    what = "has the same value in every row: nothing can be learned from it"
+    if len(names) > 1:
+        what = "have the same value in every row: nothing can be learned from them"
+    return Finding("constant", f"{_named(names)} {what}.")
+
+
+def _twins(dataset: Dataset) -> Finding | None:
+    """Named columns that hold the same as another one, whatever they call it."""
+    if not dataset.schema.columns:
+        return None
+    first: dict[bytes, str] = {}
+    twins: list[tuple[str, str]] = []
+    for column in _columns(dataset):
+        codes = pd.factorize(column.codes)[0]
+        if not (codes != codes[0]).any():
+            continue
+        # Numbers are the same if they are equal, and categories if they go with each other.
+        kept = codes if column.numbers is None else column.numbers.astype(np.float64) + 0.0
+        key = b"c" * (column.numbers is None) + kept.tobytes()
+        if key in first:
+            twins.append((column.name, first[key]))
+        first.setdefault(key, column.name)
+    if not twins:
+        return None
+    told = ", ".join(f"'{one}' the same as '{other}'" for one, other in twins[:5])
+    more = f" and {len(twins) - 5} more" if len(twins) > 5 else ""
+    dropping = _dropping(dataset, [name for name, _ in twins])
+    return Finding(
+        "same_columns", f"column {told}{more}: one of each would do; {dropping}, if you like."
     )
 
 
@@ -273,7 +314,7 @@ def _row_keys(dataset: Dataset) -> Array:
     if isinstance(features, Mapping):
         parts = [
             features[column.name]
-            if column.kind == "numeric"
+            if column.kind != "categorical"
             else pd.factorize(features[column.name])[0]
             for column in dataset.schema.columns
         ]
@@ -357,7 +398,7 @@ def _order(dataset: Dataset, rows: Array) -> Finding | None:
         f"with a skill of {near:.2f} (1 is perfect, 0 guessing), but of {max(far, 0.0):.2f} where "
         f"it is not among the {window} rows before and after. Random folds then score too well: "
         f"{table}keep rows that belong together in one fold, with a column of days, sessions or "
-        "blocks of rows as --groups.",
+        "blocks of rows as --groups, or divide them in time order with --time.",
     )
 
 
@@ -365,7 +406,7 @@ def _smooth_columns(dataset: Dataset, rows: Array) -> NDArray[np.float64]:
     """The eight numeric columns that change least from row to row, standardized."""
     features = dataset.features
     if isinstance(features, Mapping):
-        names = [column.name for column in dataset.schema.columns if column.kind == "numeric"]
+        names = [column.name for column in dataset.schema.columns if column.kind != "categorical"]
         parts = [features[name][rows] for name in names]
         x = np.stack(parts, axis=1) if parts else np.zeros((len(rows), 0))
     else:

@@ -82,6 +82,11 @@ def features_from_memory(data: Any, schema: Schema) -> Features:
     return features_of_table(Table(frame), schema, DATA)
 
 
+def frame_of(data: Any) -> pd.DataFrame:
+    """A frame or an array as the table that nas reads."""
+    return _frame(data)[0] if _is_frame(data) else _frame_of_array(_array(data))
+
+
 def _read(data: Any, target: Any, options: DataOptions) -> Dataset:
     if target is None:
         raise NasError(TARGET, "none was given", "a column's name, or a value for each row")
@@ -133,11 +138,10 @@ def _read_table(
         frame = frame.copy(deep=False)
         frame[name] = y
         parameters[name] = TARGET
-    options = _with_classes(options, frame[name], is_category)
-    others = tuple(column for column in categorical if column != name)
-    options = replace(options, target=name, categorical=(*options.categorical, *others))
+    categories = {*categorical, name} if is_category else {*categorical} - {name}
+    table = Table(frame, categorical=tuple(c for c in frame.columns if c in categories))
     with _called(**parameters):
-        return dataset_of_table(Table(frame), options)
+        return dataset_of_table(table, replace(options, target=name))
 
 
 @contextmanager

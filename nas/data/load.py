@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from nas.data.arrays import (
     KERAS_DATA,
     SKLEARN_DATA,
@@ -15,12 +17,20 @@ from nas.data.arrays import (
 from nas.data.dataset import Dataset, Features, Schema
 from nas.data.images import image_paths, list_folder, read_images, read_pixels
 from nas.data.prepare import check_no_columns, check_options, to_read, vary, with_scaling
-from nas.data.table_file import read_table, read_table_by_name, read_table_by_position
+from nas.data.table_file import (
+    Table,
+    joined,
+    read_table_by_name,
+    read_table_by_position,
+    read_tables,
+    table_paths,
+    with_test_part,
+)
+from nas.data.table_kinds import KNOWN_TABLES, table_kind
 from nas.data.tables import dataset_of_table, features_of_table
 from nas.errors import NasError, did_you_mean
 from nas.options import DataOptions
 
-TABLES = (".csv", ".parquet", ".pq")
 KNOWN = (*SKLEARN_DATA, *KERAS_DATA)
 
 
@@ -57,9 +67,12 @@ def _read_dataset(options: DataOptions) -> Dataset:
         raise NasError(
             "--image-size", f"got {options.image_size} for {source}", "a folder of images with it"
         )
-    if suffix in TABLES:
-        return dataset_of_table(read_table(path, options.header), options)
-    check_no_columns(options, "a CSV or Parquet file with it")
+    if table_kind(path) is not None:
+        table = read_tables(source, options.header)
+        if options.test is not None:
+            table = with_test_part(table, _test_table(table, options.test), options.test)
+        return dataset_of_table(table, options)
+    check_no_columns(options, "a table with it, such as a CSV or Parquet file")
     if options.header is not None:
         option = "--header" if options.header else "--no-header"
         raise NasError(option, f"given for {source}", "a CSV file with it")
@@ -74,9 +87,19 @@ def _read_dataset(options: DataOptions) -> Dataset:
     raise NasError(
         source,
         "no such data set" if not path.exists() else "a file of unknown kind",
-        "a .csv, .parquet or .npz file, a folder of images, or one of " + ", ".join(KNOWN),
+        f"a {KNOWN_TABLES} or .npz file, a folder of images, or one of " + ", ".join(KNOWN),
         did_you_mean(source, KNOWN),
     )
+
+
+def _test_table(table: Table, source: str) -> Table:
+    path = Path(source)
+    if table_kind(path) is None:
+        raise NasError("--test", f"got {source}", f"a {KNOWN_TABLES} file like the data")
+    names = list(map(str, table.frame.columns))
+    if table.has_header:
+        return read_table_by_name(path, names)
+    return read_table_by_position(path, len(names), "")
 
 
 def image_names(source: str) -> list[str]:
@@ -89,8 +112,33 @@ def image_names(source: str) -> list[str]:
 def _is_folder(source: str) -> bool:
     """Whether it names a folder of images, rather than a file that is none or a known data set."""
     path = Path(source)
-    is_file = path.suffix.lower() in (*TABLES, ".npz")
+    is_file = path.suffix.lower() == ".npz" or table_kind(path) is not None
     return source not in KNOWN and not is_file and path.is_dir()
+
+
+def original_columns(source: str, schema: Schema) -> pd.DataFrame:
+    """The rows of a table as they are in the file; without columns for other sources."""
+    if table_kind(Path(source)) is None:
+        return pd.DataFrame()
+    return _rows_to_predict(source, schema).frame
+
+
+def _rows_to_predict(source: str, schema: Schema) -> Table:
+    """A table, which may lie in several files."""
+    if not schema.columns:
+        raise NasError(source, "a table", f"an .npz array of rows shaped {schema.row_shape}")
+    names = [column.name for column in schema.columns]
+
+    def read(path: Path) -> Table:
+        if schema.n_unnamed:
+            return read_table_by_position(path, schema.n_unnamed, schema.target)
+        return read_table_by_name(path, names)
+
+    first, *others = table_paths(source)
+    table = read(first)
+    for path in others:
+        table = joined(table, read(path), str(path))
+    return table
 
 
 def load_features(source: str, schema: Schema) -> Features:
@@ -110,14 +158,8 @@ def load_features(source: str, schema: Schema) -> Features:
             raise NasError(source, "a folder of images", wanted)
         images = read_images(image_paths(path), (width, height), channels)
         return images.reshape(-1, *schema.row_shape)
-    if path.suffix.lower() in TABLES:
-        if not schema.columns:
-            raise NasError(source, "a table", f"an .npz array of rows shaped {schema.row_shape}")
-        if schema.n_unnamed and path.suffix.lower() == ".csv":
-            table = read_table_by_position(path, schema.n_unnamed, schema.target)
-        else:
-            table = read_table_by_name(path, [column.name for column in schema.columns])
-        return features_of_table(table, schema, source)
+    if table_kind(path) is not None:
+        return features_of_table(_rows_to_predict(source, schema), schema, source)
     if path.suffix.lower() == ".npz":
         arrays = open_npz(path)
         key = next((k for k in ("x", "x_test") if k in arrays), None)
@@ -130,6 +172,6 @@ def load_features(source: str, schema: Schema) -> Features:
         raise NasError(
             source,
             "no data of a known kind",
-            "a .csv, .parquet or .npz file, or a folder of images",
+            f"a {KNOWN_TABLES} or .npz file, or a folder of images",
         )
     return features_of_array(values, schema, source)

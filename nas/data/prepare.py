@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import get_args
 
-from nas.choices import Scaling
+from nas.choices import ClassWeight, Scaling
 from nas.data.dataset import Dataset
 from nas.data.positive import positive_class
 from nas.data.scaling import scaling_notes
-from nas.data.variants import add_label_noise, keep_classes, sample_rows
+from nas.data.variants import add_label_noise, keep_classes, merge_rare, sample_rows
 from nas.errors import NasError, did_you_mean
 from nas.options import DataOptions
 
@@ -21,8 +21,17 @@ def check_options(options: DataOptions) -> None:
             "one of " + ", ".join(get_args(Scaling)),
             did_you_mean(options.scaling, get_args(Scaling)),
         )
+    if options.class_weight not in get_args(ClassWeight):
+        raise NasError(
+            "--class-weight",
+            f"got '{options.class_weight}'",
+            "one of " + ", ".join(get_args(ClassWeight)),
+            did_you_mean(options.class_weight, get_args(ClassWeight)),
+        )
     if len(set(options.classes)) == 1:
         raise NasError("--classes", f"got {','.join(options.classes)}", "at least two classes")
+    if options.merge_rare is not None and options.merge_rare < 2:
+        raise NasError("--merge-rare", f"got {options.merge_rare}", "at least 2 rows")
     if options.max_rows is not None and options.max_rows < 1:
         raise NasError("--max-rows", f"got {options.max_rows}", "at least 1")
     if not 0.0 <= options.label_noise <= 1.0:
@@ -35,9 +44,11 @@ def check_no_columns(options: DataOptions, expected: str) -> None:
         ("--target", options.target),
         ("--groups", options.groups),
         ("--sample-weight", options.sample_weight),
+        ("--time", options.time),
         ("--drop", options.drop),
         ("--categorical", options.categorical),
         ("--missing", options.missing),
+        ("--test", options.test),
     ):
         if value:
             raise NasError(option, f"got {value!r} for {options.source}", expected)
@@ -45,7 +56,8 @@ def check_no_columns(options: DataOptions, expected: str) -> None:
 
 def to_read(options: DataOptions) -> DataOptions:
     """The options to read the data with: two classes are left of what is read only."""
-    all_classes = options.classes and options.task == "binary"
+    fewer = options.classes or options.merge_rare is not None
+    all_classes = fewer and options.task == "binary"
     return replace(options, task="multiclass") if all_classes else options
 
 
@@ -53,13 +65,19 @@ def vary(dataset: Dataset, options: DataOptions) -> Dataset:
     """The classes and rows that are wanted, with wrong labels, and the positive class."""
     if options.classes:
         dataset = keep_classes(dataset, options.classes, options.task)
+    if options.merge_rare is not None:
+        dataset = merge_rare(dataset, options.merge_rare)
     # Before rows are drawn and labels spoilt: with more noise the rarer class is the same.
     dataset = replace(dataset, positive=positive_class(dataset, options.positive))
     if options.max_rows is not None:
         dataset = sample_rows(dataset, options.max_rows)
     if options.label_noise:
         dataset = add_label_noise(dataset, options.label_noise)
-    return dataset
+    if options.class_weight != "none" and dataset.task == "regression":
+        raise NasError(
+            "--class-weight", f"got '{options.class_weight}' for a regression", "classes"
+        )
+    return replace(dataset, class_weight=options.class_weight)
 
 
 def with_scaling(dataset: Dataset, options: DataOptions) -> Dataset:

@@ -8,17 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.dataset import Dataset, Features, Schema
+from nas.data.date_values import part_columns
 from nas.wording import counted
 
 UNUSUAL_SIZE = 1e6  # numbers beyond it, or below its inverse, are hard to learn from unscaled
 
 
 def numeric_values(features: Features, schema: Schema) -> NDArray[Any] | None:
-    """The numbers, shape (n_rows, n_numeric) or that of the array; None where there are none."""
+    """The numbers, shape (n_rows, n_numbers) or that of the array; None where there are none.
+
+    A date has several: see `nas.data.date_values`.
+    """
     if not isinstance(features, Mapping):
         return features
-    names = [column.name for column in schema.columns if column.kind == "numeric"]
-    return np.stack([features[name] for name in names], axis=1) if names else None
+    numbers: list[NDArray[Any]] = []
+    for column in schema.columns:
+        if column.kind == "numeric":
+            numbers.append(features[column.name])
+        elif column.kind == "date":
+            numbers += part_columns(features[column.name], column.parts, column.origin)
+    return np.stack(numbers, axis=1) if numbers else None
 
 
 def scaling_notes(dataset: Dataset) -> tuple[str, ...]:

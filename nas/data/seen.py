@@ -33,7 +33,10 @@ def seen_values(
         `categories`, and how many there were in all, as `n_categories`.
     """
     seen: dict[str, dict[str, Any]] = {}
+    dates = {column.name for column in dataset.schema.columns if column.kind == "date"}
     for name, values in _columns(take_rows(dataset.features, rows), dataset.schema).items():
+        if name in dates:  # new rows are later than those of the training
+            continue
         if name in categories:
             seen[name] = {
                 "categories": list(categories[name]),

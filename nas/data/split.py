@@ -6,6 +6,7 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from sklearn.model_selection import (
 )
 
 from nas.data.dataset import Dataset
-from nas.data.variants import keep_classes
+from nas.data.variants import keep_classes, merge_rare
 from nas.errors import NasError
 from nas.options import SplitOptions
 from nas.seeds import derive_seed
@@ -108,6 +109,8 @@ def _what_works(dataset: Dataset, options: SplitOptions) -> Iterator[str]:
     )
     if 2 <= len(labels) < len(counts) and works(keep_classes(dataset, labels)):
         yield names_option("classes", *labels)
+    if 0 < len(labels) < len(counts) and works(merge_rare(dataset, needed)):
+        yield f"--merge-rare {needed}"
     values = _numbers(dataset)
     if values is not None and works(replace(dataset, y=values, task="regression", classes=())):
         yield "--task regression"
@@ -134,16 +137,24 @@ def _divide(dataset: Dataset, options: SplitOptions) -> Split:
         )
     if options.given:
         return _unpack_folds(options.given, dataset.n_rows)
+    if not options.given_test:
+        rows = np.arange(dataset.n_rows)
+        _check_class_sizes(dataset, rows, options.folds, needs_test=options.test_size > 0)
+    development, test = _development_and_test(dataset, options)
+    return Split(development, test, _draw_folds(dataset, development, options))
+
+
+def _development_and_test(dataset: Dataset, options: SplitOptions) -> tuple[Rows, Rows]:
     rows = np.arange(dataset.n_rows)
-    _check_class_sizes(dataset, rows, options.folds, needs_test=options.test_size > 0)
+    if options.given_test:
+        given = _unpack_folds(options.given_test, dataset.n_rows)
+        return given.development, given.test
     if dataset.test_rows is not None:
         test = dataset.test_rows if options.test_size > 0 else rows[:0]
-        development = np.setdiff1d(rows, dataset.test_rows)
-    elif options.test_size > 0:
-        development, test = _cut(dataset, rows, options.test_size, options.seed)
-    else:
-        development, test = rows, rows[:0]
-    return Split(development, test, _draw_folds(dataset, development, options))
+        return np.setdiff1d(rows, dataset.test_rows), test
+    if options.test_size > 0:
+        return _cut(dataset, rows, options.test_size, options.seed)
+    return rows, rows[:0]
 
 
 def fresh_folds(dataset: Dataset, split: Split, options: SplitOptions) -> tuple[Fold, ...]:
@@ -156,7 +167,7 @@ def fresh_folds(dataset: Dataset, split: Split, options: SplitOptions) -> tuple[
         split: How its rows are divided.
         options: How that was drawn.
     """
-    if options.given:
+    if options.given or dataset.times is not None:
         return split.folds
     seed = derive_seed("fresh folds", options.seed) // 2  # repeats are counted from it
     fresh = _draw_folds(dataset, split.development, replace(options, seed=seed))
@@ -167,6 +178,8 @@ def fresh_folds(dataset: Dataset, split: Split, options: SplitOptions) -> tuple[
 def _draw_folds(dataset: Dataset, development: Rows, options: SplitOptions) -> tuple[Fold, ...]:
     _check_class_sizes(dataset, development, options.folds, needs_test=False)
     stratify = dataset.task != "regression"
+    if dataset.times is not None:
+        return _folds_in_time(dataset, dataset.times[development], development, options)
     if options.folds == 1:
         return tuple(
             Fold(*_cut(dataset, development, options.val_size, options.seed + 1 + repeat))
@@ -204,6 +217,46 @@ def _draw_folds(dataset: Dataset, development: Rows, options: SplitOptions) -> t
     return tuple(Fold(development[train], development[val]) for train, val in indices)
 
 
+def _folds_in_time(
+    dataset: Dataset, times: NDArray[np.float64], development: Rows, options: SplitOptions
+) -> tuple[Fold, ...]:
+    """Folds of an expanding window: each validates on the rows that follow those it trains on.
+
+    Rows of one time stay together. The first fold trains on as many rows as each validates on.
+    """
+    if options.repeats > 1:
+        raise NasError("--repeats", f"got {options.repeats}", "1, as time has one order")
+    n_parts = options.folds + 1
+    shares = [1.0 - options.val_size] if options.folds == 1 else np.arange(1, n_parts) / n_parts
+    ends = [_cut_in_time(times, share) for share in shares] + [np.inf]
+    folds = tuple(
+        Fold(development[times < start], development[(times >= start) & (times < end)])
+        for start, end in pairwise(ends)
+    )
+    if not all(len(part) for fold in folds for part in (fold.train, fold.val)):
+        n_times = len(np.unique(times))
+        raise NasError(
+            "--time", f"{n_times} different times for {options.folds} folds", "more of them"
+        )
+    if dataset.task != "regression":
+        for number, fold in enumerate(folds, start=1):
+            unknown = np.setdiff1d(dataset.y[fold.val], dataset.y[fold.train])
+            if len(unknown):
+                label = dataset.classes[unknown[0]]
+                raise NasError(
+                    "--time",
+                    f"class '{label}' is in fold {number}, and in no row before it",
+                    "classes that occur from the beginning",
+                    "fewer --folds",
+                )
+    return folds
+
+
+def _cut_in_time(times: NDArray[np.float64], share: float) -> float:
+    """The time from which on rows belong to the second part, so that the first has that share."""
+    return float(np.sort(times)[min(round(share * len(times)), len(times) - 1)])
+
+
 def choose_folds(dataset: Dataset, folds: Any, options: SplitOptions) -> SplitOptions:
     """How rows are divided where the folds are the user's own.
 
@@ -221,8 +274,7 @@ def choose_folds(dataset: Dataset, folds: Any, options: SplitOptions) -> SplitOp
     if isinstance(folds, int) and not isinstance(folds, bool):
         return replace(options, folds=folds)
     if hasattr(folds, "split") and not isinstance(folds, str):
-        drawn = split_dataset(dataset, replace(options, folds=1))
-        rows, test = drawn.development, drawn.test
+        rows, test = _development_and_test(dataset, options)
         y = dataset.y[rows]
         groups = None if dataset.groups is None else dataset.groups[rows]
         try:
@@ -243,6 +295,32 @@ def choose_folds(dataset: Dataset, folds: Any, options: SplitOptions) -> SplitOp
     share = len(test) / dataset.n_rows
     packed = _pack_folds(pairs, test, dataset.n_rows)
     return replace(options, folds=len(pairs), repeats=1, test_size=share, given=packed)
+
+
+def with_test_rows(dataset: Dataset, test: Any, options: SplitOptions) -> SplitOptions:
+    """How rows are divided where the numbers of those that test are given.
+
+    Args:
+        dataset: The data.
+        test: Numbers of the rows of the test part, or a truth value for each row.
+        options: The rest.
+
+    Raises:
+        NasError: When these are no rows of the data, or all of them.
+    """
+    rows, n_rows = np.asarray(test), dataset.n_rows
+    if rows.dtype == bool and rows.shape == (n_rows,):
+        rows = np.flatnonzero(rows)
+    wanted = f"row numbers from 0 to {n_rows - 1}, or a truth value for each of {n_rows} rows"
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+        raise NasError("--test", f"an array of {rows.dtype} shaped {rows.shape}", wanted)
+    if rows.min() < 0 or rows.max() >= n_rows:
+        raise NasError("--test", f"row numbers from {rows.min()} to {rows.max()}", wanted)
+    rows = np.unique(rows)
+    if len(rows) == n_rows:
+        raise NasError("--test", "all rows", "some, so that others are left to learn from")
+    packed = _pack_folds((), rows, n_rows)
+    return replace(options, test_size=len(rows) / n_rows, given_test=packed)
 
 
 def _as_pairs(folds: Any, n_rows: int) -> list[tuple[Rows, Rows]]:
@@ -281,7 +359,13 @@ def _unpack_folds(text: str, n_rows: int) -> Split:
 
 
 def _cut(dataset: Dataset, rows: Rows, size: float, seed: int) -> tuple[Rows, Rows]:
-    """Divides rows in two; the second part has the given share."""
+    """Divides rows in two; the second part has the given share, of the latest where times count."""
+    if dataset.times is not None:
+        times = dataset.times[rows]
+        is_late = times >= _cut_in_time(times, 1.0 - size)
+        if is_late.all():
+            raise NasError("--time", "one time only", "several")
+        return rows[~is_late], rows[is_late]
     if dataset.groups is not None:
         groups = dataset.groups[rows]
         if len(np.unique(groups)) < 2:

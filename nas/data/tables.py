@@ -6,7 +6,7 @@ cells.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nas.data.cells import are_missing, as_text, is_text
 from nas.data.dataset import Column, Dataset, Features, Schema, check_weights, take_rows
+from nas.data.date_values import read_dates, useful_parts
 from nas.data.dates import are_dates, is_date
 from nas.data.header import is_row_number
 from nas.data.numbers import Numbers, read_numbers
@@ -46,6 +47,7 @@ class _Chosen:
     target: str
     groups: str | None
     weights: str | None
+    time: str | None
     drop: tuple[str, ...]
     categorical: tuple[str, ...]
 
@@ -58,7 +60,10 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
     """
     source, frame = options.source, table.frame
     chosen = _choose(table, options)
-    _check_target_is_no_date(frame[chosen.target], options.task, source)
+    task = options.task
+    if task is None and chosen.target in table.categorical:
+        task = "binary" if frame[chosen.target].nunique() == 2 else "multiclass"
+    _check_target_is_no_date(frame[chosen.target], task, source)
     numbers, marks = _numbers(
         frame.drop(columns=[*chosen.drop]),
         [name for name in (*chosen.categorical, chosen.groups) if name != chosen.target],
@@ -67,7 +72,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         source,
     )
     has_target, y, task, classes, notes = read_target(
-        frame[chosen.target], numbers[chosen.target], options.task, options.missing, source
+        frame[chosen.target], numbers[chosen.target], task, options.missing, source
     )
     columns, dropped = [], {}
     left_out = {chosen.target, chosen.groups, chosen.weights, *chosen.drop}
@@ -78,10 +83,15 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         if name in table.unnamed and name not in chosen.categorical and not reason:
             reason = _reason_without_name(frame[name], source)
         notes += [note] if note else []
-        if reason:
+        column = None
+        if not reason:
+            column = _column(name, kind, frame[name], numbers.get(name), options.missing)
+            if name == chosen.time:
+                column, reason = _without_order(column)
+        if column is None:
             dropped[name] = reason
         else:
-            columns.append(_column(name, kind, frame[name], numbers.get(name), options.missing))
+            columns.append(column)
     if not columns:
         why = "".join(f"; column '{name}': {reason}" for name, reason in dropped.items())
         raise NasError(source, f"no feature column is left{why}", "at least one beside the target")
@@ -102,6 +112,16 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
     weights = None
     if chosen.weights is not None:
         weights = _weights(frame[chosen.weights], numbers.get(chosen.weights), has_target, source)
+    times = None
+    if chosen.time is not None:
+        found = numbers.get(chosen.time)
+        times = _times(frame[chosen.time], found, options.missing, source)[has_target]
+    test_rows = None
+    if table.n_test:
+        n_known = np.cumsum(has_target)
+        test_rows = np.arange(n_known[-table.n_test - 1], n_known[-1])
+        if not len(test_rows):
+            raise NasError("--test", "no row has a target", "rows that can be scored")
     read = [chosen.target, *(c.name for c in columns if c.kind == "numeric")]
     used = {name: numbers[name] for name in read if name in numbers}
     return Dataset(
@@ -113,6 +133,8 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         classes=classes,
         groups=groups,
         weights=weights,
+        times=times,
+        test_rows=test_rows,
         dropped=dropped,
         notes=(*table.notes, *_spelling_notes(used), *notes),
     )
@@ -173,7 +195,11 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
     groups = column(options.groups, "--groups") if options.groups else None
     drop = tuple(column(name, "--drop") for name in options.drop)
     weights = column(options.sample_weight, "--sample-weight") if options.sample_weight else None
-    named = (((groups,), "--groups"), ((weights,), "--sample-weight"), (drop, "--drop"))
+    time = column(options.time, "--time") if options.time else None
+    named = (
+        *(((groups,), "--groups"), ((weights,), "--sample-weight"), ((time,), "--time")),
+        (drop, "--drop"),
+    )
     for given, of in named:
         if target in given:
             raise NasError(of, f"got '{target}', which is the target", "another column")
@@ -181,8 +207,12 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
         target,
         groups,
         weights,
+        time,
         drop,
-        tuple(column(name, "--categorical") for name in options.categorical),
+        (
+            *(column(name, "--categorical") for name in options.categorical),
+            *(name for name in table.categorical if name != target),
+        ),
     )
 
 
@@ -273,9 +303,7 @@ def _column_kind(
     if force_categorical:
         return "categorical", "", ""
     if are_dates(series, missing):
-        example = next((c for c in series[~missing].astype(str) if is_date(c)), "")
-        shown = f", such as '{example}'" if example else ""
-        return "numeric", f"dates or times{shown}; {as_categories} keeps them as categories", ""
+        return "date", *_reason_and_note(series, missing, name, as_categories)
     assert numbers is not None
     if not numbers.is_word.any():
         return "numeric", "", ""
@@ -301,9 +329,32 @@ def _column_kind(
     return "categorical", "", almost and f"column '{name}' is categories, as {almost}"
 
 
+def _reason_and_note(
+    series: "pd.Series[Any]", missing: NDArray[np.bool_], name: str, as_categories: str
+) -> tuple[str, str]:
+    """Why a column of dates is left out, if it is, and what is told of one that is not."""
+    dates = read_dates(series, missing)
+    example = next((c for c in series[~missing].astype(str) if is_date(c)), "")
+    shown = f", such as '{example}'" if example else ""
+    if dates.is_word.any():
+        word = series[dates.is_word].astype(str).iloc[0]
+        return f"dates or times{shown}, but '{word}' is none; {as_categories} keeps them", ""
+    if not useful_parts(dates.days):
+        return f"one date or time only{shown}", ""
+    note = f"column '{name}' is dates or times{shown}"
+    if not dates.is_sure:
+        note += f"; '{dates.example}' is read with the {dates.order}"
+    return "", note
+
+
 def _column(
     name: str, kind: Any, series: "pd.Series[Any]", numbers: Numbers | None, words: tuple[str, ...]
 ) -> Column:
+    if kind == "date":
+        dates = read_dates(series, are_missing(series, words))
+        origin = float(np.floor(np.nanmin(dates.days)))
+        parts = useful_parts(dates.days)
+        return Column(name, kind, parts=parts, origin=origin, order=dates.order)
     if kind == "categorical":
         if numbers is not None:  # it has words
             return Column(name, kind)
@@ -314,6 +365,31 @@ def _column(
     in_percent = numbers.unit == "%"
     largest = float(np.nanmax(np.abs(numbers.values))) if in_percent else 0.0
     return Column(name, kind, numbers.unit, largest)
+
+
+def _without_order(column: Column) -> tuple[Column | None, str]:
+    """What is left of the column of times for a network: rows to come are later than all of it."""
+    parts = tuple(part for part in column.parts if part != "days")
+    if column.kind == "date" and parts:
+        return replace(column, parts=parts), ""
+    return None, "it gives the order of the rows (--time), and later rows have other values"
+
+
+def _times(
+    series: "pd.Series[Any]", numbers: Numbers | None, words: tuple[str, ...], source: str
+) -> NDArray[np.float64]:
+    """When each row was, as days or the numbers of the column."""
+    missing = are_missing(series, words)
+    if are_dates(series, missing):
+        times = read_dates(series, missing).days
+    elif numbers is not None and not numbers.is_word.any():
+        times = numbers.values
+    else:
+        raise NasError("--time", f"got '{series.name}', a column of text", "dates or numbers")
+    if np.isnan(times).any():
+        row = int(np.isnan(times).argmax()) + 1
+        raise NasError(f"{source}: {series.name}, row {row}", "no time", "one in each row")
+    return times
 
 
 def _features(
@@ -335,6 +411,9 @@ def _features(
             absent = are_missing(series, schema.missing, usual=()) & (len(schema.missing) > 0)
             columns[column.name] = np.asarray(text.mask(absent, ""), dtype=object)
             continue
+        if column.kind == "date":
+            columns[column.name] = _dates(series, column, schema.missing, where)
+            continue
         values = _values(series, numbers[column.name], column, where)
         check_finite(values, where, allow_missing=True)
         check_largest(values, where)
@@ -346,6 +425,20 @@ def _features(
     if schema.is_table:
         return columns
     return np.stack([columns[column.name] for column in schema.columns], axis=1)
+
+
+def _dates(
+    series: "pd.Series[Any]", column: Column, words: tuple[str, ...], where: str
+) -> NDArray[np.float64]:
+    """Days since 1970; numbers are such days already."""
+    missing = are_missing(series, words)
+    if not is_text(series):
+        return np.asarray(series.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+    dates = read_dates(series, missing, column.order)
+    if dates.is_word.any():
+        row = int(dates.is_word.argmax())
+        raise NasError(f"{where}, row {row + 1}", f"got '{series.iloc[row]}'", "a date or time")
+    return dates.days
 
 
 def _values(

@@ -50,6 +50,44 @@ def keep_classes(dataset: Dataset, labels: tuple[str, ...], task: Task | None = 
     )
 
 
+def merge_rare(dataset: Dataset, least: int) -> Dataset:
+    """The classes with fewer rows than that as one class, `other`, which comes last.
+
+    Raises:
+        NasError: When there are no classes, or all of them are rare.
+    """
+    _check_has_classes(dataset, "--merge-rare", str(least))
+    counts = np.bincount(dataset.y, minlength=len(dataset.classes))
+    kept = np.flatnonzero(counts >= least)
+    if len(kept) == len(counts):
+        return dataset
+    if not len(kept):
+        raise NasError(
+            "--merge-rare",
+            f"got {least}, and every class has fewer rows",
+            f"at most {counts.max()}",
+        )
+    labels = [str(dataset.classes[number]) for number in kept]
+    other = "other"
+    while other in labels:
+        other += "_"
+    numbers = np.full(len(counts), len(kept))
+    numbers[kept] = np.arange(len(kept))
+    merged = len(counts) - len(kept)
+    note = (
+        f"{merged} {'class' if merged == 1 else 'classes'} with fewer than {least} rows, together "
+        f"{int(counts.sum() - counts[kept].sum()):,} of {counts.sum():,}, "
+        f"{'is' if merged == 1 else 'are one class,'} '{other}'"
+    )
+    return replace(
+        dataset,
+        y=numbers[dataset.y].astype(np.int64),
+        task="binary" if len(kept) == 1 else "multiclass",
+        classes=(*labels, other),
+        notes=(*dataset.notes, note),
+    )
+
+
 def sample_rows(dataset: Dataset, n_rows: int) -> Dataset:
     """At most so many rows, drawn at random, where classes keep their shares.
 
@@ -116,5 +154,6 @@ def _take(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
         y=dataset.y[rows],
         groups=taken(dataset.groups),
         weights=taken(dataset.weights),
+        times=taken(dataset.times),
         test_rows=test_rows if len(test_rows) else None,
     )

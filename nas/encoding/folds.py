@@ -103,7 +103,11 @@ def _rows(
 
 def _weights(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
     """Weights of rows, 1 on average, so that a learning rate means what it does without."""
-    if dataset.weights is None:
+    if dataset.weights is None and dataset.class_weight == "none":
         return None
-    weights = dataset.weights[rows]
+    weights = np.ones(len(rows)) if dataset.weights is None else dataset.weights[rows]
+    if dataset.class_weight == "balanced":  # so that all classes of these rows weigh the same
+        y = dataset.y[rows]
+        totals = np.bincount(y, weights, minlength=len(dataset.classes))
+        weights = weights / np.maximum(totals, 1e-300)[y]
     return np.asarray(weights / max(float(weights.mean()), 1e-300), np.float32)

@@ -12,10 +12,13 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from nas.data import Features, Schema
+from nas.data import Column, Features, Schema
+from nas.data.date_values import PERIODS, STEPS
 from nas.encoding.encoder import Encoder
 from nas.encoding.quantiles import Knots
 from nas.encoding.statistics import FAR, Statistics
+
+LOOKUP, SINCE = "lookup_", "since_"  # names of layers, with a number behind them
 
 
 def build_preprocessor(encoder: Encoder) -> keras.Model:
@@ -34,7 +37,7 @@ def build_preprocessor(encoder: Encoder) -> keras.Model:
     # within the model has names of its own, whatever the columns are called.
     inner, columns = [], {}
     for number, column in enumerate(schema.columns, start=1):
-        dtype = "string" if column.kind == "categorical" else "float32"
+        dtype = {"categorical": "string", "date": "float64"}.get(column.kind, "float32")
         inner.append(keras.Input((1,), dtype=dtype, name=f"column_{number}"))
         # An input is called like its key, unless Keras does not allow that.
         allowed = column.name and "/" not in column.name
@@ -57,7 +60,12 @@ def ignore_input_names() -> None:
 
 def _table_parts(inputs: Sequence[Any], schema: Schema, statistics: Statistics) -> list[Any]:
     given = {column.name: x for column, x in zip(schema.columns, inputs, strict=True)}
-    numeric = [given[column.name] for column in schema.columns if column.kind == "numeric"]
+    numeric: list[Any] = []
+    for place, column in enumerate(schema.columns):
+        if column.kind == "numeric":
+            numeric.append(given[column.name])
+        elif column.kind == "date":
+            numeric += _date_parts(given[column.name], column, place)
     parts = []
     if numeric:
         x = layers.Concatenate(name="numbers")(numeric) if len(numeric) > 1 else numeric[0]
@@ -66,11 +74,29 @@ def _table_parts(inputs: Sequence[Any], schema: Schema, statistics: Statistics) 
         lookup = layers.StringLookup(
             vocabulary=list(categories),
             oov_token=_unused("[unknown]", categories),
-            name=f"lookup_{number}",
+            name=f"{LOOKUP}{number}",
         )
-        # The lookup numbers unknown texts 0, and one-hot encodes -1 as zeros.
-        index = ops.squeeze(lookup(given[name]), axis=-1) - 1
-        parts.append(ops.one_hot(index, len(categories)))
+        # The lookup numbers unknown texts 0. Not by -1, which in ONNX is the last category.
+        index = ops.squeeze(lookup(given[name]), axis=-1)
+        parts.append(ops.one_hot(index, len(categories) + 1)[:, 1:])
+    return parts
+
+
+def _date_parts(days: Any, column: Column, number: int) -> list[Any]:
+    """What `nas.data.date_values.part_columns` makes of dates."""
+    # A layer, which `nas.formats.core` finds: 32 bits hold days since then, but not since 1970.
+    since = layers.Rescaling(1.0, -column.origin, dtype="float64", name=f"{SINCE}{number}")(days)
+    since = ops.cast(since, "float32")
+    parts, is_missing = [], _is_missing(since)
+    for part in column.parts:
+        if part == "days":
+            parts.append(since)
+            continue
+        period = np.float32(PERIODS[part])
+        within = since - ops.floor(since / period) * period
+        angle = within * np.float32(2.0 * np.pi / PERIODS[part])
+        waves = [ops.round(turn(angle) * STEPS) / STEPS for turn in (ops.sin, ops.cos)]
+        parts += [ops.where(is_missing, 0.0, wave) for wave in waves]
     return parts
 
 
@@ -79,11 +105,16 @@ def _scaled(x: Any, schema: Schema, statistics: Statistics) -> list[Any]:
     mean, inverse_scale = statistics.mean.astype(np.float32), statistics.inverse_scale
     if not schema.columns:
         return [_bent((x - mean) * inverse_scale, statistics)]
-    is_missing = ops.isnan(x)
+    is_missing = _is_missing(x)
     filled = ops.where(is_missing, statistics.fill.astype(np.float32), x)
     parts = [_bent((filled - mean) * inverse_scale, statistics)]
     parts.extend(ops.cast(is_missing[:, k : k + 1], "float32") for k in statistics.missing)
     return parts
+
+
+def _is_missing(x: Any) -> Any:
+    """Where a number is none. LiteRT has neither `isnan` nor `isinf`, which `nan_to_num` takes."""
+    return ops.not_equal(x, x)
 
 
 def _bent(x: Any, statistics: Statistics) -> Any:
@@ -95,22 +126,31 @@ def _bent(x: Any, statistics: Statistics) -> Any:
 
 
 def _on_lines(x: Any, knots: Knots) -> Any:
-    """`Knots.apply`, by a binary search in all columns at once."""
+    """`Knots.apply`, by a binary search in all columns at once.
+
+    Places are counted in floats, which hold whole numbers up to 2^24, as LiteRT adds no integers
+    to columns.
+    """
     n_columns, n_knots = knots.places.shape
     places, heights = knots.places.reshape(-1), knots.heights.reshape(-1)
     x = ops.minimum(ops.maximum(x, knots.places[:, 0]), knots.places[:, -1])
-    first = np.arange(n_columns, dtype=np.int32) * n_knots  # of each column's knots
-    knot = ops.zeros_like(x, dtype="int32")
+    first = np.arange(n_columns, dtype=np.float32) * n_knots  # of each column's knots
+    last = first + (n_knots - 1)
+    knot = ops.zeros_like(x) + first
     step = 1 << (n_knots - 1).bit_length() - 1
     while step:
-        further = ops.minimum(knot + step, n_knots - 1)
-        knot = ops.where(x >= ops.take(places, further + first), further, knot)
+        further = ops.minimum(knot + step, last)
+        knot = ops.where(x >= _at(places, further), further, knot)
         step //= 2
-    knot = ops.minimum(knot, n_knots - 2) + first
-    start, low = ops.take(places, knot), ops.take(heights, knot)
-    gap = ops.take(places, knot + 1) - start
+    knot = ops.minimum(knot, last - 1)
+    start, low = _at(places, knot), _at(heights, knot)
+    gap = _at(places, knot + 1) - start
     share = (x - start) / ops.where(gap > 0.0, gap, 1.0)
-    return low + share * (ops.take(heights, knot + 1) - low)
+    return low + share * (_at(heights, knot + 1) - low)
+
+
+def _at(values: Any, places: Any) -> Any:
+    return ops.take(values, ops.cast(places, "int32"))
 
 
 def _joined(parts: Sequence[Any], encoder: Encoder) -> Any:

@@ -250,8 +250,8 @@ def _space_difference(old: str, new: str) -> str:
 
 def _data_difference(old: DataOptions, new: DataOptions) -> str:
     names = (
-        *("target", "task", "groups", "sample_weight", "header", "scaling", "images"),
-        *("image_size", "max_rows", "label_noise"),
+        *("target", "test", "task", "groups", "sample_weight", "class_weight", "time", "header"),
+        *("scaling", "images", "image_size", "merge_rare", "max_rows", "label_noise"),
     )
     changed = _changed(old, new, names)
     classes, now = (",".join(data.classes) or "all" for data in (old, new))

@@ -445,11 +445,12 @@ HEADER_KEYS = ("network", "data", "target", "first")
 NAME_LISTS = ("drop", "categorical", "missing", "classes")
 # Options of `nas search` for which people look in a space.
 SEARCH_OPTIONS = (
-    "model", "trials", "task", "drop", "categorical", "image_size", "classes", "max_rows",
-    "label_noise", "header", "missing", "positive", "metric", "folds", "nested", "repeats",
-    "groups", "sample_weight", "val_size", "test_size", "sampler", "startup_trials", "pruner",
-    "confirm", "stop", "seed", "timeout", "max_params", "allow_duplicates", "enqueue",
-    "warm_start", "engine", "device", "workers", "study", "storage", "tensorboard",
+    "model", "trials", "task", "drop", "categorical", "image_size", "classes", "merge_rare",
+    "max_rows", "label_noise", "header", "missing", "test", "positive", "metric", "folds",
+    "nested", "repeats", "groups", "sample_weight", "class_weight", "time", "val_size",
+    "test_size", "sampler", "startup_trials", "pruner", "confirm", "stop", "seed", "timeout",
+    "max_params", "allow_duplicates", "enqueue", "warm_start", "engine", "device", "workers",
+    "study", "storage", "tensorboard",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from nas.spec import TrialSpec
 
 Options = TypeVar("Options", DataOptions, SplitOptions, SearchOptions)
 
-VERSION = 1
+VERSION = 2
 
 # How a trial ended. The last five do not count as trials: four were never trained to an end, and
 # a given one, of `nas train`, lies outside the study's space.
@@ -63,7 +63,7 @@ class Finding:
 
     Attributes:
         code: Names its kind for good: `imbalanced`, `running_number`, `target_copy`, `order`,
-            `duplicates` or `large_group`.
+            `duplicates`, `large_group`, `constant` or `same_columns`.
         text: A sentence for the user, with the option to type where there is one.
     """
 

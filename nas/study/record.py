@@ -197,6 +197,21 @@ class StudyRecord:
         metric = get_metric(self.metric, self.settings.task, number)
         return replace(metric, positive_label=self.positive) if self.positive else metric
 
+    def only(self, number: int) -> "StudyRecord":
+        """The study as if it had one complete trial alone.
+
+        Raises:
+            NasError: When there is no such trial, or it is not complete.
+        """
+        known = {trial.number: trial for trial in self.trials}
+        if number not in known:
+            raise NasError("--trial", f"got {number}", f"0 to {max(known, default=0)}")
+        if known[number] not in self.complete:
+            raise NasError(
+                "--trial", f"trial {number} is {known[number].outcome}", "a complete one"
+            )
+        return replace(self, trials=(known[number],), confirmed={}, winner={})
+
     def best(self) -> TrialRecord:
         """The winner: the trial with the best mean score over its folds.
 

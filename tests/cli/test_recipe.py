@@ -21,6 +21,7 @@ VALUES = {
     "space": ("tiny.yaml", "tiny.yaml"),
     "trials": ("7", 7),
     "data": ("iris", "iris"),
+    "test": ("other.csv", "other.csv"),
     "target": ("yes", "yes"),  # a column, although YAML 1.1 takes it for true
     "task": ("binary", "binary"),
     "drop": ("[id, 'last, first name']", 'id,"last, first name"'),
@@ -31,6 +32,7 @@ VALUES = {
     "scaling": ("symmetric", "symmetric"),
     "image_size": ("32", 32),
     "classes": ("[3, 5]", "3,5"),
+    "merge_rare": ("9", 9),
     "max_rows": ("500", 500),
     "label_noise": ("0.1", 0.1),
     "metric": ("auc", "auc"),
@@ -39,6 +41,8 @@ VALUES = {
     "repeats": ("2", 2),
     "groups": ("who", "who"),
     "sample_weight": ("w", "w"),
+    "class_weight": ("balanced", "balanced"),
+    "time": ("day", "day"),
     "val_size": ("1e-1", 0.1),  # text to YAML 1.1
     "test_size": ("0", 0.0),
     "sampler": ("random", "random"),

@@ -1,5 +1,6 @@
-"""Columns of dates: left out and said, or kept as categories on demand."""
+"""Columns of dates: read and said, or kept as categories on demand."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from sources import N, fails, frame, load, write
@@ -19,12 +20,29 @@ def days(form="%Y-%m-%d"):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_dates_are_left_out_and_said(tmp_path, form):
+def test_dates_are_read_and_said(tmp_path, form):
     cells = ["" if k == 5 else day for k, day in enumerate(days(form))]
     dataset = load(write(tmp_path, frame(day=cells)), target="y")
-    assert [column.name for column in dataset.schema.columns] == ["a"]
-    reason = f"dates or times, such as '{cells[0]}'; --categorical day keeps them as categories"
+    assert [column.kind for column in dataset.schema.columns] == ["numeric", "date"]
+    assert dataset.notes[0].startswith(f"column 'day' is dates or times, such as '{cells[0]}'")
+    # As Python reads them by the format.
+    read = pd.to_datetime(pd.Series(days(form)), format=form, utc=True)
+    expected = ((read - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy(copy=True)
+    if "%Y" not in form and "%y" not in form:
+        expected %= 1
+    expected[5] = np.nan
+    np.testing.assert_allclose(dataset.features["day"], expected, atol=1e-9)
+
+
+def test_a_mistake_among_dates(tmp_path):
+    cells = ["soon" if k == 5 else day for k, day in enumerate(days())]
+    path = write(tmp_path, frame(day=cells))
+    dataset = load(path, target="y")
+    reason = (
+        "dates or times, such as '2023-01-03', but 'soon' is none; --categorical day keeps them"
+    )
     assert dataset.dropped == {"day": reason}
+    assert "day" not in load(path, target="y", missing=("soon",)).dropped
 
 
 @pytest.mark.parametrize("text", ["5/3/2024", "2024-5-3", "3 May 2024", "May 3rd, 2024", "9:05 am"])
@@ -68,6 +86,10 @@ def test_a_date_is_no_target(tmp_path):
 
 def test_nothing_but_dates(tmp_path):
     path = write(tmp_path, frame(a=days()))
+    assert load(path, target="y").schema.is_table
+    path = write(tmp_path, frame(a=days()[:1] * N))
     fails(
-        lambda: load(path, target="y"), "data.csv", "no feature column is left; column 'a': dates"
+        lambda: load(path, target="y"),
+        "data.csv",
+        "no feature column is left; column 'a': one date",
     )

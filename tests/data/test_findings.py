@@ -335,3 +335,16 @@ def test_one_group_of_most_rows_is_said(table):
     group = np.where(np.arange(300) < 180, "all", [f"g{k}" for k in range(300)])
     found = findings(table({**columns, "g": group, "y": label}, groups="g"), test_size=0.0)
     assert list(found) == ["large_group"] and "60 %" in found["large_group"]
+
+
+def test_constant_and_equal_columns_are_named(table):
+    columns, y, _ = features(200)
+    colour = np.random.default_rng(1).choice(["red", "green", "blue"], 200)
+    german = pd.Series(colour).map({"red": "rot", "green": "gruen", "blue": "blau"})
+    other = np.roll(colour, 1)
+    more = {"one": 1, "word": "same", "copy": columns["x0"], "colour": colour, "farbe": german}
+    found = findings(table(columns | more | {"shifted": other, "y": y}))
+    assert list(found) == ["constant", "same_columns"]
+    assert found["constant"].startswith("columns 'one', 'word' have the same value")
+    assert "'copy' the same as 'x0', 'farbe' the same as 'colour': one" in found["same_columns"]
+    assert "--drop copy,farbe" in found["same_columns"]

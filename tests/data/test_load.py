@@ -33,8 +33,8 @@ def test_an_unknown_name_gets_the_nearest(source, fix):
 
 
 def test_a_file_of_unknown_kind(tmp_path):
-    path = write(tmp_path, "a,y\n", "data.txt")
-    fails(lambda: load(path), "data.txt", "a file of unknown kind", "a .csv, .parquet or .npz file")
+    path = write(tmp_path, "a,y\n", "data.doc")
+    fails(lambda: load(path), "data.doc", "a file of unknown kind", "a .csv, .tsv, .parquet")
 
 
 @pytest.mark.parametrize("scaling, fix", [("units", "'unit'"), ("minmax", "")])

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -421,3 +422,40 @@ def test_other_mistakes_get_options_that_work(dataset, options):
     for name, value in found.items():
         changed = {name[2:].replace("-", "_"): float(value) if "size" in name else int(value)}
         split_dataset(dataset, SplitOptions(**{**options, **changed}))
+
+
+def in_time(times, y=None, **options):
+    times = np.asarray(times, float)
+    y = np.arange(len(times)) % 2 if y is None else y
+    dataset = replace(make(y), times=times)
+    return split_dataset(dataset, SplitOptions(**{"test_size": 0.0, **options}))
+
+
+def test_folds_in_time_order_validate_on_rows_after_those_they_train_on():
+    times = np.random.default_rng(0).permutation(120)
+    split = in_time(times, folds=3, test_size=0.25)
+    assert sorted(times[split.test]) == list(range(90, 120))
+    assert [len(fold.train) for fold in split.folds] == [22, 45, 68]
+    for fold in split.folds:
+        assert times[fold.train].max() < times[fold.val].min()
+    assert sorted(times[split.folds[-1].val]) == list(range(68, 90))
+
+
+def test_rows_of_one_time_stay_together():
+    times = np.repeat(np.arange(10), [4, 27, 1, 1, 20, 1, 1, 1, 1, 3])
+    for fold in in_time(times, folds=2).folds:
+        assert not set(times[fold.train]) & set(times[fold.val])
+
+
+def test_a_single_split_in_time_order():
+    (fold,) = in_time(np.arange(100), folds=1, val_size=0.3).folds
+    assert len(fold.train) == 70 and min(fold.val) == 70
+
+
+def test_folds_that_time_does_not_allow():
+    with pytest.raises(NasError, match="2 different times for 3 folds"):
+        in_time(np.repeat([1, 2], 30), folds=3)
+    with pytest.raises(NasError, match="class 'c' is in fold 1, and in no row before it"):
+        in_time(np.arange(60), np.repeat([0, 1, 2], [8, 8, 44]), folds=3)
+    with pytest.raises(NasError, match="repeats: got 2"):
+        in_time(np.arange(60), folds=2, repeats=2)

@@ -1,5 +1,7 @@
 """CSV and Parquet files: what is inferred from them, and how mistakes are told."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -318,11 +320,11 @@ def test_text_after_missing_values_names_its_own_row(tmp_path):
 
 
 @pytest.mark.parametrize("zone", [None, "UTC"])
-def test_dates_of_parquet_are_left_out(tmp_path, zone):
+def test_dates_of_parquet(tmp_path, zone):
     days = pd.date_range("2020-01-01", periods=N, tz=zone)
     dataset = load(write(tmp_path, frame(day=days), "data.parquet"), target="y")
-    assert dataset.schema.columns == (Column("a", "numeric"),)
-    assert dataset.dropped["day"].startswith("dates or times")
+    assert [column.kind for column in dataset.schema.columns] == ["numeric", "date"]
+    assert dataset.features["day"][0] == (days[0].date() - date(1970, 1, 1)).days
 
 
 def test_dates_as_a_target(tmp_path):

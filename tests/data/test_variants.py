@@ -6,7 +6,9 @@ import pytest
 from sklearn.datasets import load_digits, load_wine
 from sources import fails, load
 
-from nas.data import SplitOptions, split_dataset
+from nas.data import Dataset, Schema, SplitOptions, split_dataset
+from nas.data.variants import merge_rare
+from nas.errors import NasError
 
 DIGITS = load_digits()
 N_TRAIN = 1200  # of the digits, in the file that brings a test part
@@ -257,3 +259,18 @@ def test_two_classes_of_a_table_with_few_rows_and_noise(table):
     assert (dataset.n_rows, dataset.task) == (80, "binary")
     assert (dataset.y != clean.y).sum() == 20
     split_dataset(dataset, SplitOptions(folds=3))
+
+
+def test_rare_classes_are_one():
+    y = np.repeat([0, 1, 2, 3], [20, 3, 30, 2])
+    dataset = Dataset("d", np.zeros((55, 1)), y, Schema((), (1,)), "multiclass", (7, 8, 9, "other"))
+    merged = merge_rare(dataset, 5)
+    assert merged.classes == ("7", "9", "other") and merged.task == "multiclass"
+    assert np.bincount(merged.y).tolist() == [20, 30, 5]
+    (note,) = merged.notes
+    assert note == "2 classes with fewer than 5 rows, together 5 of 55, are one class, 'other'"
+    assert merge_rare(dataset, 2) is dataset
+    two = merge_rare(dataset, 25)
+    assert two.task == "binary" and two.classes == ("9", "other")
+    with pytest.raises(NasError, match="every class has fewer rows; expected at most 30"):
+        merge_rare(dataset, 31)

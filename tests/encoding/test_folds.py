@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from heads import TRAIN, VAL
 
-from nas.data import Dataset, Fold
+from nas.data import Dataset, Fold, Schema
 from nas.encoding import encode_folds
 
 ENCODE = """
@@ -45,3 +45,23 @@ def test_folds_hold_the_numbers_in_other_scalings(adult: Dataset) -> None:
         assert not np.array_equal(scaled.x_train, fold.x_train)
     with pytest.raises(KeyError):
         encoded[0].scaled("robust")
+
+
+def test_balanced_classes_weigh_the_same() -> None:
+    y = np.array([0] * 30 + [1] * 9 + [2] * 1)
+    dataset = Dataset(
+        "d", np.zeros((40, 1)), y, Schema((), (1,)), "multiclass", (0, 1, 2),
+        class_weight="balanced",
+    )  # fmt: skip
+    rows = np.arange(40)
+    (fold,) = encode_folds(dataset, [Fold(rows, rows)])
+    assert fold.weights is not None
+    totals = np.bincount(y, fold.weights)
+    np.testing.assert_allclose(totals, totals[0], rtol=1e-6)
+    assert fold.weights.mean() == pytest.approx(1.0)
+    # Beside weights of the rows.
+    own = np.where(rows == 0, 5.0, 1.0)
+    (fold,) = encode_folds(replace(dataset, weights=own), [Fold(rows, rows)])
+    assert fold.weights is not None
+    assert fold.weights[0] / fold.weights[1] == pytest.approx(5.0)
+    np.testing.assert_allclose(np.bincount(y, fold.weights), fold.weights.sum() / 3, rtol=1e-6)

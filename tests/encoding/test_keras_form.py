@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from nas.choices import Scaling
 from nas.data import Column, Dataset, Features, Schema, take_rows
+from nas.data.date_values import useful_parts
 from nas.encoding import fit_encoder
 from nas.encoding.keras_form import build_preprocessor, ignore_input_names, model_inputs
 
@@ -27,9 +28,7 @@ def by_keras(preprocessor: keras.Model, features: Features) -> np.ndarray:
     if not isinstance(features, Mapping):
         return np.asarray(preprocessor(keras.ops.convert_to_tensor(features, dtype="float32")))
     tensors = {
-        name: keras.ops.convert_to_tensor(
-            values[:, None], dtype="string" if values.dtype == object else "float32"
-        )
+        name: keras.ops.convert_to_tensor(values[:, None], dtype=preprocessor.input[name].dtype)
         for name, values in features.items()
     }
     return np.asarray(preprocessor(tensors))
@@ -126,6 +125,25 @@ def test_columns_without_any_number_are_encoded_alike(adult: Dataset) -> None:
     features = {**adult.features, "age": np.full(adult.n_rows, np.nan)}
     features["fnlwgt"] = np.where(np.arange(adult.n_rows) < len(TRAIN), np.nan, 1e30)
     assert_forms_agree(replace(adult, features=features), TRAIN)
+
+
+@pytest.mark.parametrize("scaling", get_args(Scaling))
+def test_dates_are_encoded_alike(scaling: Any) -> None:
+    random = np.random.default_rng(0)
+    days = np.round(19_000 + 900 * random.random(N_ROWS) ** 3, 3)
+    days[[2, 12]] = np.nan
+    parts = useful_parts(days)
+    assert parts == ("days", "year", "week", "day")
+    columns = (
+        Column("when", "date", parts=parts, origin=19_000.0),
+        Column("x", "numeric"),
+        Column("time", "date", parts=("day",)),
+    )
+    features = {"when": days, "x": random.normal(size=N_ROWS), "time": random.random(N_ROWS)}
+    dataset = of(features, Schema(columns, (3,)), scaling)
+    assert dataset.schema.n_numbers == 10
+    assert Schema.from_dict(dataset.schema.to_dict()) == dataset.schema
+    assert_forms_agree(dataset, np.arange(N_TRAIN))
 
 
 @pytest.mark.parametrize("scaling", get_args(Scaling))

@@ -125,21 +125,23 @@ def test_a_new_study_says_its_version(tmp_path: Path) -> None:
 def test_the_version_is_raised_with_what_is_kept() -> None:
     """Whoever adds a field decides whether an older nas reads a study wrongly without it."""
     kept = {cls: [f.name for f in fields(cls)] for cls in (DataOptions, SplitOptions)}
-    assert VERSION == 1
+    assert VERSION == 2
     assert kept == {
         DataOptions: [
-            *("source", "target", "task", "groups", "sample_weight", "drop", "categorical"),
-            *("header", "missing", "positive", "scaling", "images", "image_size", "classes"),
-            *("max_rows", "label_noise"),
+            *("source", "target", "test", "task", "groups", "sample_weight", "time", "drop"),
+            *("categorical", "header", "missing", "positive", "class_weight", "scaling"),
+            *("images", "image_size", "classes", "merge_rare", "max_rows", "label_noise"),
         ],
-        SplitOptions: ["folds", "repeats", "val_size", "test_size", "seed", "given"],
+        SplitOptions: [
+            *("folds", "repeats", "val_size", "test_size", "seed", "given", "given_test"),
+        ],
     }
 
 
 def test_a_study_of_a_newer_nas_is_refused_in_one_line(tmp_path: Path) -> None:
     study = open_fake_study(tmp_path)
     study.set_user_attr("version", VERSION + 1)
-    told = "fake: was written by a newer nas, in form 2; expected form 1 or older. Update nas."
+    told = "fake: was written by a newer nas, in form 3; expected form 2 or older. Update nas."
     with pytest.raises(NasError) as caught:
         load_study("fake", url_of(tmp_path))
     assert str(caught.value) == told

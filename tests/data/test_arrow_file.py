@@ -106,19 +106,25 @@ def test_cells_that_are_no_single_value(tmp_path, value, kind):
 
 
 @pytest.mark.parametrize(
-    "value, kind",
+    "value, earlier, kind",
     [
-        (datetime.datetime(2024, 5, 3), pa.timestamp("us", "UTC")),
-        (datetime.date(2024, 5, 3), pa.date32()),
-        (datetime.date(9999, 12, 31), pa.date64()),
-        (datetime.time(4, 5), pa.time64("us")),
-        (datetime.timedelta(1), pa.duration("s")),
+        (
+            datetime.datetime(2024, 5, 3),
+            datetime.datetime(2024, 5, 2, 1),
+            pa.timestamp("us", "UTC"),
+        ),
+        (datetime.date(2024, 5, 3), datetime.date(2023, 1, 1), pa.date32()),
+        (datetime.date(9999, 12, 31), datetime.date(9999, 12, 1), pa.date64()),
+        (datetime.time(4, 5), datetime.time(4, 4), pa.time64("us")),
+        (datetime.timedelta(1, 30), datetime.timedelta(0), pa.duration("s")),
     ],
 )
-def test_dates_and_times(tmp_path, value, kind):
-    path = with_column(tmp_path, [value, None] * (N // 2), kind)
+def test_dates_and_times(tmp_path, value, earlier, kind):
+    path = with_column(tmp_path, [value, None, earlier, earlier] * (N // 4), kind)
     dataset = load(path, target="y")
-    assert dataset.dropped["b"].startswith("dates or times")
+    assert [column.kind for column in dataset.schema.columns] == ["numeric", "date"]
+    assert np.isnan(dataset.features["b"][1])
+    assert dataset.features["b"][0] > dataset.features["b"][2]
     path = with_column(tmp_path, [value, None] * (N // 2), kind, target=True)
     fails(lambda: load(path, target="y"), "data.parquet: y", "got dates", "numbers or text")
 

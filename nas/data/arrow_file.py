@@ -1,4 +1,4 @@
-"""Parquet files as columns of numbers, truth values, text or dates."""
+"""Parquet and Feather files as columns of numbers, truth values, text or dates."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,15 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 from nas.data.arrow_columns import series_of
 from nas.errors import NasError, first_line
 
 
-def read_parquet(path: Path) -> tuple[list[str], list["pd.Series[Any]"]]:
-    """The names and the columns of a Parquet file; an index that pandas kept is a column.
+def read_arrow(path: Path) -> tuple[list[str], list["pd.Series[Any]"]]:
+    """The names and the columns of a file; an index that pandas kept is a column.
 
     See `series_of` for what becomes of each.
 
@@ -22,10 +23,13 @@ def read_parquet(path: Path) -> tuple[list[str], list["pd.Series[Any]"]]:
     """
     try:
         # Not by pandas, which refuses names that occur twice, and an index named like a column.
-        table = pq.ParquetFile(path).read()
+        is_parquet = path.suffix.lower() in (".parquet", ".pq")
+        table = pq.ParquetFile(path).read() if is_parquet else feather.read_table(path)
     except (ValueError, OSError, pa.ArrowException) as error:
         raise NasError(
-            str(path), f"cannot be read as a table ({first_line(error, 120)})", "CSV or Parquet"
+            str(path),
+            f"cannot be read as a table ({first_line(error, 120)})",
+            "CSV, Parquet or Feather",
         ) from error
     names = [str(name) for name in table.column_names]
     columns = dict(enumerate(map(series_of, table.columns)))

@@ -1,0 +1,104 @@
+"""`nas data`: looking at data before anything is trained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from nas.cli.data_options import (
+    CategoricalOption,
+    DropOption,
+    GroupsOption,
+    HeaderOption,
+    MissingOption,
+    TargetOption,
+    TaskOption,
+    TestOption,
+    names_of,
+)
+from nas.cli.output import JsonOption, console, plain_table, print_json, say
+
+app = typer.Typer(
+    help="Look at data as a search reads it.", no_args_is_help=True, rich_markup_mode="rich"
+)
+MOST_CLASSES = 10
+
+
+@app.command()
+def show(
+    data: Annotated[str, typer.Argument(help="As --data of 'nas search'.", metavar="DATA")],
+    target: TargetOption = None,
+    test: TestOption = None,
+    task: TaskOption = None,
+    drop: DropOption = None,
+    categorical: CategoricalOption = None,
+    header: HeaderOption = None,
+    missing: MissingOption = None,
+    groups: GroupsOption = None,
+    metric: Annotated[str | None, typer.Option(help="Metric of the search.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page, too, with skrub's look at each column.", metavar="FILE"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show columns and target, what a search does with each, and what is suspicious."""
+    from nas.described_data import describe_data
+
+    described = describe_data(
+        data,
+        target,
+        test=test,
+        task=task,
+        drop=names_of(drop) or (),
+        categorical=names_of(categorical) or (),
+        header=header,
+        missing=names_of(missing) or (),
+        groups=groups,
+        metric=metric,
+        html=html,
+    )
+    if as_json:
+        print_json(described.to_dict())
+        return
+    say(described.summary)
+    for note in described.notes:
+        say(note)
+    if described.columns:
+        table = plain_table(
+            "column", "kind", "missing", "distinct", "values", "what is done with it",
+            right=("missing", "distinct"),
+        )  # fmt: skip
+        for column in described.columns:
+            table.add_row(
+                Text(column.name),
+                column.kind,
+                "" if column.missing is None else _share(column.missing),
+                "" if column.distinct is None else f"{column.distinct:,}",
+                Text(column.values),
+                Text(column.treatment),
+            )
+        console.print(table)
+    say(f"Target: {_target(described.target, described.n_rows, described.task)}")
+    if described.rare:
+        say(f"Rare classes, with fewer than ten rows: {', '.join(described.rare)}")
+    for finding in described.findings:
+        say(f"Note: {finding.text}")
+    if html is not None:
+        say(f"Wrote {html}.")
+
+
+def _share(share: float) -> str:
+    if not share:
+        return "0"
+    return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+
+
+def _target(target: Mapping[str, float], n_rows: int, task: str) -> str:
+    if task == "regression":
+        return ", ".join(f"{name} {value:g}" for name, value in target.items())
+    shown = [f"'{name}' {n:,} ({_share(n / n_rows)})" for name, n in target.items()]
+    more = f" and {len(shown) - MOST_CLASSES} more" if len(shown) > MOST_CLASSES else ""
+    return ", ".join(shown[:MOST_CLASSES]) + more

@@ -1,0 +1,1 @@
+"""Saved models in the formats of other runtimes, each checked against Keras before it is done."""
