@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -19,11 +19,16 @@ from nas.cli.data_options import (
     names_of,
 )
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
+from nas.errors import visible
+
+if TYPE_CHECKING:
+    from nas.data.description import DescribedColumn
 
 app = typer.Typer(
     help="Look at data as a search reads it.", no_args_is_help=True, rich_markup_mode="rich"
 )
 MOST_CLASSES = 10
+LONGEST_NAME = 24
 
 
 @app.command()
@@ -67,20 +72,19 @@ def show(
     for note in described.notes:
         say(note)
     if described.columns:
-        table = plain_table(
-            "column", "kind", "missing", "distinct", "values", "what is done with it",
-            right=("missing", "distinct"),
-        )  # fmt: skip
-        for column in described.columns:
-            table.add_row(
-                Text(column.name),
-                column.kind,
-                "" if column.missing is None else _share(column.missing),
-                "" if column.distinct is None else f"{column.distinct:,}",
-                Text(column.values),
-                Text(column.treatment),
-            )
+        table = plain_table("column", "kind", "missing", "distinct", right=("missing", "distinct"))
+        cells = [_cells(column) for column in described.columns]
+        for k, shown in enumerate(table.columns):  # only the last one may lose its end
+            longest = max(len(text) for text in (str(shown.header), *(row[k] for row in cells)))
+            shown.no_wrap, shown.min_width = True, min(longest, LONGEST_NAME)
+        table.add_column("values, or why it is left out", no_wrap=True, overflow="ellipsis")
+        for row in cells:
+            table.add_row(*map(Text, row))
         console.print(table)
+        say(
+            "Numbers are scaled, and missing ones are marked; each category becomes a column. "
+            "--json tells what is done with each column."
+        )
     say(f"Target: {_target(described.target, described.n_rows, described.task)}")
     if described.rare:
         say(f"Rare classes, with fewer than ten rows: {', '.join(described.rare)}")
@@ -88,6 +92,16 @@ def show(
         say(f"Note: {finding.text}")
     if html is not None:
         say(f"Wrote {html}.")
+
+
+def _cells(column: "DescribedColumn") -> tuple[str, ...]:
+    return (
+        visible(column.name),
+        column.kind,
+        "" if column.missing is None else _share(column.missing),
+        "" if column.distinct is None else f"{column.distinct:,}",
+        visible(column.treatment if column.kind == "left out" else column.values),
+    )
 
 
 def _share(share: float) -> str:
@@ -98,7 +112,7 @@ def _share(share: float) -> str:
 
 def _target(target: Mapping[str, float], n_rows: int, task: str) -> str:
     if task == "regression":
-        return ", ".join(f"{name} {value:g}" for name, value in target.items())
+        return ", ".join(f"{name} {value:,g}" for name, value in target.items())
     shown = [f"'{name}' {n:,} ({_share(n / n_rows)})" for name, n in target.items()]
     more = f" and {len(shown) - MOST_CLASSES} more" if len(shown) > MOST_CLASSES else ""
     return ", ".join(shown[:MOST_CLASSES]) + more

@@ -121,13 +121,18 @@ def _numbers(values: NDArray[Any]) -> tuple[float, int, str, str]:
     known = values[~np.isnan(values)]
     missing = 1.0 - len(known) / len(values)
     distinct = len(np.unique(known))
-    shown = f"{known.min():g} to {known.max():g}, median {np.median(known):g}"
+    low, high, median = map(_number, (known.min(), known.max(), np.median(known)))
+    shown = f"{low} to {high}, median {median}"
     treatment = "scaled"
     if distinct == 1:
         treatment = "one value only: nothing can be learned from it"
     elif missing:
         treatment = "scaled; missing ones are the mean, and marked in a column of their own"
     return missing, distinct, shown, treatment
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:,g}"
 
 
 def _dates(values: NDArray[Any]) -> tuple[float, int, str, str]:

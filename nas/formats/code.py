@@ -24,6 +24,22 @@ SCORES = {
     "rmse": "metrics.root_mean_squared_error(y[test], answers)",
     "mae": "metrics.mean_absolute_error(y[test], answers)",
 }
+# Not scikit-learn's QuantileTransformer, to which the smallest value is -5.2, however frequent.
+NORMAL_SCORES = """\
+class NormalScores(base.BaseEstimator, base.TransformerMixin):
+    def fit(self, x, y=None):
+        self.lines_ = []
+        for column in np.asarray(x).T:
+            values, counts = np.unique(column, return_counts=True)
+            ranks = (np.cumsum(counts) - counts / 2) / len(column)  # equal values share the middle
+            self.lines_.append((values, ndtri(ranks)))
+        return self
+
+    def transform(self, x):
+        columns = zip(np.asarray(x).T, self.lines_)
+        return np.column_stack([np.interp(column, *line) for column, line in columns])
+
+"""
 INITIALIZERS = {"normal": "RandomNormal(0.0, {})", "uniform": "RandomUniform({}, {})"}
 
 
@@ -94,7 +110,8 @@ def _head(spec: TrialSpec, card: Mapping[str, Any], data: DataOptions) -> Iterat
     if _is_table(data):
         yield "import pandas as pd"
     yield "from keras import layers, ops"
-    yield "from sklearn import compose, metrics, model_selection, pipeline, preprocessing"
+    yield "from scipy.special import ndtri"
+    yield "from sklearn import base, compose, metrics, model_selection, pipeline, preprocessing"
     if data.source in SKLEARN_DATA:
         yield "from sklearn import datasets"
     yield "from sklearn.impute import SimpleImputer"
@@ -131,8 +148,8 @@ def _reading(card: Mapping[str, Any], data: DataOptions, schema: Schema) -> Iter
         yield f"table = pd.read_parquet({data.source!r}).astype(object).fillna('').astype(str)"
     else:
         header = ", header=None" if schema.n_unnamed else ""
-        yield f"table = pd.read_csv({data.source!r}, dtype=str, keep_default_na=False, sep=None,"
-        yield f"                    engine='python'{header})"
+        yield f"table = pd.read_csv({data.source!r}, dtype=str, keep_default_na=False,"
+        yield f"                    sep=None, engine='python'{header})"
         if schema.n_unnamed:
             yield "table.columns = [str(k + 1) for k in range(table.shape[1])]"
         yield "table = table.rename(columns=str.strip).apply(lambda column: column.str.strip())"
@@ -219,12 +236,13 @@ def _encoding(card: Mapping[str, Any], schema: Schema, spec: TrialSpec) -> Itera
         "standard": "preprocessing.StandardScaler()",
         "robust": "preprocessing.RobustScaler(),\n"
         "    preprocessing.FunctionTransformer(lambda x: x / np.sqrt(1 + (x / 3) ** 2))",
-        "quantile": "preprocessing.QuantileTransformer(output_distribution='normal',\n"
-        "                                      n_quantiles=min(1000, len(train)))",
+        "quantile": "NormalScores()",
         "unit": "preprocessing.MinMaxScaler()",
         "symmetric": "preprocessing.MinMaxScaler((-1, 1))",
         "none": "preprocessing.FunctionTransformer()",
     }[scaling]
+    if scaling == "quantile":
+        yield NORMAL_SCORES
     yield "scaled = pipeline.make_pipeline("
     yield f"    SimpleImputer(strategy={fill!r}, keep_empty_features=True),"
     yield f"    {scaler},"
@@ -372,7 +390,8 @@ def _embedding(embedding: Embedding, scale: float) -> Iterator[str]:
         yield "bins.set_weights([factors, -edges[:, :-1] * factors])"
     yield f"embedded = layers.EinsumDense('bkf,kfe->bke', ({n}, {size}), activation='relu',"
     yield "                              bias_axes='ke',"
-    yield f"                              kernel_initializer={kernel}, bias_initializer={bias})"
+    yield f"                              kernel_initializer={kernel},"
+    yield f"                              bias_initializer={bias})"
     yield "x = layers.Concatenate()([layers.Flatten()(embedded(features)), x])"
 
 
@@ -513,7 +532,7 @@ def _without_unused_imports(lines: Sequence[str]) -> list[str]:
             used = [name for name in names.split(", ") if f"{name}." in text]
             if used:
                 kept.append(f"{package} import {', '.join(used)}")
-        elif line.startswith("from sklearn.impute") and "SimpleImputer" not in text:
+        elif line.startswith("from s") and f"{line.split()[-1]}(" not in text:
             continue
         else:
             kept.append(line)

@@ -22,6 +22,7 @@ table.nas th, table.nas td {
   vertical-align: top;
 }
 table.nas td.number { text-align: right; white-space: nowrap; }
+table.nas td.long { min-width: 14rem; }
 """
 
 
@@ -73,14 +74,14 @@ def _lines(described: DescribedData) -> Iterator[str]:
         (name, f"{n:,}" if is_classes else f"{n:g}", s if is_classes else "")
         for (name, n), s in zip(described.target.items(), share, strict=True)
     ]
-    yield _table(("", "rows" if is_classes else "value", ""), rows, (1, 2))
+    yield _table(("", "rows" if is_classes else "value", ""), rows, numbers=(1, 2))
     if described.columns:
         yield "<h2>What nas does with each column</h2>"
         cells = [
             (
                 column.name,
                 column.kind,
-                "" if column.missing is None else f"{100 * column.missing:.1f} %",
+                f"{100 * column.missing:.1f} %" if column.missing else "0" * (column.missing == 0),
                 "" if column.distinct is None else f"{column.distinct:,}",
                 column.values,
                 column.treatment,
@@ -88,21 +89,23 @@ def _lines(described: DescribedData) -> Iterator[str]:
             for column in described.columns
         ]
         heads = ("column", "kind", "missing", "distinct", "values", "what is done with it")
-        yield _table(heads, cells, (2, 3))
+        yield _table(heads, cells, numbers=(2, 3), longs=(4, 5))
     yield "<h2>Each column</h2>"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
+def _table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[int],
+    longs: Sequence[int] = (),
+) -> str:
+    kinds = {**dict.fromkeys(numbers, ' class="number"'), **dict.fromkeys(longs, ' class="long"')}
     head = "".join(f"<th>{_text(name)}</th>" for name in heads)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="number">{_text(cell)}</td>' if k in numbers else f"<td>{_text(cell)}</td>"
-            for k, cell in enumerate(row)
-        )
-        + "</tr>"
+    lines = (
+        "".join(f"<td{kinds.get(k, '')}>{_text(cell)}</td>" for k, cell in enumerate(row))
         for row in rows
     )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="wide"><table class="nas"><tr>{head}</tr>{body}</table></div>'
 
 
