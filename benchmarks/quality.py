@@ -23,9 +23,10 @@ from typing import Any
 from quality_nas import ABLATIONS
 from quality_peers import ENTRANTS, MODELS, SEARCHES, not_installed
 from quality_runs import Run, read_runs, show, this_machine, write_runs
-from quality_sets import SEEDS, SETS, read_set
+from quality_sets import SEEDS, SETS, UCI, read_set
 from rich.console import Console
 
+UCI_SPLITS = 5  # of the 20 published ones
 GRACE = 900.0  # seconds beyond its time after which an entrant is stopped
 FILE_WIDTH = 400  # of a table that no terminal shows
 
@@ -37,6 +38,7 @@ SIZES: dict[str, list[tuple[Sequence[str], float, int, Sequence[str]]]] = {
     "hour": [(NAMED, 60, 1, (*SEARCHES, *MODELS)), (NAMED[:4], 300, 1, ("nas",))],
     "full": [
         (SETS, 60, SEEDS, (*SEARCHES, *MODELS)),
+        (UCI, 60, UCI_SPLITS, ("nas",)),
         (NAMED, 300, SEEDS, (*SEARCHES, *MODELS)),
         (NAMED, 60, SEEDS, tuple(ABLATIONS)),
     ],
@@ -84,7 +86,9 @@ def main() -> None:
         "--entrants", help="some entrants of the size, with semicolons between them"
     )
     parser.add_argument("--seconds", type=float, help="another time for all of them")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="so many of the size, at most")
+    parser.add_argument(
+        "--seeds", type=int, default=UCI_SPLITS, help="of the size, at most so many"
+    )
     parser.add_argument("--out", type=Path, default=Path("quality.json"))
     parser.add_argument("--show", action="store_true", help="show what is in the file, no more")
     parser.add_argument("--retry", action="store_true", help="run again what failed")
