@@ -23,7 +23,7 @@ def check_words(**words: tuple[str, Any]) -> None:
         allowed = get_args(literal)
         if word not in allowed:
             raise NasError(
-                f"--{name}", f"got '{word}'", "one of " + ", ".join(allowed),
+                f"--{name.replace('_', '-')}", f"got '{word}'", "one of " + ", ".join(allowed),
                 did_you_mean(word, allowed),
             )  # fmt: skip
 

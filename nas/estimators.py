@@ -334,16 +334,11 @@ class NASRegressor(RegressorMixin, _Searching):  # type: ignore[misc]
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
-        """Searches, and trains the winner on all rows.
+        """Searches, and trains the winner on all rows; as `NASClassifier.fit`, but for `y`.
 
         Args:
-            X: Array, or table of numbers and categories, shape (n_rows, n_columns).
+            X: See there, as `sample_weight` and `groups`.
             y: Value of each row, shape (n_rows,).
-            sample_weight: How much each row counts in the loss, shape (n_rows,).
-            groups: Rows with equal values stay in one fold, shape (n_rows,).
-
-        Raises:
-            ValueError: When nothing can be learned from the data.
         """
         rows = self._rows(X, reset=True)
         y = column_or_1d(y, warn=True)

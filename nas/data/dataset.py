@@ -21,6 +21,7 @@ from nas.wording import counted
 # 1970), object for text.
 Features = NDArray[Any] | Mapping[str, NDArray[Any]]
 
+MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
 
 

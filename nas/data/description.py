@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.data.dataset import Dataset
+from nas.data.dataset import MAX_CATEGORIES, Dataset
 from nas.study.attributes import Finding
 from nas.wording import counted
 
-MOST_ENCODED = 100  # categories that have a column of their own
 FEW_ROWS = 10  # a class with fewer is rare
 MOST_SHOWN = 3  # values of a column
 DATE_PARTS = {"days": "days that pass", "year": "season", "week": "weekday", "day": "time of day"}
@@ -121,13 +120,15 @@ def _numbers(values: NDArray[Any]) -> tuple[float, int, str, str]:
     known = values[~np.isnan(values)]
     missing = 1.0 - len(known) / len(values)
     distinct = len(np.unique(known))
+    if not distinct:  # its values are in rows without a target
+        return missing, 0, "", "no values: nothing can be learned from it"
     low, high, median = map(_number, (known.min(), known.max(), np.median(known)))
     shown = f"{low} to {high}, median {median}"
     treatment = "scaled"
     if distinct == 1:
         treatment = "one value only: nothing can be learned from it"
     elif missing:
-        treatment = "scaled; missing ones are the mean, and marked in a column of their own"
+        treatment = "scaled; missing ones are filled, and marked in a column of their own"
     return missing, distinct, shown, treatment
 
 
@@ -137,6 +138,8 @@ def _number(value: float) -> str:
 
 def _dates(values: NDArray[Any]) -> tuple[float, int, str, str]:
     known = values[~np.isnan(values)]
+    if not len(known):
+        return 1.0, 0, "", ""
     first, last = (pd.Timestamp(end, unit="D") for end in (known.min(), known.max()))
     is_whole = bool((known == np.floor(known)).all())
     shown = f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
@@ -153,7 +156,7 @@ def _categories(values: NDArray[Any]) -> tuple[float, int, str, str]:
     shown = ", ".join(f"{text or '(empty)'} {n:,}" for text, n in counts.head(MOST_SHOWN).items())
     if len(counts) > MOST_SHOWN:
         shown += f" and {len(counts) - MOST_SHOWN:,} more"
-    treatment = f"{counted(min(len(counts), MOST_ENCODED), 'column')} (one-hot)"
-    if len(counts) > MOST_ENCODED:
+    treatment = f"{counted(min(len(counts), MAX_CATEGORIES), 'column')} (one-hot)"
+    if len(counts) > MAX_CATEGORIES:
         treatment += "; the rarer categories count as unknown"
     return missing, len(counts), shown, treatment

@@ -1,39 +1,25 @@
 """What is done to each data set, wherever it was read: parts of it, wrong labels, scaling."""
 
 from dataclasses import replace
-from typing import get_args
 
+from nas.arguments import check_bounds, check_words
 from nas.choices import ClassWeight, Scaling
 from nas.data.dataset import Dataset
 from nas.data.positive import positive_class
 from nas.data.scaling import scaling_notes
 from nas.data.variants import add_label_noise, keep_classes, merge_rare, sample_rows
-from nas.errors import NasError, did_you_mean
+from nas.errors import NasError
 from nas.options import DataOptions
 
 
 def check_options(options: DataOptions) -> None:
     """Refuses values that are wrong for any data, before it is read."""
-    if options.scaling not in get_args(Scaling):
-        raise NasError(
-            "--scaling",
-            f"got '{options.scaling}'",
-            "one of " + ", ".join(get_args(Scaling)),
-            did_you_mean(options.scaling, get_args(Scaling)),
-        )
-    if options.class_weight not in get_args(ClassWeight):
-        raise NasError(
-            "--class-weight",
-            f"got '{options.class_weight}'",
-            "one of " + ", ".join(get_args(ClassWeight)),
-            did_you_mean(options.class_weight, get_args(ClassWeight)),
-        )
+    check_words(
+        scaling=(options.scaling, Scaling), class_weight=(options.class_weight, ClassWeight)
+    )
     if len(set(options.classes)) == 1:
         raise NasError("--classes", f"got {','.join(options.classes)}", "at least two classes")
-    if options.merge_rare is not None and options.merge_rare < 2:
-        raise NasError("--merge-rare", f"got {options.merge_rare}", "at least 2 rows")
-    if options.max_rows is not None and options.max_rows < 1:
-        raise NasError("--max-rows", f"got {options.max_rows}", "at least 1")
+    check_bounds(merge_rare=(options.merge_rare, 2, None), max_rows=(options.max_rows, 1, None))
     if not 0.0 <= options.label_noise <= 1.0:
         raise NasError("--label-noise", f"got {options.label_noise:g}", "a share from 0 to 1")
 

@@ -6,7 +6,7 @@ cells.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nas.data.cells import are_missing, as_text, is_text
 from nas.data.dataset import Column, Dataset, Features, Schema, check_weights, take_rows
-from nas.data.date_values import read_dates, useful_parts
-from nas.data.dates import are_dates, is_date
+from nas.data.date_columns import about_dates, date_column, days_of, times_of, without_order
+from nas.data.dates import are_dates
 from nas.data.header import is_row_number
 from nas.data.numbers import Numbers, read_numbers
 from nas.data.table_file import Table
@@ -87,7 +87,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         if not reason:
             column = _column(name, kind, frame[name], numbers.get(name), options.missing)
             if name == chosen.time:
-                column, reason = _without_order(column)
+                column, reason = without_order(column)
         if column is None:
             dropped[name] = reason
         else:
@@ -114,8 +114,9 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         weights = _weights(frame[chosen.weights], numbers.get(chosen.weights), has_target, source)
     times = None
     if chosen.time is not None:
-        found = numbers.get(chosen.time)
-        times = _times(frame[chosen.time], found, options.missing, source)[has_target]
+        series = frame[chosen.time]
+        missing = are_missing(series, options.missing)
+        times = times_of(series, missing, numbers.get(chosen.time), source)[has_target]
     test_rows = None
     if table.n_test:
         n_known = np.cumsum(has_target)
@@ -303,7 +304,7 @@ def _column_kind(
     if force_categorical:
         return "categorical", "", ""
     if are_dates(series, missing):
-        return "date", *_reason_and_note(series, missing, name, as_categories)
+        return "date", *about_dates(series, missing, as_categories)
     assert numbers is not None
     if not numbers.is_word.any():
         return "numeric", "", ""
@@ -329,32 +330,11 @@ def _column_kind(
     return "categorical", "", almost and f"column '{name}' is categories, as {almost}"
 
 
-def _reason_and_note(
-    series: "pd.Series[Any]", missing: NDArray[np.bool_], name: str, as_categories: str
-) -> tuple[str, str]:
-    """Why a column of dates is left out, if it is, and what is told of one that is not."""
-    dates = read_dates(series, missing)
-    example = next((c for c in series[~missing].astype(str) if is_date(c)), "")
-    shown = f", such as '{example}'" if example else ""
-    if dates.is_word.any():
-        word = series[dates.is_word].astype(str).iloc[0]
-        return f"dates or times{shown}, but '{word}' is none; {as_categories} keeps them", ""
-    if not useful_parts(dates.days):
-        return f"one date or time only{shown}", ""
-    note = f"column '{name}' is dates or times{shown}"
-    if not dates.is_sure:
-        note += f"; '{dates.example}' is read with the {dates.order}"
-    return "", note
-
-
 def _column(
     name: str, kind: Any, series: "pd.Series[Any]", numbers: Numbers | None, words: tuple[str, ...]
 ) -> Column:
     if kind == "date":
-        dates = read_dates(series, are_missing(series, words))
-        origin = float(np.floor(np.nanmin(dates.days)))
-        parts = useful_parts(dates.days)
-        return Column(name, kind, parts=parts, origin=origin, order=dates.order)
+        return date_column(name, series, are_missing(series, words))
     if kind == "categorical":
         if numbers is not None:  # it has words
             return Column(name, kind)
@@ -365,31 +345,6 @@ def _column(
     in_percent = numbers.unit == "%"
     largest = float(np.nanmax(np.abs(numbers.values))) if in_percent else 0.0
     return Column(name, kind, numbers.unit, largest)
-
-
-def _without_order(column: Column) -> tuple[Column | None, str]:
-    """What is left of the column of times for a network: rows to come are later than all of it."""
-    parts = tuple(part for part in column.parts if part != "days")
-    if column.kind == "date" and parts:
-        return replace(column, parts=parts), ""
-    return None, "it gives the order of the rows (--time), and later rows have other values"
-
-
-def _times(
-    series: "pd.Series[Any]", numbers: Numbers | None, words: tuple[str, ...], source: str
-) -> NDArray[np.float64]:
-    """When each row was, as days or the numbers of the column."""
-    missing = are_missing(series, words)
-    if are_dates(series, missing):
-        times = read_dates(series, missing).days
-    elif numbers is not None and not numbers.is_word.any():
-        times = numbers.values
-    else:
-        raise NasError("--time", f"got '{series.name}', a column of text", "dates or numbers")
-    if np.isnan(times).any():
-        row = int(np.isnan(times).argmax()) + 1
-        raise NasError(f"{source}: {series.name}, row {row}", "no time", "one in each row")
-    return times
 
 
 def _features(
@@ -412,7 +367,8 @@ def _features(
             columns[column.name] = np.asarray(text.mask(absent, ""), dtype=object)
             continue
         if column.kind == "date":
-            columns[column.name] = _dates(series, column, schema.missing, where)
+            missing = are_missing(series, schema.missing)
+            columns[column.name] = days_of(series, missing, column, where)
             continue
         values = _values(series, numbers[column.name], column, where)
         check_finite(values, where, allow_missing=True)
@@ -425,20 +381,6 @@ def _features(
     if schema.is_table:
         return columns
     return np.stack([columns[column.name] for column in schema.columns], axis=1)
-
-
-def _dates(
-    series: "pd.Series[Any]", column: Column, words: tuple[str, ...], where: str
-) -> NDArray[np.float64]:
-    """Days since 1970; numbers are such days already."""
-    missing = are_missing(series, words)
-    if not is_text(series):
-        return np.asarray(series.astype("Float64").to_numpy(np.float64, na_value=np.nan))
-    dates = read_dates(series, missing, column.order)
-    if dates.is_word.any():
-        row = int(dates.is_word.argmax())
-        raise NasError(f"{where}, row {row + 1}", f"got '{series.iloc[row]}'", "a date or time")
-    return dates.days
 
 
 def _values(

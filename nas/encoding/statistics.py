@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.data import Dataset, Features, Schema, numeric_values, take_rows
+from nas.data import MAX_CATEGORIES, Dataset, Features, Schema, numeric_values, take_rows
 from nas.encoding.quantiles import Knots, fit_knots
 
-MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
 TARGET_MARGIN = 0.1  # of the range of a target, by which predictions may be beyond it
 FAR = 1e15  # scaled numbers beyond it are drawn in to it first; its square is finite
 

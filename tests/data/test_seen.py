@@ -8,8 +8,8 @@ import pytest
 from sources import frame, load, write
 
 from nas.data import load_features, match_seen, seen_values
+from nas.data.dataset import MAX_CATEGORIES
 from nas.encoding import fit_statistics
-from nas.encoding.statistics import MAX_CATEGORIES
 
 
 def seen_of(dataset):

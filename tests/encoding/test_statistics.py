@@ -18,8 +18,8 @@ from nas.data import (
     Schema,
     load_dataset,
 )
+from nas.data.dataset import MAX_CATEGORIES
 from nas.encoding import Statistics, fit_statistics
-from nas.encoding.statistics import MAX_CATEGORIES
 
 NAN = np.nan
 

@@ -96,6 +96,8 @@ def test_what_a_program_cannot_do_again(tmp_path: Path) -> None:
 
     with pytest.raises(NasError, match="'code' for a search with max_rows"):
         searched("few", max_rows=300).export(tmp_path / "a.py")
+    with pytest.raises(NasError, match="'code' for a search with class_weight"):
+        searched("same", class_weight="balanced").export(tmp_path / "a.py")
     with pytest.raises(NasError, match="'code' for schedule: cos_log"):
         searched("log", words={"schedule": "cos_log"}).export(tmp_path / "a.py")
     with pytest.raises(NasError, match="'code' for several networks"):
