@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from nas.about import DEFAULT_STORAGE
 from nas.arguments import check_bounds, check_words, seconds_of
-from nas.choices import ClassWeight, EngineName, PrunerName, SamplerName, Scaling, StopName, Task
+from nas.choices import (
+    ClassWeight,
+    EngineName,
+    PrunerName,
+    SamplerName,
+    Scaling,
+    StopName,
+    TargetScaling,
+    Task,
+)
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.devices import find_gpus
@@ -53,9 +62,14 @@ def search(
     task: Task | None = None,
     drop: Any = (),
     categorical: Any = (),
+    numeric: Any = (),
+    date: Any = (),
+    text: Any = (),
     header: bool | None = None,
     missing: Any = (),
     scaling: Scaling = "standard",
+    target_scaling: TargetScaling = "standard",
+    quantiles: Any = (),
     image_size: int | None = None,
     classes: Any = (),
     merge_rare: int | None = None,
@@ -93,9 +107,12 @@ def search(
         data: The name of a known data set; a table in a `.csv`, `.tsv`, `.parquet`, `.feather`,
             `.xlsx`, `.arff` or `.npy` file, or in several as `"part-*.csv"`; an `.npz` file; a
             folder that has a folder of images for each class; a pandas, polars or pyarrow table;
-            or an array of shape (n_rows, n_features), (n_rows, height, width) or
-            (n_rows, height, width, channels). None takes the data that the space names.
+            a finite `tf.data.Dataset` of features and targets; or an array of shape
+            (n_rows, n_features), (n_rows, height, width) or (n_rows, height, width, channels).
+            None takes the data that the space names.
         target: The name of the target column, or the target itself as an array of shape (n_rows,).
+            Several targets, which are numbers, are predicted by one network: a list of names, or
+            an array of shape (n_rows, n_targets).
         trials: Number of trials that the study has at the end, including those of earlier calls;
             None is 100, or as many as the `timeout` allows.
         timeout: Time after which the search stops, in seconds or as `"10m"` or `"2h"`.
@@ -121,9 +138,15 @@ def search(
         task: The kind of task; None infers it from the target.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
+        numeric: Columns of numbers; what is none there counts as missing.
+        date: Columns of dates or times; what is none there counts as missing.
+        text: Columns of text, of which words and pairs of words count.
         header: Whether the first line of a CSV file names the columns; None detects it.
         missing: More words that stand for a missing value.
         scaling: How numbers are scaled; see docs/data.md.
+        target_scaling: How a network is given the numbers that it predicts: `standard`, or `log`
+            for their logarithms; scores stay those of the numbers.
+        quantiles: Quantiles of the target to predict instead of it, such as `(0.05, 0.5, 0.95)`.
         image_size: Width and height in pixels to which the images of a folder are resized.
         classes: Classes to keep; all others are left out.
         merge_rare: Classes with fewer rows are one class, `other`; None leaves them.
@@ -241,10 +264,15 @@ def search(
                 time=time,
                 drop=drop,
                 categorical=categorical,
+                numeric=numeric,
+                date=date,
+                text=text,
                 header=header,
                 missing=missing,
                 positive=positive,
                 scaling=scaling,
+                target_scaling=target_scaling,
+                quantiles=quantiles,
                 image_size=image_size,
                 classes=classes,
                 merge_rare=merge_rare,

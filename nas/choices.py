@@ -6,6 +6,8 @@ Task = Literal["binary", "multiclass", "regression"]
 # Of numbers: to mean 0 and deviation 1; by quartiles, with outliers drawn in; to a normal
 # distribution; from minimum and maximum to [0, 1] or to [-1, 1]; or none.
 Scaling = Literal["standard", "robust", "quantile", "unit", "symmetric", "none"]
+# Of the target of a regression: itself or its logarithms, to mean 0 and deviation 1.
+TargetScaling = Literal["standard", "log"]
 ClassWeight = Literal["none", "balanced"]
 SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
 PrunerName = Literal["racing", "halving", "median", "none"]

@@ -144,7 +144,7 @@ class _Searching(BaseEstimator):  # type: ignore[misc]
     def _search(
         self,
         X: Any,
-        y: "pd.Series[Any]",
+        y: "pd.Series[Any] | pd.DataFrame",
         task: Task,
         folds: Any,
         sample_weight: Any,
@@ -338,14 +338,24 @@ class NASRegressor(RegressorMixin, _Searching):  # type: ignore[misc]
 
         Args:
             X: See there, as `sample_weight` and `groups`.
-            y: Value of each row, shape (n_rows,).
+            y: Value of each row, shape (n_rows,), or several, (n_rows, n_targets).
         """
         rows = self._rows(X, reset=True)
-        y = column_or_1d(y, warn=True)
+        target: pd.Series[float] | pd.DataFrame
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
         values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        target = pd.Series(values, name="y")
+        if values.ndim == 2 and values.shape[1] > 1:
+            target = pd.DataFrame(values, columns=[f"y{k}" for k in range(values.shape[1])])
+        else:
+            target = pd.Series(column_or_1d(values, warn=True), name="y")
         return self._search(rows, target, "regression", self.folds, sample_weight, groups)
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """The value of each row, shape (n_rows,)."""
+        """The value of each row, shape (n_rows,), or of several targets (n_rows, n_targets)."""
         return np.asarray(self._predicted(X).answers, np.float64)

@@ -340,7 +340,9 @@ def _card(
         **{key: summary[key] for key in ("stderr", "fold_values")},
         "test_value": test_value,
         "test_interval": list(interval) if interval else None,
-        "measures": measures(dataset.y[split.test], prediction, dataset.classes)
+        "measures": measures(
+            dataset.y[split.test], prediction, dataset.classes, dataset.targets, dataset.quantiles
+        )
         if len(split.test)
         else None,
         "predicted_on": tested_on,
@@ -352,6 +354,8 @@ def _card(
         "seed": seed,
         "task": dataset.task,
         "classes": list(dataset.classes),
+        "targets": list(dataset.targets),
+        "quantiles": list(dataset.quantiles),
         "schema": dataset.schema.to_dict(),
         "seen": seen_values(dataset, split.development, categories.categories),
         "data": asdict(study.settings.data),

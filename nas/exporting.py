@@ -1,6 +1,7 @@
 """A study's winner or an ensemble as a file: trained, tested, described, in any format."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,10 +90,11 @@ def export_model(
         tell: Told after each trial of an ensemble.
         trial: Number of another trial than the winner; the study keeps nothing of its test.
 
-    A winner that is saved already is not trained again for another format. For a winner as it is
-    TensorFlow must have been started.
+    A winner that is saved already is not trained again, so that its test score stays the one that
+    the search told. For a winner as it is TensorFlow must have been started.
     """
     from nas.refit import refit, refit_ensemble, train_best
+    from nas.saved_model import load_model
 
     is_plain = ensemble is None and not calibrate
     saved = default_model_path(storage, study.name)
@@ -100,26 +102,24 @@ def export_model(
     if trial is not None and not is_winner_wanted:
         study = study.only(trial)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
-        model_path = path
-        if kind != "keras":
-            model_path = Path(folder) / "model.keras"
-            if is_winner_wanted and is_winner(saved, study):
-                model_path = saved
-        if model_path != saved or kind == "keras":
-            if is_winner_wanted:
-                refit(None, study, storage, model_path, known)
-            elif is_plain:
-                train_best(study, known, model_path, study.settings.split.seed)
-            else:
-                of, gpus = ensemble or 1, find_gpus("auto")
-                refit_ensemble(study, model_path, known, of, workers, gpus, tell, calibrate)
+        model_path = path if kind == "keras" else Path(folder) / "model.keras"
+        if is_winner_wanted and path.resolve() != saved.resolve() and _is_whole(saved, study):
+            model_path = saved
+        elif is_winner_wanted:
+            refit(None, study, storage, model_path, known)
+        elif is_plain:
+            train_best(study, known, model_path, study.settings.split.seed)
+        else:
+            of, gpus = ensemble or 1, find_gpus("auto")
+            refit_ensemble(study, model_path, known, of, workers, gpus, tell, calibrate)
         if kind == "code":
             _write_code(study, path, read_card(model_path) or {})
             return
-        from nas.saved_model import load_model
-
         model, card = load_model(model_path)
         card = {**card, **_described(card, model, study, known)}
+        if kind == "keras" and model_path != path:
+            with written_whole(path) as file:
+                shutil.copyfile(model_path, file)
         if kind != "keras":
             from nas.formats.convert import convert_model
 
@@ -128,6 +128,19 @@ def export_model(
         file.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     with written_whole(page_path(path)) as file:
         file.write_text(card_page(card, path), encoding="utf-8")
+
+
+def _is_whole(saved: Path, study: StudyRecord) -> bool:
+    """Whether the winner is saved, and can be read."""
+    from nas.saved_model import load_model
+
+    if not is_winner(saved, study):
+        return False
+    try:
+        load_model(saved)
+    except NasError:
+        return False
+    return True
 
 
 def _write_code(study: StudyRecord, path: Path, card: Mapping[str, Any]) -> None:

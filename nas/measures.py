@@ -21,21 +21,30 @@ REPEATS = 5
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def measures(y: Array, prediction: Array, classes: tuple[Any, ...]) -> dict[str, Any]:
+def measures(
+    y: Array,
+    prediction: Array,
+    classes: tuple[Any, ...],
+    targets: Sequence[str] = (),
+    quantiles: Sequence[float] = (),
+) -> dict[str, Any]:
     """How predictions of the test part compare with the truth; plain data for JSON.
 
     Args:
-        y: Class numbers or values, shape (n,).
+        y: Class numbers or values, shape (n,) or (n, n_targets).
         prediction: As `nas.metrics.Metric.score` takes it.
         classes: Labels of the classes; none for a regression.
+        targets: Names of several targets.
+        quantiles: Those that were predicted, if they were.
     """
+    if quantiles:
+        return _of_quantiles(y, prediction.reshape(len(y), -1), quantiles)
     if not classes:
         residuals = np.asarray(prediction, np.float64) - y
-        ends = np.quantile(residuals, QUANTILES)
-        return {
-            "residuals": {f"{q:g}": float(end) for q, end in zip(QUANTILES, ends, strict=True)},
-            "bias": float(residuals.mean()),
-        }
+        if residuals.ndim == 2:
+            by_target = zip(targets, residuals.T, strict=True)
+            return {"targets": {name: _of_residuals(column) for name, column in by_target}}
+        return _of_residuals(residuals)
     n, predicted = len(classes), predicted_classes(prediction)
     table = np.bincount(y * n + predicted, minlength=n * n).reshape(n, n)
     found: dict[str, Any] = {
@@ -45,6 +54,33 @@ def measures(y: Array, prediction: Array, classes: tuple[Any, ...]) -> dict[str,
     if n <= MOST_CLASSES:
         found["confusion"] = table.tolist()
     return found
+
+
+def _of_quantiles(y: Array, prediction: Array, quantiles: Sequence[float]) -> dict[str, Any]:
+    """How many rows lie below each quantile, and between the outer two, with 95 % intervals."""
+    n, found = len(y), []
+    for quantile, values in zip(quantiles, prediction.T, strict=True):
+        below = int((y <= values).sum())
+        one = {"quantile": quantile, "below": below / n, "interval": _wilson(below, n)}
+        found.append(one)
+    told: dict[str, Any] = {"quantiles": found}
+    if len(quantiles) > 1:
+        inside = int(((prediction[:, 0] <= y) & (y <= prediction[:, -1])).sum())
+        told["coverage"] = {
+            "wanted": quantiles[-1] - quantiles[0],
+            "found": inside / n,
+            "interval": _wilson(inside, n),
+            "width": float((prediction[:, -1] - prediction[:, 0]).mean()),
+        }
+    return told
+
+
+def _of_residuals(residuals: Array) -> dict[str, Any]:
+    ends = np.quantile(residuals, QUANTILES)
+    return {
+        "residuals": {f"{q:g}": float(end) for q, end in zip(QUANTILES, ends, strict=True)},
+        "bias": float(residuals.mean()),
+    }
 
 
 def _of_class(label: str, number: int, table: Array) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a network is scored by; every function is scikit-learn's."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ SCORES_OF_CLASSES = ("accuracy", "balanced_accuracy", "f1")
 # Beyond which no score can be; of others nothing is known.
 BOUNDS = {
     **dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "auc"), (0.0, 1.0)),
-    **dict.fromkeys(("log_loss", "rmse", "mae"), (0.0, math.inf)),
+    **dict.fromkeys(("log_loss", "rmse", "mae", "pinball"), (0.0, math.inf)),
     "r2": (-math.inf, 1.0),
 }
 CLASSIFICATION: tuple[Task, ...] = ("binary", "multiclass")
@@ -39,10 +39,12 @@ class Metric:
         tasks: Tasks that it can score.
         score: From the target, shape (n,), and the predictions to the score. Predictions are
             probabilities of shape (n, n_classes) for multiclass, probabilities of the second
-            class of shape (n,) for binary, and values of shape (n,) for regression.
+            class of shape (n,) for binary, and values of shape (n,) for regression. Of several
+            targets, shape (n, n_targets), the score is the mean of their scores.
         positive: Number of the class that it is about, of two; None where it is about all.
         positive_label: The label of that class.
         is_own: Whether it is a function of the user's.
+        quantiles: Those that it is about.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Metric:
     positive: int | None = None
     positive_label: str = ""
     is_own: bool = False
+    quantiles: tuple[float, ...] = ()
 
     @property
     def title(self) -> str:
@@ -62,8 +65,8 @@ class Metric:
 def predictions_of(
     task: Task,
     outputs: Array,
-    target_mean: float = 0.0,
-    target_scale: float = 1.0,
+    target_mean: float | Array = 0.0,
+    target_scale: float | Array = 1.0,
     loss: Loss = "cross_entropy",
 ) -> Array:
     """Turns a network's outputs (logits, or a standardized value) into predictions.
@@ -78,7 +81,10 @@ def predictions_of(
     """
     outputs = outputs.astype(np.float64)
     if task == "regression":
-        return np.asarray(outputs[:, 0] * target_scale + target_mean)
+        values = outputs[:, 0] if outputs.shape[1] == 1 else outputs
+        if loss == "quantile" and values.ndim == 2:  # a higher quantile is no smaller
+            values = np.maximum.accumulate(values, axis=1)
+        return np.asarray(values * target_scale + target_mean)
     if task == "binary":
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs[:, 0])))
     if loss == "logistic":
@@ -150,6 +156,23 @@ def _mae(y: Array, prediction: Array) -> float:
     return float(mean_absolute_error(y, prediction))
 
 
+def pinball(quantiles: Sequence[float], y: Array, prediction: Array) -> Array:
+    """The pinball loss of each quantile (a column) for each row (Koenker and Bassett 1978).
+
+    Args:
+        quantiles: Rising.
+        y: Values, shape (n,).
+        prediction: Shape (n, n_quantiles), or (n,) of one quantile.
+    """
+    share = np.asarray(quantiles)
+    error = y[:, None] - prediction.reshape(len(y), -1)
+    return np.asarray(np.maximum(share * error, (share - 1.0) * error))
+
+
+def _mean_pinball(y: Array, prediction: Array, quantiles: Sequence[float] = (0.5,)) -> float:
+    return float(pinball(quantiles, y, prediction).mean())
+
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -161,34 +184,46 @@ METRICS = {
         Metric("r2", Direction.MAXIMIZE, ("regression",), _r2),
         Metric("rmse", Direction.MINIMIZE, ("regression",), _rmse),
         Metric("mae", Direction.MINIMIZE, ("regression",), _mae),
+        Metric("pinball", Direction.MINIMIZE, ("regression",), _mean_pinball),
     )
 }
 
 
-def get_metric(name: str | None, task: Task, positive: int | None = None) -> Metric:
+def get_metric(
+    name: str | None, task: Task, positive: int | None = None, quantiles: tuple[float, ...] = ()
+) -> Metric:
     """The metric of that name, or the task's default (accuracy, R²) for None.
+
+    Quantiles are scored by their pinball loss alone, as for a target it is their best prediction
+    that has the least.
 
     Args:
         name: Its name.
         task: What is predicted.
         positive: Number of the class that f1 is about, of two; None is the second, 1.
+        quantiles: Those that are predicted; empty where the target itself is.
 
     Raises:
         NasError: When there is none, or it does not fit the task.
     """
     if name is None:
         name = "r2" if task == "regression" else "accuracy"
+        name = "pinball" if quantiles else name
     fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
+    fitting = ["pinball"] if quantiles else [known for known in fitting if known != "pinball"]
     if not isinstance(name, str) or name not in fitting:
         raise NasError(
             "--metric",
-            f"got '{name}' for a {task} task",
+            f"got '{name}' for {'quantiles' if quantiles else f'a {task} task'}",
             "one of " + ", ".join(fitting),
             did_you_mean(str(name).lower(), fitting),
         )
     if name == "f1" and task == "binary" and positive is not None:
         # A partial of a function, as workers get the metric pickled.
         return replace(METRICS[name], score=partial(_f1, positive=positive), positive=positive)
+    if quantiles:
+        score = partial(_mean_pinball, quantiles=quantiles)
+        return replace(METRICS[name], score=score, quantiles=quantiles)
     return METRICS[name]
 
 
@@ -237,9 +272,11 @@ def choose_metric(name: Any, dataset: "Dataset", positive: str | None = None) ->
     Raises:
         NasError: When there is none, it does not fit the task, or has no positive class.
     """
+    if callable(name) and dataset.quantiles:
+        raise NasError("--metric", "got a function for quantiles", "pinball")
     if callable(name):
         return own_metric(name, dataset.task)
-    metric = get_metric(name, dataset.task, dataset.positive)
+    metric = get_metric(name, dataset.task, dataset.positive, dataset.quantiles)
     if positive is not None and metric.name != "f1":
         raise NasError(
             "--positive",
@@ -264,9 +301,12 @@ def constant_score(metric: Metric, y: Array, task: Task, n_classes: int) -> floa
         task: What is predicted.
         n_classes: Classes of the data; 0 for regression.
     """
+    if metric.quantiles:
+        same = np.quantile(y, metric.quantiles)
+        return metric.score(y, np.tile(same, (len(y), 1)))
     if task == "regression":
-        middle = np.median(y) if metric.name == "mae" else np.mean(y)
-        return metric.score(y, np.full(len(y), middle))
+        middle = np.median(y, axis=0) if metric.name == "mae" else np.mean(y, axis=0)
+        return metric.score(y, np.broadcast_to(middle, y.shape))
     shares = np.bincount(y, minlength=n_classes) / len(y)
     prediction = np.tile(shares, (len(y), 1))
     if task != "binary":

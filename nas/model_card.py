@@ -86,6 +86,11 @@ def is_winner(model_path: Path, study: StudyRecord) -> bool:
     )
 
 
+def n_values(card: Mapping[str, Any]) -> int:
+    """Numbers that a regression answers with for each row."""
+    return max(1, len(card.get("targets", ())), len(card.get("quantiles", ())))
+
+
 def winner_entry(card: Mapping[str, Any]) -> dict[str, Any]:
     """What the study keeps of its winner's test, and of what it answers."""
     keys = ("trial", "test_value", "test_interval", "predicted_on", "predicted_classes")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from nas.results import Study
 
 READING = (
-    "task", "groups", "sample_weight", "drop", "categorical", "header", "missing", "positive",
+    "task", "groups", "sample_weight", "drop", "categorical", "numeric", "date",
+    "text", "target_scaling", "quantiles", "header", "missing", "positive",
     "class_weight", "scaling", "image_size", "classes", "merge_rare", "max_rows", "label_noise",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.about import DEFAULT_STORAGE
 from nas.api import import_optuna
 from nas.arguments import check_bounds
-from nas.choices import ClassWeight, Scaling, Task
+from nas.choices import ClassWeight, Scaling, TargetScaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.stopping import forget
@@ -69,9 +69,14 @@ def train(
     task: Task | None = None,
     drop: Any = None,
     categorical: Any = None,
+    numeric: Any = None,
+    date: Any = None,
+    text: Any = None,
     header: bool | None = None,
     missing: Any = None,
     scaling: Scaling | None = None,
+    target_scaling: TargetScaling | None = None,
+    quantiles: Any = None,
     image_size: int | None = None,
     classes: Any = None,
     merge_rare: int | None = None,
@@ -141,7 +146,9 @@ def train(
             "target": target, "test": test, "task": task, "groups": groups,
             "class_weight": class_weight, "time": time,
             "sample_weight": sample_weight, "drop": drop,
-            "categorical": categorical, "header": header, "missing": missing,
+            "categorical": categorical, "numeric": numeric, "date": date, "text": text,
+            "target_scaling": target_scaling, "quantiles": quantiles,
+            "header": header, "missing": missing,
             "positive": positive, "scaling": scaling, "image_size": image_size,
             "classes": classes, "merge_rare": merge_rare,
             "max_rows": max_rows, "label_noise": label_noise,
@@ -249,7 +256,8 @@ def _new(space: Any, data: Any, target: Any, given: Mapping[str, Any]) -> "Prepa
     from nas.data import SplitOptions
     from nas.preparation import prepare, read_options
 
-    reading = ["test", "class_weight", "time", "task", "drop", "categorical", "header", "missing"]
+    reading = ["test", "class_weight", "time", "task", "drop", "categorical", "numeric", "date"]
+    reading += ["text", "header", "missing", "target_scaling", "quantiles"]
     reading += ["positive", "scaling", "image_size", "classes", "merge_rare", "max_rows"]
     reading.append("label_noise")
     of_rows = {name: given[name] for name in ("groups", "sample_weight")}
@@ -290,6 +298,7 @@ def _existing(
 
 def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:
     """Refuses arguments that an existing study has settled otherwise."""
+    from nas.preparation import as_quantiles
     from nas.space.vocabulary import NAME_LISTS
 
     settled = {
@@ -300,6 +309,8 @@ def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:
     }
     for name, value in given.items():
         old = settled[name]
+        if name == "quantiles" and value is not None:
+            value = as_quantiles(value)
         if name in NAME_LISTS:
             value = None if value is None else _as_names(value)
             old = tuple(old)

@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.choices import ClassWeight, PrunerName, SamplerName, Scaling, StopName, Task
+from nas.choices import (
+    ClassWeight,
+    PrunerName,
+    SamplerName,
+    Scaling,
+    StopName,
+    TargetScaling,
+    Task,
+)
 
 # The source of data that was given as values, and cannot be read again; people read it, too.
 IN_MEMORY = "data in memory"
@@ -31,11 +39,16 @@ class DataOptions:
         time: Column of times or numbers in whose order rows are divided.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
+        numeric: Columns whose cells count as missing where they are no numbers.
+        date: Columns whose cells count as missing where they are no dates or times.
+        text: Columns of which words and pairs of words count.
         header: Whether the first line of a CSV file names the columns; None looks at the file.
         missing: Words that stand for a missing value, beside the usual ones.
         positive: Label of the class that f1 is about, of two; None is the rarer one.
         class_weight: How much each class counts in training.
         scaling: How preprocessing scales the numbers.
+        target_scaling: How a network is given the target of a regression.
+        quantiles: Those of the target that are predicted; () predicts the target.
         images: Whether rows have to be images; `digits` then has rows of 8 x 8 pixels.
         image_size: Width and height that the images of a folder are given; None leaves them.
         classes: Labels of the classes whose rows are kept, as text; () keeps all.
@@ -54,11 +67,16 @@ class DataOptions:
     time: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    date: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
     header: bool | None = None
     missing: tuple[str, ...] = ()
     positive: str | None = None
     class_weight: ClassWeight = "none"
     scaling: Scaling = "standard"
+    target_scaling: TargetScaling = "standard"
+    quantiles: tuple[float, ...] = ()
     images: bool = False
     image_size: int | None = None
     classes: tuple[str, ...] = ()

@@ -19,8 +19,9 @@ from nas.data import DataOptions, Dataset, Split, SplitOptions, load_dataset
 from nas.data.arrays import holds_images
 from nas.data.dataset import check_weights
 from nas.data.findings import find
-from nas.data.from_memory import dataset_from_memory
+from nas.data.from_memory import dataset_from_memory, name_targets
 from nas.data.split import choose_folds, split_dataset, with_test_rows
+from nas.data.tf_dataset import is_tf_dataset, n_axes
 from nas.encoding import FoldData, fit_statistics
 from nas.encoding.shared_rows import encode_data
 from nas.engines.startup import start_tensorflow
@@ -45,6 +46,7 @@ from nas.space.vocabulary import NAME_LISTS
 from nas.spec import Problem
 from nas.study.attributes import Finding, StudySettings
 from nas.study.record import StudyRecord
+from nas.wording import join_names, split_names
 
 KERAS_DATA = ("mnist", "fashion_mnist", "cifar10")
 DRAWS_TO_PLAN = 16  # networks of a space that stand for all
@@ -135,6 +137,8 @@ def usual_space(data: Any) -> str:
         return "mlp_depth"
     if is_source(data):
         is_images = holds_images(str(data))
+    elif is_tf_dataset(data):
+        is_images = n_axes(data) > 2
     else:
         is_images = getattr(data[0] if isinstance(data, tuple) else data, "ndim", 2) > 2
     return "images" if is_images else "tabular"
@@ -192,13 +196,31 @@ def as_space(space: Any, training: Mapping[str, Any] | None = None) -> SearchSpa
     return load_space(str(space))
 
 
+def as_quantiles(given: Any) -> tuple[float, ...]:
+    """Quantiles from numbers or texts, or one of them."""
+    try:
+        several = split_names(given) if isinstance(given, str) else np.atleast_1d(given)
+        return tuple(map(float, several))
+    except (TypeError, ValueError) as error:
+        raise NasError(
+            "--quantiles", f"got '{given}'", "numbers between 0 and 1, such as 0.05,0.5,0.95"
+        ) from error
+
+
+def _are_names(target: Any, data: Any) -> bool:
+    """Whether it names a target column, or several."""
+    if isinstance(target, list | tuple) and (data is None or is_source(data)):
+        return len(target) > 0 and all(isinstance(name, str) for name in target)
+    return isinstance(target, str | int) or name_targets(target, data)
+
+
 def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> DataOptions:
     """How data is read.
 
     Args:
         space: The search space, whose data and target count where `data` is None.
         data: A source, or values in memory.
-        target: The name of the target column, or the target itself.
+        target: The name of the target column, a list of several, or the target itself.
         given: Other options by the names that `DataOptions` has for them; None is the default.
 
     Raises:
@@ -223,8 +245,10 @@ def read_options(space: SearchSpace, data: Any, target: Any, **given: Any) -> Da
     for name in NAME_LISTS:
         if name in values:
             values[name] = tuple(map(str, values[name]))
-    if isinstance(target, (str, int)):
-        values["target"] = str(target)
+    if "quantiles" in values:
+        values["quantiles"] = as_quantiles(values["quantiles"])
+    if _are_names(target, data):
+        values["target"] = join_names(target) if isinstance(target, list | tuple) else str(target)
     if "test" in values:
         values["test"] = str(values["test"])
     source = str(data or space.data) if data is None or is_source(data) else IN_MEMORY
@@ -271,7 +295,7 @@ def prepare(
     if data_options.source in KERAS_DATA:
         start_tensorflow()
     if data_options.source != IN_MEMORY:
-        if target is not None and not isinstance(target, (str, int)):
+        if target is not None and not _are_names(target, data):
             raise NasError("--target", f"an array for {data_options.source}", "a column's name")
         dataset = load_dataset(data_options)
     else:
@@ -287,6 +311,8 @@ def prepare(
         data_options = replace(data_options, source=IN_MEMORY)
     if not isinstance(space, CustomSpace):
         space.check_problem(dataset.problem(1))
+    elif dataset.quantiles:
+        raise NasError("--quantiles", "given for a function that builds networks", "a space")
     if test is not None and not is_source(test):
         split_options = with_test_rows(dataset, test, split_options)
     few_folds = False

@@ -264,7 +264,9 @@ class Study:
         workers: int | None = None,
         progress: "Tell" = lambda done, of: None,
     ) -> Path:
-        """Trains the winner on everything but the test part, tests it, and saves it.
+        """Saves the winner, trained on everything but the test part, and tested.
+
+        What the search has saved is not trained again.
 
         Args:
             path: A `.keras` file. It loads with Keras alone and takes raw data. Its card is written

@@ -21,17 +21,21 @@ from nas.data import (
     image_names,
     load_features,
     match_seen,
+    n_rows,
     original_columns,
+    take_rows,
 )
 from nas.data.from_memory import features_from_memory
 from nas.encoding.keras_form import ignore_input_names, model_inputs
 from nas.errors import NasError, first_line
 from nas.files import written_whole
 from nas.metrics import predicted_classes
-from nas.model_card import card_path, check_output, read_card
+from nas.model_card import card_path, check_output, n_values, read_card
 from nas.options import is_source
 
 PREDICT_BATCH = 4096
+TOLD_ROWS = 16 * PREDICT_BATCH  # after which it is told how far predictions are
+Tell = Callable[[int, int], object]
 REGISTER = (
     "Decorate own layer classes with @keras.saving.register_keras_serializable(), give them a "
     "get_config, and import them before the model is loaded."
@@ -113,7 +117,7 @@ def _misfit(model: keras.Model, card: dict[str, Any]) -> str:
         return f"got the classes {classes!r}"
     shape = model.output_shape
     found = shape[-1] if isinstance(shape, tuple) else None  # else of several outputs
-    wanted = {"binary": 1, "regression": 1}.get(str(task), len(classes))
+    wanted = {"binary": 1, "regression": n_values(card)}.get(str(task), len(classes))
     if found != wanted or (task == "binary" and len(classes) != 2):
         return f"got {task} with {len(classes)} classes, for a model of output shape {shape}"
     try:
@@ -125,12 +129,24 @@ def _misfit(model: keras.Model, card: dict[str, Any]) -> str:
     return ""
 
 
-def predict(model: keras.Model, features: Features, task: str) -> NDArray[Any]:
-    """Predictions of a saved model, as `nas.metrics.Metric.score` takes them."""
-    outputs = np.asarray(
-        model.predict(model_inputs(features), batch_size=PREDICT_BATCH, verbose=0), np.float64
-    )
-    return outputs if task == "multiclass" else outputs[:, 0]
+def predict(
+    model: keras.Model, features: Features, task: str, tell: Tell = lambda done, of: None
+) -> NDArray[Any]:
+    """Predictions of a saved model, as `nas.metrics.Metric.score` takes them.
+
+    Args:
+        model: The model.
+        features: Raw rows.
+        task: What it predicts.
+        tell: Is given the rows done and all of them, now and then.
+    """
+    parts, total = [], n_rows(features)
+    for start in range(0, max(total, 1), TOLD_ROWS):
+        rows = take_rows(features, slice(start, start + TOLD_ROWS))
+        parts.append(model.predict(model_inputs(rows), batch_size=PREDICT_BATCH, verbose=0))
+        tell(min(start + TOLD_ROWS, total), total)
+    outputs = np.concatenate(parts).astype(np.float64)
+    return outputs if task == "multiclass" or outputs.shape[1] > 1 else outputs[:, 0]
 
 
 @dataclass(frozen=True)
@@ -138,7 +154,8 @@ class Predicted:
     """What a model answers.
 
     Attributes:
-        answers: The class or value of each row, shape (n_rows,).
+        answers: The class or value of each row, shape (n_rows,); of several targets or quantiles
+            the values of each, shape (n_rows, n_values).
         probabilities: The probability of each class, a column each; None for regression.
         lines: A sentence for each column that holds what training never saw.
     """
@@ -148,7 +165,13 @@ class Predicted:
     lines: list[str]
 
 
-def predict_rows(path: Path, model: keras.Model, card: dict[str, Any], data: Any) -> Predicted:
+def predict_rows(
+    path: Path,
+    model: keras.Model,
+    card: dict[str, Any],
+    data: Any,
+    tell: Tell = lambda done, of: None,
+) -> Predicted:
     """Predicts for new rows.
 
     Args:
@@ -156,6 +179,7 @@ def predict_rows(path: Path, model: keras.Model, card: dict[str, Any], data: Any
         model: The model.
         card: Its card.
         data: A source that `load_features` reads, or values in memory.
+        tell: Is given the rows done and all of them, now and then.
 
     Raises:
         NasError: When the rows do not fit the model.
@@ -167,7 +191,7 @@ def predict_rows(path: Path, model: keras.Model, card: dict[str, Any], data: Any
         features = features_from_memory(data, schema)
     features, lines = match_seen(features, schema, card.get("seen", {}))
     try:
-        prediction = predict(model, features, card["task"])
+        prediction = predict(model, features, card["task"], tell)
     except (ValueError, TypeError, KeyError) as error:  # Keras's, for inputs that it lacks
         problem = f"does not fit the model ({first_line(error, 160)})"
         raise _card_error(path, problem) from error
@@ -190,11 +214,13 @@ def predict_file(
     output: Path,
     tell: Callable[[str], object] = lambda line: None,
     keep: bool = False,
+    progress: Tell = lambda done, of: None,
 ) -> int:
     """Predicts for each row of a file or image of a folder, and writes a CSV file.
 
-    The file has a column `prediction`, and for classes a column of probabilities each; before
-    those, for a folder, a column `file`.
+    The file has a column `prediction`, of several targets `prediction_NAME` each, of quantiles
+    `quantile_0.05` and so on, and for classes a column of probabilities each; before those, for a
+    folder, a column `file`.
 
     Args:
         model_path: A model that `export_winner` saved, with its card.
@@ -202,6 +228,7 @@ def predict_file(
         output: The `.csv` file.
         tell: Is given a line for each column that holds what training never saw.
         keep: Whether the columns of a table come first, as they are in the file.
+        progress: Is given the rows done and all of them, now and then.
 
     Returns:
         The number of rows.
@@ -212,10 +239,15 @@ def predict_file(
     original = original_columns(source, schema) if keep else pd.DataFrame()
     if keep and original.empty:
         raise NasError("--keep", f"given for {source}", "a table, which has columns")
-    predicted = predict_rows(model_path, model, card, source)
+    predicted = predict_rows(model_path, model, card, source, progress)
     for line in predicted.lines:
         tell(line)
     table: dict[str, Any] = {"prediction": predicted.answers}
+    names = [f"prediction_{name}" for name in card.get("targets", ())]
+    names += [f"quantile_{quantile:g}" for quantile in card.get("quantiles", ())]
+    if names:
+        columns = predicted.answers.reshape(len(predicted.answers), -1).T
+        table = dict(zip(names, columns, strict=True))
     if predicted.probabilities is not None:
         # As text: the card's labels are what a file holds.
         table = {"prediction": predicted.answers.astype(object)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.api import import_optuna
 from nas.arguments import check_bounds, seconds_of
-from nas.choices import ClassWeight, Scaling, Task
+from nas.choices import ClassWeight, Scaling, TargetScaling, Task
 from nas.display import Display
 from nas.errors import NasError
 from nas.execution.processes import default_workers, prepare_processes
@@ -56,9 +56,14 @@ def screen(
     task: Task | None = None,
     drop: Any = (),
     categorical: Any = (),
+    numeric: Any = (),
+    date: Any = (),
+    text: Any = (),
     header: bool | None = None,
     missing: Any = (),
     scaling: Scaling = "standard",
+    target_scaling: TargetScaling = "standard",
+    quantiles: Any = (),
     image_size: int | None = None,
     classes: Any = (),
     merge_rare: int | None = None,
@@ -123,10 +128,15 @@ def screen(
             test=test,
             drop=drop,
             categorical=categorical,
+            numeric=numeric,
+            date=date,
+            text=text,
             header=header,
             missing=missing,
             positive=positive,
             scaling=scaling,
+            target_scaling=target_scaling,
+            quantiles=quantiles,
             image_size=image_size,
             classes=classes,
             merge_rare=merge_rare,

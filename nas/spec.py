@@ -15,7 +15,7 @@ from nas.choices import Task
 from nas.errors import NasError
 from nas.layers import Embedding, Layer
 
-Loss = Literal["cross_entropy", "logistic", "squared", "absolute", "huber"]
+Loss = Literal["cross_entropy", "logistic", "squared", "absolute", "huber", "quantile"]
 
 
 INITIALIZERS_WITH_NUMBERS = {"normal": 1, "uniform": 2, "constant": 1}  # and how many
@@ -51,6 +51,8 @@ class Problem:
             columns; empty for any other row.
         n_numbers: Columns that are scaled numbers, the first ones; 0 for images and sequences.
         n_rows: Training rows of the longest fold; 0 where that is not known.
+        quantiles: Those that are predicted, one by each output, in rising order; empty where the
+            target itself is.
     """
 
     task: Task
@@ -59,6 +61,7 @@ class Problem:
     image_shape: tuple[int, ...] = ()
     n_numbers: int = 0
     n_rows: int = 0
+    quantiles: tuple[float, ...] = ()
 
     @property
     def usual_batch_size(self) -> int:
@@ -152,11 +155,13 @@ class Training:
         return -(-self.n_steps(n_rows) // max(1, self.steps_per_epoch(n_rows)))
 
 
-def resolve_loss(task: Task, training: Training) -> Loss:
+def resolve_loss(problem: Problem, training: Training) -> Loss:
     """What is minimized; see `TrialSpec.loss`."""
+    if problem.quantiles:
+        return "quantile"
     if training.loss == "auto":
-        return "squared" if task == "regression" else "cross_entropy"
-    if task == "binary":  # where the two are the same
+        return "squared" if problem.task == "regression" else "cross_entropy"
+    if problem.task == "binary":  # where the two are the same
         return "cross_entropy"
     return training.loss
 
@@ -182,6 +187,7 @@ class TrialSpec:
         """
         problem = dict(data["problem"])
         problem["image_shape"] = tuple(problem.get("image_shape", ()))
+        problem["quantiles"] = tuple(problem.get("quantiles", ()))
         return cls(
             problem=Problem(**problem),
             architecture=architecture_from_dict(data["architecture"]),
@@ -200,9 +206,10 @@ class TrialSpec:
 
         `cross_entropy` of softmax outputs, or of one sigmoid output; `logistic`, the sum of one
         logistic loss for each class, each with a sigmoid output; for regression `squared`,
-        `absolute` or `huber`. `auto` is the first that fits the task.
+        `absolute` or `huber`. `auto` is the first that fits the task. `quantile`, the pinball loss
+        (Koenker and Bassett 1978, equation 3.1), where quantiles are asked for.
         """
-        return resolve_loss(self.problem.task, self.training)
+        return resolve_loss(self.problem, self.training)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

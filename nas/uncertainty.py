@@ -59,7 +59,7 @@ def score_interval(
 
     Args:
         metric: The score.
-        y: Target, shape (n,).
+        y: Target, shape (n,) or (n, n_targets).
         prediction: As `metric.score` takes it.
         groups: Group of each row, shape (n,); None where rows are independent.
         n_resamples: Draws of the bootstrap.
@@ -139,9 +139,9 @@ def _widened(
     value = metric.score(y, prediction)
     match metric.name:
         case "rmse":
-            return value, math.sqrt(value**2 + share * float(np.var(y)))
-        case "mae":
-            return value, value + share * float(np.mean(np.abs(y - np.mean(y))))
+            return value, math.sqrt(value**2 + share * float(np.var(y, axis=0).mean()))
+        case "mae" | "pinball":
+            return value, value + share * float(np.mean(np.abs(y - y.mean(axis=0))))
         case "log_loss":
             n_classes = prediction.shape[1] if prediction.ndim == 2 else 2
             return value, value + share * math.log(n_classes)

@@ -1,8 +1,9 @@
 """Trained networks as Keras models that take raw data: one, or several that vote."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,18 +58,43 @@ def whole_model(
     elif dataset.task == "binary":
         outputs = keras.layers.Activation("sigmoid", name=name("probability"))(outputs)
     else:
+        learned = encoder.statistics
+        if dataset.targets and learned.target_bounds is not None:
+            # Before they are 64 bits: an operation keeps its arrays, and LiteRT has no such ones.
+            ends = [(e - learned.target_mean) / learned.target_scale for e in learned.target_bounds]
+            low, high = (np.asarray(end, np.float32) for end in ends)
+            outputs = keras.ops.minimum(keras.ops.maximum(outputs, low), high)
         # 32-bit floats cannot tell Julian dates of one day. Keras makes them of Python floats.
         outputs = keras.layers.Rescaling(
-            encoder.statistics.target_scale,
-            np.array([encoder.statistics.target_mean]),
+            learned.target_scale,
+            np.atleast_1d(learned.target_mean),
             dtype="float64",
             name=name("value"),
         )(outputs)
-        if encoder.statistics.target_bounds is not None:
-            outputs = keras.ops.clip(outputs, *encoder.statistics.target_bounds)
+        if not dataset.targets and learned.target_bounds is not None:
+            outputs = keras.ops.clip(outputs, *learned.target_bounds)
+        if len(dataset.quantiles) > 1:
+            outputs = _rising(outputs, len(dataset.quantiles))
+        if learned.log_shift is not None:
+            outputs = _from_logs(outputs, learned.log_shift, name)
     with warnings.catch_warnings():
         ignore_input_names()
         return keras.Model(preprocessor.input, outputs, name=WINNER)
+
+
+def _rising(outputs: Any, n: int) -> Any:
+    """Quantiles of which none is below the one before it."""
+    columns = [outputs[:, :1]]
+    for k in range(1, n):
+        columns.append(keras.ops.maximum(columns[-1], outputs[:, k : k + 1]))
+    return keras.ops.concatenate(columns, axis=1)
+
+
+def _from_logs(outputs: Any, shift: float, name: Callable[[str], str]) -> Any:
+    """What `nas.data.logarithms.from_logs` makes of logarithms."""
+    exponential = keras.layers.Activation("exponential", dtype="float64", name=name("exponential"))
+    less = keras.layers.Rescaling(1.0, -shift, dtype="float64", name=name("amount"))
+    return less(exponential(outputs))
 
 
 def voting_model(

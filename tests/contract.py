@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from keras_reference import keras_fit, keras_steps
 from sklearn import datasets
-from sklearn.metrics import log_loss, root_mean_squared_error
+from sklearn.metrics import log_loss, mean_pinball_loss, root_mean_squared_error
 
 from nas.encoding import FoldData
 from nas.engines.examination import Snapshots, examine
 from nas.engines.lanes import Engine, Lanes, lane_seed, trial_lanes, trial_result
-from nas.metrics import METRICS
+from nas.metrics import METRICS, get_metric
 from nas.models.initializers import initial_weights
 from nas.models.network import build_model
 from nas.models.steps import encode_labels
@@ -502,6 +502,34 @@ class EngineContract:
             loss = make_loss(spec.problem, spec.training)(targets, outputs)
             assert curves.val_loss[-1][number] == pytest.approx(float(loss), rel=1e-4)
 
+    def test_logarithms_are_learned_and_amounts_scored(self) -> None:
+        spec = make_spec("regression", epochs=2)
+        folds = []
+        for fold in folds_of("regression"):
+            logs = np.log(fold.y_train + 3.0)
+            folds.append(
+                replace(
+                    fold,
+                    log_shift=3.0,
+                    target_mean=float(logs.mean()),
+                    target_scale=float(logs.std()),
+                    target_bounds=(float(logs.min()), float(logs.max())),
+                )
+            )
+        trained = train(self.start(tuple(folds), [spec], [4]))
+        for number, fold in enumerate(folds):
+            model = build_model(spec)
+            model.set_weights(trained.weights[0][number])
+            outputs = model.predict(fold.x_val, verbose=0)[:, 0]
+            logs = np.clip(outputs * fold.target_scale + fold.target_mean, *fold.target_bounds)
+            error = np.exp(logs) - 3.0 - fold.y_val
+            rmse = float(np.sqrt(np.mean(error**2)))
+            assert trained.results[0].fold_values[number] == pytest.approx(rmse, rel=1e-4)
+            targets = (np.log(fold.y_val + 3.0) - fold.target_mean) / fold.target_scale
+            scaled = (logs - fold.target_mean) / fold.target_scale
+            loss = float(np.mean((scaled - targets) ** 2))
+            assert trained.results[0].curves.val_loss[-1][number] == pytest.approx(loss, rel=1e-4)
+
     def test_examines_the_first_folds_weights_at_four_moments(self) -> None:
         spec = make_spec("multiclass", units=(9, 6), epochs=4, residual=True)
         folds = folds_of("multiclass")
@@ -611,6 +639,57 @@ class EngineContract:
         )
         unweighted = train(self.start([plain], [spec], [11]))
         assert weights_differ(unweighted.weights[0][0], trained.weights[0][0])
+
+    @pytest.mark.parametrize(
+        "changes", [{}, {"loss": "huber"}, {"loss": "absolute"}, {"members": 2}], ids=str
+    )
+    def test_several_targets_agree_with_fit(self, changes: dict[str, Any]) -> None:
+        plain = folds_of("regression")[0]
+
+        def both(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+            return np.stack([y, 0.01 * y * x[:, 2] - 3.0], axis=1)
+
+        y, y_val = both(plain.x_train, plain.y_train), both(plain.x_val, plain.y_val)
+        mean, scale = y.mean(axis=0), y.std(axis=0)
+        bounds = (y.min(axis=0), y.max(axis=0))
+        fold = replace(plain, y_train=y, y_val=y_val, target_mean=mean, target_scale=scale)
+        spec = make_spec("regression", epochs=3, **changes)
+        spec = replace(spec, problem=replace(spec.problem, n_outputs=2))
+        cohort = self.start([replace(fold, target_bounds=bounds)], [spec], [11])
+        initial = cohort.weights(0, 0)
+        trained = train(cohort)
+        weights, losses = keras_fit(spec, fold, lane_seed(11, 0), initial)
+        assert_same_weights(trained.weights[0][0], weights, 1e-4)
+        found = trained.results[0]
+        np.testing.assert_allclose([row[0] for row in found.curves.train_loss], losses, rtol=1e-4)
+        model = build_model(spec)
+        model.set_weights(weights)
+        outputs = model.predict(fold.x_val, verbose=0).reshape(len(y_val), -1, 2).mean(axis=1)
+        predicted = np.clip(outputs * scale + mean, *bounds)
+        rmse = np.sqrt(((predicted - y_val) ** 2).mean(axis=0)).mean()
+        assert found.fold_values[0] == pytest.approx(rmse, rel=1e-3)
+
+    @pytest.mark.parametrize("members", [1, 2])
+    def test_quantiles_agree_with_fit(self, members: int) -> None:
+        wanted = (0.1, 0.5, 0.8)
+        fold = replace(folds_of("regression")[0], quantiles=wanted)
+        spec = make_spec("regression", epochs=3, members=members)
+        spec = replace(spec, problem=replace(spec.problem, n_outputs=3, quantiles=wanted))
+        metric = get_metric(None, "regression", quantiles=wanted)
+        cohort = Cohort(self.engine_class([fold], metric), [spec], [11])
+        initial = cohort.weights(0, 0)
+        trained = train(cohort)
+        weights, losses = keras_fit(spec, fold, lane_seed(11, 0), initial)
+        assert_same_weights(trained.weights[0][0], weights, 1e-4)
+        found = trained.results[0]
+        np.testing.assert_allclose([row[0] for row in found.curves.train_loss], losses, rtol=1e-4)
+        model = build_model(spec)
+        model.set_weights(weights)
+        outputs = model.predict(fold.x_val, verbose=0).reshape(len(fold.y_val), -1, 3).mean(axis=1)
+        values = np.maximum.accumulate(outputs * fold.target_scale + fold.target_mean, axis=1)
+        columns = zip(wanted, values.T, strict=True)
+        means = [mean_pinball_loss(fold.y_val, column, alpha=q) for q, column in columns]
+        assert found.fold_values[0] == pytest.approx(np.mean(means), rel=1e-4)
 
     def test_a_norm_that_overflows_diverges_with_clipping_too(self) -> None:
         fold = folds_of("regression")[0]

@@ -198,6 +198,8 @@ def reference_convolutions(x: Any, spec: TrialSpec, penalty: dict[str, Any]) -> 
 
 def reference_loss(spec: TrialSpec) -> Any:
     smoothing = {"label_smoothing": spec.training.label_smoothing}
+    if quantiles := spec.problem.quantiles:
+        return lambda y, outputs: sum(_pinball(q, y, outputs, k) for k, q in enumerate(quantiles))
     match spec.training.loss, spec.problem.task:
         case "logistic", _:
             mean = keras.losses.BinaryCrossentropy(from_logits=True, **smoothing)
@@ -213,6 +215,14 @@ def reference_loss(spec: TrialSpec) -> Any:
     return keras.losses.MeanSquaredError()
 
 
+def _pinball(quantile: float, y: Any, outputs: Any, k: int) -> Any:
+    """Koenker and Bassett 1978, equation 3.1, as a share of all quantiles."""
+    error = y[..., 0] - outputs[..., k]
+    above = keras.ops.relu(error) * quantile
+    below = keras.ops.relu(-error) * (1.0 - quantile)
+    return (above + below) / outputs.shape[-1]
+
+
 class Reference:
     """The reference model on a fold, compiled, and the batches of a lane."""
 
@@ -223,7 +233,7 @@ class Reference:
         self.n_rows, self.seed, self.x = len(fold.y_train), seed, fold.x_train
         self.batch_size = t.batch_size or self.n_rows
         self.steps_per_epoch = -(-self.n_rows // self.batch_size)
-        self.y = fold.y_train.astype(np.float32)[:, None]
+        self.y = fold.y_train.astype(np.float32).reshape(self.n_rows, -1)
         if task == "multiclass":
             self.y = keras.utils.to_categorical(fold.y_train, spec.problem.n_outputs)
         elif task == "regression":

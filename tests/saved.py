@@ -15,7 +15,7 @@ from nas.data import (
     split_dataset,
 )
 from nas.encoding import encode_folds, fit_encoder
-from nas.metrics import predictions_of
+from nas.engines.lane_log import predictions_on
 from nas.models.initializers import initial_weights
 from nas.models.network import build_model
 from nas.space import SearchSpace
@@ -46,5 +46,5 @@ def save_untrained(folder: Path, dataset: Dataset) -> tuple[Path, np.ndarray, np
     network = build_model(spec)
     network.set_weights(weights)
     outputs = np.asarray(network(fold.x_val))
-    values = predictions_of(dataset.task, outputs, fold.target_mean, fold.target_scale)
+    values = predictions_on(fold, outputs, spec.loss)
     return folder / "winner.keras", split.test, values

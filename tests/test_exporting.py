@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_wine
@@ -63,6 +64,15 @@ def test_a_winner_that_is_saved_is_not_trained_again(
     study.model()
     assert default_model_path(study.storage, study.name).exists()
     monkeypatch.setattr("nas.refit.train_best", None)
+    study.export(tmp_path / "again.keras")
+    card = json.loads((tmp_path / "again.json").read_text())
+    assert card["test_value"] == study.best.test_value
+    x, _ = load_wine(return_X_y=True, as_frame=True)
+    saved, again = (
+        keras.models.load_model(path).predict(x.to_numpy(), verbose=0)
+        for path in (default_model_path(study.storage, study.name), tmp_path / "again.keras")
+    )
+    np.testing.assert_array_equal(saved, again)
     study.export(tmp_path / "model", format="savedmodel")
     assert json.loads((tmp_path / "model.json").read_text())["format"]["name"] == "savedmodel"
 

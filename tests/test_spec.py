@@ -85,6 +85,7 @@ def test_to_dict_is_plain():
         "image_shape": (),
         "n_numbers": 0,
         "n_rows": 0,
+        "quantiles": (),
     }
     assert data["problem"] == problem
     assert data["architecture"]["units"] == (8, 6)

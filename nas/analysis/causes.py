@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 
 from nas.architectures import CustomArchitecture
 from nas.direction import Direction
@@ -135,6 +136,8 @@ class _Signs:
             others = (n_classes - 1) * math.log(n_classes / (n_classes - 1))
             return math.log(n_classes) + others
         # Of a standardized target with a normal distribution.
+        if self.spec.loss == "quantile":
+            return float(np.mean(norm.pdf(norm.ppf(self.spec.problem.quantiles))))
         return {"squared": 1.0, "absolute": math.sqrt(2.0 / math.pi), "huber": 0.4}[self.spec.loss]
 
 

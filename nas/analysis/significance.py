@@ -13,7 +13,7 @@ from nas.study.record import StudyRecord, TrialRecord
 from nas.uncertainty import rows_ratio, standard_error
 
 DECIDED = 0.9  # probability from which a verdict is said without "perhaps"
-RELATIVE_METRICS = ("log_loss", "rmse", "mae")  # without a scale of their own
+RELATIVE_METRICS = ("log_loss", "rmse", "mae", "pinball")  # without a scale of their own
 
 
 @dataclass(frozen=True)

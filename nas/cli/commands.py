@@ -61,7 +61,7 @@ COMMANDS = {
         "Browse the studies with optuna-dashboard, even while a search runs. Ctrl-C ends it.",
     ),
     "export": Entry(
-        "model.export", "Train the winner on all rows but the test part, test it, and save it."
+        "model.export", "Save the winner, or several networks in one model, for any runtime."
     ),
     "predict": Entry("model.predict", "Predict for new rows with a saved model."),
     "data": Entry("data.app", "Look at data as a search reads it."),

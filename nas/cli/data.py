@@ -9,13 +9,16 @@ from rich.text import Text
 
 from nas.cli.data_options import (
     CategoricalOption,
+    DateOption,
     DropOption,
     GroupsOption,
     HeaderOption,
     MissingOption,
+    NumericOption,
     TargetOption,
     TaskOption,
     TestOption,
+    TextOption,
     names_of,
 )
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
@@ -29,6 +32,7 @@ app = typer.Typer(
 )
 MOST_CLASSES = 10
 LONGEST_NAME = 24
+LEAST_VALUES = 12  # characters of the last column
 
 
 @app.command()
@@ -39,6 +43,9 @@ def show(
     task: TaskOption = None,
     drop: DropOption = None,
     categorical: CategoricalOption = None,
+    numeric: NumericOption = None,
+    date: DateOption = None,
+    text: TextOption = None,
     header: HeaderOption = None,
     missing: MissingOption = None,
     groups: GroupsOption = None,
@@ -59,6 +66,9 @@ def show(
         task=task,
         drop=names_of(drop) or (),
         categorical=names_of(categorical) or (),
+        numeric=names_of(numeric) or (),
+        date=names_of(date) or (),
+        text=names_of(text) or (),
         header=header,
         missing=names_of(missing) or (),
         groups=groups,
@@ -74,10 +84,18 @@ def show(
     if described.columns:
         table = plain_table("column", "kind", "missing", "distinct", right=("missing", "distinct"))
         cells = [_cells(column) for column in described.columns]
+        left = console.width
         for k, shown in enumerate(table.columns):  # only the last one may lose its end
             longest = max(len(text) for text in (str(shown.header), *(row[k] for row in cells)))
-            shown.no_wrap, shown.min_width = True, min(longest, LONGEST_NAME)
-        table.add_column("values, or why it is left out", no_wrap=True, overflow="ellipsis")
+            shown.no_wrap, shown.width = True, min(longest, LONGEST_NAME)
+            left -= shown.width + 2
+        # With a width of its own: rich takes what is too much from all columns alike.
+        table.add_column(
+            "values, or why it is left out",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=max(left, LEAST_VALUES),
+        )
         for row in cells:
             table.add_row(*map(Text, row))
         console.print(table)

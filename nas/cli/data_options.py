@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from nas.choices import ClassWeight, Scaling, Task
+from nas.choices import ClassWeight, Scaling, TargetScaling, Task
 from nas.wording import split_names
 
 SourceOption = Annotated[
@@ -19,7 +19,11 @@ SourceOption = Annotated[
 ]
 TargetOption = Annotated[
     str | None,
-    typer.Option("--target", help="Target column of a table; -1 is the last one."),
+    typer.Option(
+        "--target",
+        help="Target column of a table; -1 is the last one. Several columns of numbers, separated "
+        "by commas, are predicted by one network.",
+    ),
 ]
 TestOption = Annotated[
     str | None,
@@ -64,6 +68,29 @@ CategoricalOption = Annotated[
         "--categorical", help="Columns of numbers to treat as categories, separated by commas."
     ),
 ]
+NumericOption = Annotated[
+    str | None,
+    typer.Option(
+        "--numeric",
+        help="Columns of numbers, separated by commas; what is none there counts as missing.",
+    ),
+]
+DateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--date",
+        help="Columns of dates or times, separated by commas; what is none there counts as "
+        "missing.",
+    ),
+]
+TextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        help="Columns of text, separated by commas, of which words and pairs of words count. "
+        "\\[default: those of many different phrases]",
+    ),
+]
 GroupsOption = Annotated[
     str | None,
     typer.Option("--groups", help="Column of groups; rows with equal values stay in one fold."),
@@ -91,6 +118,20 @@ SCALING = typer.Option(
     "distribution, [0, 1], [-1, 1], or none.",
 )
 ScalingOption = Annotated[Scaling, SCALING]
+TARGET_SCALING = typer.Option(
+    "--target-scaling",
+    help="How a network is given the numbers that it predicts: mean 0 and standard deviation 1, "
+    "or so their logarithms, for prices and other amounts. Scores stay those of the numbers.",
+)
+TargetScalingOption = Annotated[TargetScaling, TARGET_SCALING]
+QuantilesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quantiles",
+        help="Quantiles of the target to predict instead of it, such as 0.05,0.5,0.95: between the "
+        "outer two lie 90 % of the values. \\[default: the target]",
+    ),
+]
 ImageSizeOption = Annotated[
     int | None,
     typer.Option(

@@ -61,13 +61,16 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Train the winner on all rows but the test part, test it, and save it.
+    """Save the winner, or several networks in one model, for any runtime.
+
+    It was trained on all rows but the test part, and is trained again only where it is not there.
 
     The file loads with Keras alone and takes raw data; its card, a JSON file, is written beside it.
     """
     from nas.api import load
     from nas.formats.endings import ENDINGS, format_of
     from nas.model_card import card_path, check_output, read_card
+    from nas.report.card_page import coverage
 
     found = load(study, storage)
     found.record.best()
@@ -78,9 +81,8 @@ def export(
     if kind is None and not calibrate:
         with working("Starting TensorFlow"):
             start_tensorflow()
-        # In another format it may be saved already, and need no training.
-        other = "" if kind_of_file == "keras" else f"Writing the winner for {kind_of_file}"
-        with working(other or "Training the winner on all folds together"):
+        # It may be saved already, and need no training.
+        with working("Writing the winner" if trial is None else "Training the network"):
             found.export(
                 output, data, format=kind_of_file, build_model=build, trial=trial_of(trial)
             )
@@ -113,6 +115,8 @@ def export(
     elif card.get("test_value") is not None:
         tested = with_interval(card["test_value"], card["test_interval"])
         say(f"Test {title} {tested}")
+    if covered := (card.get("measures") or {}).get("coverage"):
+        say(f"{coverage(covered)}.")
     if calibrate:
         _show_calibration(card["calibration"])
 
@@ -182,5 +186,16 @@ def predict(
     with working("Starting TensorFlow"):
         start_tensorflow()
         from nas.saved_model import predict_file
-    count = predict_file(model, data, output, tell=say, keep=keep)
+    lines: list[str] = []
+    with working("Reading the rows") as tell:
+        count = predict_file(
+            model,
+            data,
+            output,
+            tell=lines.append,
+            keep=keep,
+            progress=lambda done, of: tell(f"Predicting: {done:,} of {counted(of, 'row')}"),
+        )
+    for line in lines:
+        say(line)
     say(f"Wrote {count:,} predictions to {output}.")

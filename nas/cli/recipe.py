@@ -19,7 +19,7 @@ from nas.errors import NasError, did_you_mean
 from nas.space import SearchSpace, load_space, parse_space
 from nas.space.nodes import compose_yaml, read_yaml
 from nas.space.settings import FILES as FILES_OF_SETTINGS
-from nas.space.vocabulary import HEADER_KEYS, NAME_LISTS, WORDS
+from nas.space.vocabulary import HEADER_KEYS, LISTS, WORDS
 from nas.wording import join_names
 
 NULL = "tag:yaml.org,2002:null"
@@ -105,8 +105,8 @@ def _inline_space(text: str, node: yaml.Node, path: Path) -> SearchSpace:
 
 def _text(option: str, node: yaml.Node, place: str) -> str:
     """A value as a command line has it: `no` and `1e-3` mean there what they say."""
-    wanted = "a value, or a list of names" if option in NAME_LISTS else "a single value"
-    if isinstance(node, yaml.SequenceNode) and option in NAME_LISTS:
+    wanted = "a value, or a list of them" if option in LISTS else "a single value"
+    if isinstance(node, yaml.SequenceNode) and option in LISTS:
         return join_names(_text("", item, place) for item in node.value)
     if not isinstance(node, yaml.ScalarNode):
         found = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"

@@ -13,6 +13,7 @@ from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_
 from numpy.typing import NDArray
 
 from nas.data.dataset import Dataset, Schema, encode_target
+from nas.data.header import position_names
 from nas.data.value_checks import check_array, check_file, check_finite, check_precision
 from nas.errors import NasError, first_line
 from nas.options import DataOptions
@@ -53,7 +54,16 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
     if target.dtype.kind == "f":
         target = target.astype(np.float64)
         check_finite(target, f"{source}: y")
-    codes, task, classes = encode_target(target, options.task, f"{source}: y")
+    where = f"{source}: y"
+    if target.ndim == 1:
+        encoded = [encode_target(target, options.task, where)]
+    elif options.task in (None, "regression"):
+        encoded = [encode_target(column, "regression", where) for column in target.T]
+    else:
+        raise NasError("--task", f"got '{options.task}' for several targets", "regression")
+    codes, task, classes = encoded[0]
+    if len(encoded) > 1:
+        codes = np.stack([values for values, *_ in encoded], axis=1)
     if x.ndim == 1:
         x = x[:, None]
     if x.dtype.kind == "f":
@@ -76,6 +86,7 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
         schema=Schema((), x.shape[1:]),
         task=task,
         classes=classes,
+        targets=position_names(len(encoded)) if len(encoded) > 1 else (),
         test_rows=np.arange(len(arrays["x_train"]), len(x)) if has_test else None,
         scale_per_feature=scale_per_feature,
     )
@@ -114,10 +125,22 @@ def differ_in_scale(x: NDArray[Any]) -> bool:
 
 def _one_value_a_row(arrays: Mapping[str, NDArray[Any]], part: str, source: str) -> NDArray[Any]:
     x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-    if y.shape not in ((len(x),), (len(x), 1)):
-        name = f"y_{part}".rstrip("_")
-        raise NasError(source, f"{name} has shape {y.shape} for {len(x)} rows", "one value a row")
-    return y.reshape(len(y))
+    if y.shape in ((len(x),), (len(x), 1)):
+        return y.reshape(len(y))
+    if y.ndim == 2 and len(y) == len(x) and y.dtype.kind in "iuf" and not is_one_hot(y):
+        return y  # several targets
+    name = f"y_{part}".rstrip("_")
+    raise NasError(
+        source,
+        f"{name} has shape {y.shape} for {len(x)} rows",
+        "one value a row, or several numbers",
+        "Of one column for each class take y.argmax(axis=1)." if y.ndim == 2 else "",
+    )
+
+
+def is_one_hot(y: NDArray[Any]) -> bool:
+    """Whether each row of a matrix has zeros, and ones that tell its classes."""
+    return bool(y.ndim == 2 and np.isin(y, (0, 1)).all())
 
 
 def read_sklearn(name: str, images: bool = False) -> Mapping[str, NDArray[Any]]:

@@ -4,12 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.choices import ClassWeight, Scaling, Task
+from nas.choices import ClassWeight, Scaling, TargetScaling, Task
 from nas.data.date_values import DateOrder, DatePart, n_columns
 from nas.data.value_checks import check_target
 from nas.errors import NasError
@@ -22,6 +22,7 @@ from nas.wording import counted
 Features = NDArray[Any] | Mapping[str, NDArray[Any]]
 
 MAX_CATEGORIES = 100  # of a column; rarer ones are treated like unknown ones
+ColumnKind = Literal["numeric", "categorical", "date", "text"]
 MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with more values than this are a regression target
 
 
@@ -38,10 +39,11 @@ class Column:
         parts: What a network is told of its dates; see `nas.data.date_values`.
         origin: The day, since 1970, from which dates are counted.
         order: How day and month of its dates are told apart.
+        lenient: Whether cells that are no number, or no date, count as missing, as the user said.
     """
 
     name: str
-    kind: Literal["numeric", "categorical", "date"]
+    kind: ColumnKind
     # How cells are written is not learned from: no part of `==`, nor of `Dataset.hash`.
     unit: str = field(default="", repr=False, compare=False)
     largest: float = field(default=0.0, repr=False, compare=False)
@@ -50,11 +52,12 @@ class Column:
     parts: tuple[DatePart, ...] = field(default=(), repr=False)
     origin: float = field(default=0.0, repr=False)
     order: DateOrder = field(default="", repr=False, compare=False)
+    lenient: bool = field(default=False, repr=False, compare=False)
 
     @property
     def n_numbers(self) -> int:
         """Numbers that it has for a network."""
-        return {"numeric": 1, "categorical": 0, "date": n_columns(self.parts)}[self.kind]
+        return n_columns(self.parts) if self.kind == "date" else int(self.kind == "numeric")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,12 @@ class Schema:
         """The feature types in a few words."""
         if self.is_table:
             kinds = Counter(column.kind for column in self.columns)
-            told = [f"{kinds[kind]} {kind}" for kind in ("numeric", "categorical")]
-            if kinds["date"]:
-                told = [text for text in told if text[0] != "0"] + [f"{kinds['date']} date"]
+            always = ("numeric", "categorical") if not kinds["date"] + kinds["text"] else ()
+            told = [
+                f"{kinds[kind]} {kind}"
+                for kind in get_args(ColumnKind)
+                if kinds[kind] or kind in always
+            ]
             return " and ".join((", ".join(told[:-1]), told[-1])) if told[:-1] else told[-1]
         if len(self.row_shape) > 1:
             return " x ".join(map(str, self.row_shape)) + " pixel"
@@ -133,10 +139,13 @@ class Dataset:
     Attributes:
         name: Short name for people.
         features: All rows, those of a given test part last.
-        y: Target, shape (n_rows,): class numbers (int64) or values (float64).
+        y: Target, shape (n_rows,): class numbers (int64) or values (float64); of several targets
+            values, shape (n_rows, n_targets).
         schema: What a row of features looks like.
         task: What is to be predicted.
         classes: The class labels, by class number; empty for regression.
+        targets: The names of several targets, which are values; empty for one.
+        quantiles: Those of the target that are predicted, rising; empty where it is itself.
         groups: Group of each row, shape (n_rows,), or None.
         weights: How much each row counts in training, shape (n_rows,), or None.
         times: When each row was, shape (n_rows,), where folds are in time order; else None.
@@ -144,6 +153,7 @@ class Dataset:
         dropped: Columns left out, with the reason.
         class_weight: `balanced` where all classes weigh the same in the training, however rare.
         scaling: How preprocessing scales the numbers.
+        target_scaling: How a network is given the target of a regression.
         scale_per_feature: Whether each entry of the last axis of rows with several axes has a
             scale of its own, as the features of a sequence need it, rather than all one.
         positive: Number of the class that f1 is about, of two; None where there are not two.
@@ -156,6 +166,8 @@ class Dataset:
     schema: Schema
     task: Task
     classes: tuple[Any, ...]
+    targets: tuple[str, ...] = ()
+    quantiles: tuple[float, ...] = ()
     groups: NDArray[Any] | None = None
     weights: NDArray[np.float64] | None = None
     times: NDArray[np.float64] | None = None
@@ -163,6 +175,7 @@ class Dataset:
     dropped: Mapping[str, str] | None = None
     class_weight: ClassWeight = "none"
     scaling: Scaling = "standard"
+    target_scaling: TargetScaling = "standard"
     scale_per_feature: bool = False
     positive: int | None = None
     notes: tuple[str, ...] = ()
@@ -175,7 +188,11 @@ class Dataset:
     @property
     def n_outputs(self) -> int:
         """Units of the output layer that the task needs."""
-        return len(self.classes) if self.task == "multiclass" else 1
+        return (
+            len(self.classes)
+            if self.task == "multiclass"
+            else max(1, len(self.targets), len(self.quantiles))
+        )
 
     def problem(self, n_inputs: int, n_rows: int = 0) -> Problem:
         """What it asks of a network.
@@ -191,11 +208,16 @@ class Dataset:
             image_shape=self.schema.image_shape,
             n_numbers=self.schema.n_numbers,
             n_rows=n_rows,
+            quantiles=self.quantiles,
         )
 
     def describe(self) -> str:
         """One line: rows, feature types and task."""
         task = f"{self.task} ({len(self.classes)} classes)" if self.classes else self.task
+        if self.targets:
+            task += f" of {len(self.targets)} targets"
+        if self.quantiles:
+            task += " of quantiles " + ", ".join(f"{q:g}" for q in self.quantiles)
         return f"{self.name}: {self.n_rows:,} rows, {self.schema.describe()} features, {task}"
 
     def hash(self) -> str:
@@ -206,6 +228,12 @@ class Dataset:
         digest = hashlib.sha256(repr((self.schema, self.task, self.classes)).encode())
         if self.scaling != "standard":  # with that, hashes are those from before there were others
             digest.update(self.scaling.encode())
+        if self.target_scaling != "standard":
+            digest.update(b"target" + self.target_scaling.encode())
+        if self.quantiles:
+            digest.update(f"quantiles {self.quantiles}".encode())
+        if self.targets:
+            digest.update(repr(self.targets).encode())
         if self.scale_per_feature:
             digest.update(b"scale_per_feature")
         if self.weights is not None:

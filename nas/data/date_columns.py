@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas.data.cells import is_text
+from nas.data.cells import as_text, is_text
 from nas.data.dataset import Column
-from nas.data.date_values import read_dates, useful_parts
+from nas.data.date_values import Dates, read_dates, useful_parts
 from nas.data.dates import are_dates, is_date
 from nas.data.numbers import Numbers
 from nas.errors import NasError
@@ -39,11 +39,34 @@ def about_dates(
     return "", note
 
 
-def date_column(name: str, series: "pd.Series[Any]", missing: NDArray[np.bool_]) -> Column:
-    """A column of dates in a schema."""
-    dates = read_dates(series, missing)
-    origin = float(np.floor(np.nanmin(dates.days)))
-    return Column(name, "date", parts=useful_parts(dates.days), origin=origin, order=dates.order)
+def dates_in(series: "pd.Series[Any]", missing: NDArray[np.bool_]) -> tuple[Dates, str]:
+    """A column that is said to be dates, and why it is left out, if it is.
+
+    Numbers such as 20241231 are dates there, and 1999 is a year.
+    """
+    dates = read_dates(as_text(series, numbers=True) if not is_text(series) else series, missing)
+    return dates, "" if useful_parts(dates.days) else "one date or time only"
+
+
+def date_column(
+    series: "pd.Series[Any]", missing: NDArray[np.bool_], lenient: bool = False
+) -> Column:
+    """A column of dates in a schema.
+
+    Args:
+        series: The column.
+        missing: Which cells are missing, shape (n_rows,).
+        lenient: Whether cells that are no dates count as missing.
+    """
+    dates, _ = dates_in(series, missing)
+    return Column(
+        str(series.name),
+        "date",
+        parts=useful_parts(dates.days),
+        origin=float(np.floor(np.nanmin(dates.days))),
+        order=dates.order,
+        lenient=lenient,
+    )
 
 
 def without_order(column: Column) -> tuple[Column | None, str]:
@@ -60,15 +83,17 @@ def without_order(column: Column) -> tuple[Column | None, str]:
 def days_of(
     series: "pd.Series[Any]", missing: NDArray[np.bool_], column: Column, where: str
 ) -> NDArray[np.float64]:
-    """Days since 1970; numbers are such days already.
+    """Days since 1970; numbers are such days already, unless the column was said to be dates.
 
     Raises:
         NasError: When a cell is neither missing nor a date; it begins with `where`.
     """
     if not is_text(series):
+        if column.lenient:
+            return dates_in(series, missing)[0].days
         return np.asarray(series.astype("Float64").to_numpy(np.float64, na_value=np.nan))
     dates = read_dates(series, missing, column.order)
-    if dates.is_word.any():
+    if dates.is_word.any() and not column.lenient:
         row = int(dates.is_word.argmax())
         raise NasError(f"{where}, row {row + 1}", f"got '{series.iloc[row]}'", "a date or time")
     return dates.days

@@ -23,7 +23,7 @@ class DescribedColumn:
 
     Attributes:
         name: Its name.
-        kind: `numeric`, `categorical`, `date`, or `left out`.
+        kind: `numeric`, `categorical`, `date`, `text`, or `left out`.
         missing: Share of the rows without a value; None where the column was not read.
         distinct: Number of different values; None likewise.
         values: Range of its numbers, or its most frequent categories.
@@ -49,7 +49,7 @@ class DescribedData:
         task: `binary`, `multiclass` or `regression`.
         columns: The columns of a table, in their order; those that are left out come last.
         target: The classes with their numbers of rows, the most frequent first; of a regression
-            the minimum, quartiles, and maximum.
+            the minimum, quartiles, and maximum, of each target where there are several.
         rare: Classes with fewer than ten rows.
         notes: How the data was read, a sentence each.
         findings: What makes scores too good or meaningless; see docs/data.md.
@@ -97,18 +97,25 @@ def _target(dataset: Dataset) -> dict[str, float]:
         counts = np.bincount(dataset.y, minlength=len(dataset.classes))
         order = np.argsort(-counts, kind="stable")
         return {str(dataset.classes[k]): int(counts[k]) for k in order}
+    if dataset.targets:
+        return {
+            f"{name}, {of}": value
+            for name, column in zip(dataset.targets, dataset.y.T, strict=True)
+            for of, value in _quantiles(column).items()
+        }
+    return _quantiles(dataset.y)
+
+
+def _quantiles(y: NDArray[Any]) -> dict[str, float]:
     names = ("minimum", "lower quartile", "median", "upper quartile", "maximum")
-    return dict(
-        zip(names, map(float, np.quantile(dataset.y, [0, 0.25, 0.5, 0.75, 1])), strict=True)
-    )
+    return dict(zip(names, map(float, np.quantile(y, [0, 0.25, 0.5, 0.75, 1])), strict=True))
 
 
 def _columns(dataset: Dataset) -> Iterator[DescribedColumn]:
     features, schema = dataset.features, dataset.schema
     for k, column in enumerate(schema.columns):
         values = features[column.name] if isinstance(features, Mapping) else features[:, k]
-        describe = {"numeric": _numbers, "categorical": _categories, "date": _dates}[column.kind]
-        told = describe(values)
+        told = DESCRIBE[column.kind](values)
         if column.kind == "date":
             told = (*told[:3], ", ".join(DATE_PARTS[part] for part in column.parts))
         yield DescribedColumn(column.name, column.kind, *told)
@@ -160,3 +167,13 @@ def _categories(values: NDArray[Any]) -> tuple[float, int, str, str]:
     if len(counts) > MAX_CATEGORIES:
         treatment += "; the rarer categories count as unknown"
     return missing, len(counts), shown, treatment
+
+
+def _texts(values: NDArray[Any]) -> tuple[float, int, str, str]:
+    known = values[values != ""]
+    shown = f"such as '{known[0]}'" if len(known) else ""
+    treatment = "one column for each of its most frequent words and pairs of words"
+    return 1.0 - len(known) / len(values), len(set(known.tolist())), shown, treatment
+
+
+DESCRIBE = {"numeric": _numbers, "categorical": _categories, "date": _dates, "text": _texts}

@@ -4,14 +4,16 @@ The thresholds and their false alarms are in docs/decisions/0026.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import skew
 
 from nas.data.dataset import Dataset
+from nas.data.logarithms import log_shift, to_logs
 from nas.data.split import Split
 from nas.seeds import derive_seed
 from nas.shell import names_option
@@ -28,6 +30,8 @@ MAX_SCREENED = 2_000  # rows that a column must pass before all are looked at
 MAX_COLUMNS = 100  # columns of wide data whose order is judged
 SURELY_SEPARATED = 500  # rows that one threshold does not divide into classes by chance
 ALIKE = 0.999  # correlation of a copy
+MOST_TARGETS = 5  # that are looked at
+SKEWED = 2.0  # skewness of a target whose logarithms are worth a try
 NO_CHANCE = np.log(1e-6)  # logarithm of the probability of a coincidence
 
 
@@ -52,6 +56,13 @@ def find(dataset: Dataset, split: Split, metric: str) -> tuple[Finding, ...]:
         split: How it is divided; the targets of its test part are looked at for copies alone.
         metric: Name of what is searched by.
     """
+    if dataset.targets:  # each by itself; what is said of the features is the same
+        by_code: dict[str, Finding] = {}
+        for y in dataset.y.T[:MOST_TARGETS]:
+            for each in find(replace(dataset, targets=(), y=y), split, metric):
+                by_code.setdefault(each.code, each)
+        by_code.pop("skewed_target", None)  # logarithms are for one target
+        return tuple(by_code.values())
     found = [_imbalanced(dataset, split, metric)]
     running = _running_numbers(dataset)
     if running:
@@ -66,7 +77,7 @@ def find(dataset: Dataset, split: Split, metric: str) -> tuple[Finding, ...]:
         found.append(_order(dataset, rows[first]))
     found.append(_duplicates(dataset, split, keys))
     found.append(_large_group(dataset, split))
-    found += [_constants(dataset), _twins(dataset)]
+    found += [_constants(dataset), _twins(dataset), _skewed(dataset, split)]
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -86,6 +97,24 @@ def _imbalanced(dataset: Dataset, split: Split, metric: str) -> Finding | None:
         f"{100 * share:.1f} % of the rows are '{label}': always predicting it has accuracy "
         f"{share:.4f}, and a search by accuracy may find no more. Search by --metric "
         "balanced_accuracy, or by f1 or auc.",
+    )
+
+
+def _skewed(dataset: Dataset, split: Split) -> Finding | None:
+    """Amounts of which a few are far larger than the others, and whose logarithms are even."""
+    if dataset.task != "regression" or dataset.target_scaling == "log":
+        return None
+    y = dataset.y[split.development]
+    if len(y) < MIN_ROWS or y.min() < 0.0 or len(np.unique(y)) < MIN_ROWS:
+        return None
+    skewness, of_logs = float(skew(y)), float(skew(to_logs(y, log_shift(y))))
+    if skewness < SKEWED or abs(of_logs) > 0.5 * skewness:
+        return None
+    return Finding(
+        "skewed_target",
+        f"a few targets are far larger than the others (skewness {skewness:.1f}, of their "
+        f"logarithms {of_logs:.1f}): --target-scaling log gives a network the logarithms, which is "
+        "better where errors count as a share of the value.",
     )
 
 
@@ -313,9 +342,9 @@ def _row_keys(dataset: Dataset) -> Array:
     features = dataset.features
     if isinstance(features, Mapping):
         parts = [
-            features[column.name]
-            if column.kind != "categorical"
-            else pd.factorize(features[column.name])[0]
+            pd.factorize(features[column.name])[0]
+            if features[column.name].dtype == object
+            else features[column.name]
             for column in dataset.schema.columns
         ]
         matrix = np.stack([part.astype(np.float64) for part in parts], axis=1)
@@ -406,7 +435,7 @@ def _smooth_columns(dataset: Dataset, rows: Array) -> NDArray[np.float64]:
     """The eight numeric columns that change least from row to row, standardized."""
     features = dataset.features
     if isinstance(features, Mapping):
-        names = [column.name for column in dataset.schema.columns if column.kind != "categorical"]
+        names = [c.name for c in dataset.schema.columns if c.kind in ("numeric", "date")]
         parts = [features[name][rows] for name in names]
         x = np.stack(parts, axis=1) if parts else np.zeros((len(rows), 0))
     else:

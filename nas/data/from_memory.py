@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nas.data.arrays import dataset_of_arrays, features_of_array
+from nas.data.arrays import dataset_of_arrays, features_of_array, is_one_hot
 from nas.data.arrow_columns import series_of
 from nas.data.cells import are_missing, is_text
 from nas.data.dataset import Dataset, Features, Schema
@@ -19,8 +19,10 @@ from nas.data.header import check_names, position_names
 from nas.data.prepare import check_no_columns, check_options, to_read, vary, with_scaling
 from nas.data.table_file import Table
 from nas.data.tables import dataset_of_table, features_of_table
+from nas.data.tf_dataset import is_tf_dataset, rows_of
 from nas.errors import NasError, did_you_mean, first_line
 from nas.options import DataOptions
+from nas.wording import join_names
 
 DATA, TARGET = "data", "target"  # the parameters, as errors name them
 KNOWN = "a pandas, polars or Arrow table, or an array"
@@ -34,8 +36,8 @@ def dataset_from_memory(data: Any, target: Any, options: DataOptions) -> Dataset
     `.npz` file; one with text or missing numbers is a table whose columns are called 1, 2 ...
 
     Args:
-        data: A frame of pandas, polars or Arrow, a mapping of columns, or an array, shape
-            (n_rows, ...).
+        data: A frame of pandas, polars or Arrow, a mapping of columns, an array, shape
+            (n_rows, ...), or a finite `tf.data.Dataset` of features and targets.
         target: The name of a column of a frame, or a value for each row; a categorical type
             makes it classes.
         options: How to read them; its `source` and `target` are not looked at.
@@ -66,6 +68,8 @@ def features_from_memory(data: Any, schema: Schema) -> Features:
     Raises:
         NasError: When a column is missing, or holds text where the schema has numbers.
     """
+    if is_tf_dataset(data):
+        data, _ = rows_of(data, len(schema.row_shape))
     if not schema.columns:
         with _called(x=DATA):
             return features_of_array(np.asarray(data), schema, DATA)
@@ -87,7 +91,22 @@ def frame_of(data: Any) -> pd.DataFrame:
     return _frame(data)[0] if _is_frame(data) else _frame_of_array(_array(data))
 
 
+def name_targets(target: Any, data: Any) -> bool:
+    """Whether a list names several columns of a table, rather than being a value for each row."""
+    if not isinstance(target, list | tuple) or not target:
+        return False
+    if hasattr(data, "column_names"):
+        names = data.column_names
+    else:
+        names = data.keys() if isinstance(data, Mapping) else getattr(data, "columns", ())
+    known = {str(name).strip() for name in names}
+    return all(isinstance(name, str) and name.strip() in known for name in target)
+
+
 def _read(data: Any, target: Any, options: DataOptions) -> Dataset:
+    if is_tf_dataset(data):
+        data, own = rows_of(data)
+        target = own if target is None else target
     if target is None:
         raise NasError(TARGET, "none was given", "a column's name, or a value for each row")
     if _is_frame(data):
@@ -104,6 +123,10 @@ def _read(data: Any, target: Any, options: DataOptions) -> Dataset:
     if array.dtype.kind not in "biuf" or has_gaps:
         return _read_table(_frame_of_array(array), (), target, options)
     check_no_columns(options, "a frame with it")
+    if (several := _several(target, len(array))) is not None:
+        with _called(x=DATA, y=TARGET):
+            read = dataset_of_arrays({"x": array, "y": several.to_numpy(np.float64)}, options)
+        return replace(read, targets=tuple(several.columns))
     y, is_category = _target(target, len(array))
     options = _with_classes(options, y, is_category)
     with _called(x=DATA, y=TARGET):
@@ -115,6 +138,20 @@ def _read_table(
 ) -> Dataset:
     names = [*frame.columns]
     parameters: dict[str, str] = {}
+    several = _several(target, len(frame))
+    if several is not None:
+        both = [name for name in several.columns if name in names]
+        if both:
+            raise NasError(
+                TARGET,
+                f"is called '{both[0]}', as a column of the data is",
+                "targets apart from the features",
+            )
+        table = Table(pd.concat([frame, several], axis=1), categorical=categorical)
+        return dataset_of_table(table, replace(options, target=join_names(several.columns)))
+    if name_targets(target, frame):
+        table = Table(frame, categorical=tuple(c for c in categorical if c not in target))
+        return dataset_of_table(table, replace(options, target=join_names(target)))
     if _is_name(target):
         name = str(target).strip()
         if name not in names:
@@ -287,6 +324,22 @@ def _target(target: Any, n_rows: int) -> "tuple[pd.Series[Any], bool]":
     if len(series) != n_rows:
         raise NasError(TARGET, f"{len(series):,} values for {n_rows:,} rows", "one for each row")
     return series.rename(name), is_category
+
+
+def _several(target: Any, n_rows: int) -> pd.DataFrame | None:
+    """Several targets for each row, as a table with their names; None where it is one."""
+    if isinstance(target, pd.DataFrame):
+        given = target.reset_index(drop=True)
+    elif getattr(target, "ndim", 1) == 2 and not is_one_hot(np.asarray(target)):
+        given = pd.DataFrame(np.asarray(target))
+        given.columns = [f"{TARGET} {k + 1}" for k in range(given.shape[1])]
+    else:
+        return None
+    if given.shape[1] == 1 or len(given) != n_rows:
+        return None
+    if any(values.dtype.kind not in "iuf" for _, values in given.items()):
+        raise NasError(TARGET, f"{given.shape[1]} columns, not all of numbers", "numbers")
+    return given.rename(columns=lambda name: str(name).strip())
 
 
 def _labels_or_numbers(y: "pd.Series[Any]") -> NDArray[Any]:

@@ -1,10 +1,12 @@
 """What is done to each data set, wherever it was read: parts of it, wrong labels, scaling."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from nas.arguments import check_bounds, check_words
-from nas.choices import ClassWeight, Scaling
+from nas.choices import ClassWeight, Scaling, TargetScaling
 from nas.data.dataset import Dataset
+from nas.data.logarithms import check_logarithms
 from nas.data.positive import positive_class
 from nas.data.scaling import scaling_notes
 from nas.data.variants import add_label_noise, keep_classes, merge_rare, sample_rows
@@ -15,7 +17,9 @@ from nas.options import DataOptions
 def check_options(options: DataOptions) -> None:
     """Refuses values that are wrong for any data, before it is read."""
     check_words(
-        scaling=(options.scaling, Scaling), class_weight=(options.class_weight, ClassWeight)
+        scaling=(options.scaling, Scaling),
+        target_scaling=(options.target_scaling, TargetScaling),
+        class_weight=(options.class_weight, ClassWeight),
     )
     if len(set(options.classes)) == 1:
         raise NasError("--classes", f"got {','.join(options.classes)}", "at least two classes")
@@ -33,6 +37,9 @@ def check_no_columns(options: DataOptions, expected: str) -> None:
         ("--time", options.time),
         ("--drop", options.drop),
         ("--categorical", options.categorical),
+        ("--numeric", options.numeric),
+        ("--date", options.date),
+        ("--text", options.text),
         ("--missing", options.missing),
         ("--test", options.test),
     ):
@@ -66,8 +73,21 @@ def vary(dataset: Dataset, options: DataOptions) -> Dataset:
     return replace(dataset, class_weight=options.class_weight)
 
 
+def check_quantiles(dataset: Dataset, quantiles: tuple[float, ...]) -> None:
+    """Refuses quantiles of what is not one number, and what are no quantiles."""
+    if dataset.task != "regression" or dataset.targets:
+        what = f"{len(dataset.targets)} targets" if dataset.targets else f"a {dataset.task} task"
+        raise NasError("--quantiles", f"given for {what}", "one target of numbers")
+    rising = all(one < other for one, other in pairwise(quantiles))
+    if not rising or not all(0.0 < q < 1.0 for q in quantiles):
+        shown = ", ".join(f"{q:g}" for q in quantiles)
+        raise NasError(
+            "--quantiles", f"got {shown}", "rising numbers between 0 and 1, such as 0.05,0.5,0.95"
+        )
+
+
 def with_scaling(dataset: Dataset, options: DataOptions) -> Dataset:
-    """The data set with its scaling, and what is to be told of it."""
+    """The data set with its scalings, and what is to be told of them."""
     if options.scaling == "quantile" and len(dataset.schema.row_shape) > 1:
         raise NasError(
             "--scaling",
@@ -75,5 +95,14 @@ def with_scaling(dataset: Dataset, options: DataOptions) -> Dataset:
             "a table or rows of numbers",
             "Use 'robust' instead.",
         )
-    dataset = replace(dataset, scaling=options.scaling)
+    if options.target_scaling == "log":
+        check_logarithms(dataset)
+    if options.quantiles:
+        check_quantiles(dataset, options.quantiles)
+    dataset = replace(
+        dataset,
+        scaling=options.scaling,
+        target_scaling=options.target_scaling,
+        quantiles=options.quantiles,
+    )
     return replace(dataset, notes=(*dataset.notes, *scaling_notes(dataset)))

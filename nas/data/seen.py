@@ -33,9 +33,10 @@ def seen_values(
         `categories`, and how many there were in all, as `n_categories`.
     """
     seen: dict[str, dict[str, Any]] = {}
-    dates = {column.name for column in dataset.schema.columns if column.kind == "date"}
+    # New dates are later than those of the training, and new texts are others.
+    new = {column.name for column in dataset.schema.columns if column.kind in ("date", "text")}
     for name, values in _columns(take_rows(dataset.features, rows), dataset.schema).items():
-        if name in dates:  # new rows are later than those of the training
+        if name in new:
             continue
         if name in categories:
             seen[name] = {

@@ -1,8 +1,4 @@
-"""Tables as data sets: what each column is, and what is told of how it was read.
-
-The file is long because each kind of column has its own checks and notes, which look at the same
-cells.
-"""
+"""Tables as data sets: what each column is, and what is told of how it was read."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -15,41 +11,40 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.data.cells import are_missing, as_text, is_text
-from nas.data.dataset import Column, Dataset, Features, Schema, check_weights, take_rows
-from nas.data.date_columns import about_dates, date_column, days_of, times_of, without_order
+from nas.data.column_kinds import check_cells, column_kind, column_of, is_odd, reason_without_name
+from nas.data.dataset import (
+    Column,
+    ColumnKind,
+    Dataset,
+    Features,
+    Schema,
+    check_weights,
+    take_rows,
+)
+from nas.data.date_columns import days_of, times_of, without_order
 from nas.data.dates import are_dates
-from nas.data.header import is_row_number
 from nas.data.numbers import Numbers, read_numbers
 from nas.data.table_file import Table
-from nas.data.targets import LARGEST_EXACT, read_target
+from nas.data.targets import LARGEST_EXACT, read_targets
 from nas.data.value_checks import check_finite, check_largest, check_precision
-from nas.data.words import (
-    example_words,
-    few_words,
-    like_numbers,
-    mostly_numbers,
-    unit_of,
-    word_fixes,
-)
 from nas.errors import NasError, did_you_mean
 from nas.options import DataOptions
 from nas.shell import names_option, option
-from nas.wording import counted
+from nas.wording import counted, split_names
 
 MOST_NAMED = 5  # columns in one note
-ODD_CELLS = (list, tuple, dict, set, bytes, np.ndarray)
 
 
 @dataclass(frozen=True)
 class _Chosen:
     """The columns that the options name."""
 
-    target: str
+    targets: tuple[str, ...]
     groups: str | None
     weights: str | None
     time: str | None
     drop: tuple[str, ...]
-    categorical: tuple[str, ...]
+    kinds: Mapping[str, ColumnKind]
 
 
 def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
@@ -60,32 +55,40 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
     """
     source, frame = options.source, table.frame
     chosen = _choose(table, options)
-    task = options.task
-    if task is None and chosen.target in table.categorical:
-        task = "binary" if frame[chosen.target].nunique() == 2 else "multiclass"
-    _check_target_is_no_date(frame[chosen.target], task, source)
+    task, (target, *others) = options.task, chosen.targets
+    if task is None and target in table.categorical:
+        task = "binary" if frame[target].nunique() == 2 else "multiclass"
+    for name in chosen.targets:
+        _check_target_is_no_date(frame[name], task, source)
     numbers, marks = _numbers(
         frame.drop(columns=[*chosen.drop]),
-        [name for name in (*chosen.categorical, chosen.groups) if name != chosen.target],
+        {name for name, kind in chosen.kinds.items() if kind != "numeric"} | {chosen.groups},
         options.missing,
         table,
         source,
     )
-    has_target, y, task, classes, notes = read_target(
-        frame[chosen.target], numbers[chosen.target], task, options.missing, source
+    has_target, y, task, classes, notes = read_targets(
+        [frame[name] for name in chosen.targets],
+        [numbers[name] for name in chosen.targets],
+        task,
+        options.missing,
+        source,
     )
     columns, dropped = [], {}
-    left_out = {chosen.target, chosen.groups, chosen.weights, *chosen.drop}
+    left_out = {*chosen.targets, chosen.groups, chosen.weights, *chosen.drop}
     for name in (name for name in frame.columns if name not in left_out):
-        kind, reason, note = _column_kind(
-            frame[name], numbers.get(name), name in chosen.categorical, options.missing, source
+        forced = chosen.kinds.get(name)
+        kind, reason, note = column_kind(
+            frame[name], numbers.get(name), forced, options.missing, source
         )
-        if name in table.unnamed and name not in chosen.categorical and not reason:
-            reason = _reason_without_name(frame[name], source)
+        if name in table.unnamed and forced is None and not reason:
+            reason = reason_without_name(frame[name], source)
         notes += [note] if note else []
         column = None
         if not reason:
-            column = _column(name, kind, frame[name], numbers.get(name), options.missing)
+            column = column_of(
+                frame[name], kind, numbers.get(name), forced is not None, options.missing
+            )
             if name == chosen.time:
                 column, reason = without_order(column)
         if column is None:
@@ -101,12 +104,12 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         marks=marks,
         missing=options.missing,
         n_unnamed=0 if table.has_header else len(frame.columns),
-        target="" if table.has_header else chosen.target,
+        target="" if table.has_header or others else target,
     )
     features = _features(frame, numbers, schema, source, training=True)
     groups = None
     if chosen.groups is not None:
-        _check_cells(frame[chosen.groups], f"{source}: {chosen.groups}")
+        check_cells(frame[chosen.groups], f"{source}: {chosen.groups}")
         groups, note = _group_codes(frame[chosen.groups][has_target], options.missing)
         notes += [note] if note else []
     weights = None
@@ -123,7 +126,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         test_rows = np.arange(n_known[-table.n_test - 1], n_known[-1])
         if not len(test_rows):
             raise NasError("--test", "no row has a target", "rows that can be scored")
-    read = [chosen.target, *(c.name for c in columns if c.kind == "numeric")]
+    read = [*chosen.targets, *(c.name for c in columns if c.kind == "numeric")]
     used = {name: numbers[name] for name in read if name in numbers}
     return Dataset(
         name=Path(source).stem,
@@ -132,6 +135,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         schema=schema,
         task=task,
         classes=classes,
+        targets=chosen.targets if others else (),
         groups=groups,
         weights=weights,
         times=times,
@@ -160,12 +164,17 @@ def features_of_table(table: Table, schema: Schema, source: str) -> Features:
                     "" if table.has_header else "Its first line looks like data rather than names."
                 ),
             )
-    categorical = [column.name for column in schema.columns if column.kind == "categorical"]
+    others = [column.name for column in schema.columns if _is_no_number(column)]
     # The other columns count too: they may show which decimal mark the file has.
     numbers, _ = _numbers(
-        table.frame, categorical, schema.missing, table, source, schema.marks, needed=names
+        table.frame, others, schema.missing, table, source, schema.marks, needed=names
     )
     return _features(table.frame, numbers, schema, source, training=False)
+
+
+def _is_no_number(column: Column) -> bool:
+    """Whether it is known that a column holds none."""
+    return column.kind in ("categorical", "text") or (column.kind == "date" and column.lenient)
 
 
 def _choose(table: Table, options: DataOptions) -> _Chosen:
@@ -192,7 +201,7 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
             f"{did_you_mean(name, names)} {hint}".strip(),
         )
 
-    target = column(options.target, "--target")
+    targets = tuple(column(name, "--target") for name in _target_names(options.target, names))
     groups = column(options.groups, "--groups") if options.groups else None
     drop = tuple(column(name, "--drop") for name in options.drop)
     weights = column(options.sample_weight, "--sample-weight") if options.sample_weight else None
@@ -202,24 +211,44 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
         (drop, "--drop"),
     )
     for given, of in named:
-        if target in given:
-            raise NasError(of, f"got '{target}', which is the target", "another column")
-    return _Chosen(
-        target,
-        groups,
-        weights,
-        time,
-        drop,
-        (
-            *(column(name, "--categorical") for name in options.categorical),
-            *(name for name in table.categorical if name != target),
-        ),
-    )
+        for target in targets:
+            if target in given:
+                raise NasError(of, f"got '{target}', which is the target", "another column")
+    kinds: dict[str, ColumnKind] = {}
+    for kind, given in _given_kinds(options).items():
+        for name in (column(name, f"--{kind}") for name in given):
+            if name in kinds or name in targets:
+                what = "the target" if name in targets else f"named by --{kinds[name]}, too"
+                raise NasError(f"--{kind}", f"got '{name}', which is {what}", "another column")
+            kinds[name] = kind
+    of_file: dict[str, ColumnKind] = {
+        name: "categorical" for name in table.categorical if name not in targets
+    }
+    return _Chosen(targets, groups, weights, time, drop, {**of_file, **kinds})
+
+
+def _target_names(text: str, names: Sequence[str]) -> tuple[str, ...]:
+    """One name, which may hold a comma, or several with commas between them."""
+    if text in names or "," not in text:
+        return (text,)
+    several = split_names(text)
+    if len(set(several)) < len(several):
+        raise NasError("--target", f"got {text}", "each column once")
+    return several
+
+
+def _given_kinds(options: DataOptions) -> dict[ColumnKind, tuple[str, ...]]:
+    return {
+        "categorical": options.categorical,
+        "numeric": options.numeric,
+        "date": options.date,
+        "text": options.text,
+    }
 
 
 def _check_target_is_no_date(series: "pd.Series[Any]", task: Any, source: str) -> None:
     where = f"{source}: {series.name}"
-    _check_cells(series, where)
+    check_cells(series, where)
     if task not in ("binary", "multiclass") and are_dates(series, are_missing(series)):
         raise NasError(
             where,
@@ -229,37 +258,9 @@ def _check_target_is_no_date(series: "pd.Series[Any]", task: Any, source: str) -
         )
 
 
-def _reason_without_name(series: "pd.Series[Any]", source: str) -> str:
-    """Why a column without a name is left out: it counts the rows, as pandas writes an index."""
-    if is_text(series) and is_row_number(series):
-        return "row numbers without a name"
-    raise NasError(
-        source,
-        f"a column without a name ({series.name})",
-        "a name for each column in the first line",
-        f"Name it, or use {names_option('drop', str(series.name))}.",
-    )
-
-
-def _is_odd(series: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_object_dtype(series) and bool(
-        series.map(lambda cell: isinstance(cell, ODD_CELLS)).any()
-    )
-
-
-def _check_cells(series: "pd.Series[Any]", where: str, fix: str = "") -> None:
-    if _is_odd(series):
-        raise NasError(
-            where,
-            "got lists, structures or bytes",
-            "a single number or text in each row",
-            fix,
-        )
-
-
 def _numbers(
     frame: pd.DataFrame,
-    categorical: Collection[str | None],
+    others: Collection[str | None],
     words: tuple[str, ...],
     table: Table,
     source: str,
@@ -272,7 +273,7 @@ def _numbers(
     missing: dict[str, NDArray[np.bool_]] = {}
     for name, series in frame.items():
         name = str(name)
-        if name in categorical or _is_odd(series):
+        if name in others or is_odd(series):
             continue
         absent = are_missing(series, words)
         if are_dates(series, absent):
@@ -284,67 +285,6 @@ def _numbers(
             found[name] = Numbers(np.where(absent, np.nan, values), np.zeros(len(series), bool))
     read, found_marks = read_numbers(texts, missing, source, marks, table.separator, needed)
     return found | read, found_marks
-
-
-def _column_kind(
-    series: "pd.Series[Any]",
-    numbers: Numbers | None,
-    force_categorical: bool,
-    words: tuple[str, ...],
-    source: str,
-) -> tuple[Any, str, str]:
-    """`numeric` or `categorical`; the reason where it is to be left out; a note."""
-    name = str(series.name)
-    where = f"{source}: {name}"
-    as_categories = names_option("categorical", name)
-    _check_cells(series, where, f"Use {names_option('drop', name)}.")
-    missing = are_missing(series, words)
-    if missing.all():
-        return "numeric", "no values", ""
-    if force_categorical:
-        return "categorical", "", ""
-    if are_dates(series, missing):
-        return "date", *about_dates(series, missing, as_categories)
-    assert numbers is not None
-    if not numbers.is_word.any():
-        return "numeric", "", ""
-    if few_words(series, numbers):
-        row = int(numbers.is_word.argmax())
-        raise NasError(
-            f"{where}, row {row + 1}",
-            f"got {example_words(series, numbers)}",
-            "a number, as in the other rows",
-            f"Correct the cell, or add {word_fixes(series, numbers, words)} if it means a missing "
-            f"value, or {as_categories}.",
-        )
-    given = as_text(series[~missing], numbers=False)
-    almost = ""  # numbers, but not quite
-    if mostly_numbers(numbers):
-        almost = f"it holds {example_words(series, numbers)} beside numbers"
-    elif unit := unit_of(given):
-        almost = f"its numbers have '{unit}' behind them, such as '{given.iloc[0]}'"
-    elif digits := like_numbers(given):
-        almost = f"its cells, such as '{digits}', are no numbers or dates that nas reads"
-    if len(given) > 20 and given.nunique() == len(given):
-        return "categorical", "every row has another text" + (almost and f", as {almost}"), ""
-    return "categorical", "", almost and f"column '{name}' is categories, as {almost}"
-
-
-def _column(
-    name: str, kind: Any, series: "pd.Series[Any]", numbers: Numbers | None, words: tuple[str, ...]
-) -> Column:
-    if kind == "date":
-        return date_column(name, series, are_missing(series, words))
-    if kind == "categorical":
-        if numbers is not None:  # it has words
-            return Column(name, kind)
-        given = series[~are_missing(series, words)]
-        plain = not is_text(series) or not pd.to_numeric(given, errors="coerce").isna().any()
-        return Column(name, kind, numbers=bool(plain))
-    assert numbers is not None
-    in_percent = numbers.unit == "%"
-    largest = float(np.nanmax(np.abs(numbers.values))) if in_percent else 0.0
-    return Column(name, kind, numbers.unit, largest)
 
 
 def _features(
@@ -359,8 +299,8 @@ def _features(
     for column in schema.columns:
         series = frame[column.name]
         where = f"{source}: {column.name}"
-        _check_cells(series, where)
-        if column.kind == "categorical":
+        check_cells(series, where)
+        if column.kind in ("categorical", "text"):
             text = as_text(series, column.numbers)
             # Of the words for a missing value only those of the user count among categories.
             absent = are_missing(series, schema.missing, usual=()) & (len(schema.missing) > 0)
@@ -388,7 +328,7 @@ def _values(
 ) -> NDArray[np.float64]:
     """The column as numbers in the unit that the schema names."""
     values = numbers.values
-    if numbers.is_word.any():
+    if numbers.is_word.any() and not column.lenient:
         words = series[numbers.is_word].astype(str).str.strip().str.casefold()
         if not words.isin(("true", "false")).all():
             row = int(numbers.is_word.argmax())
@@ -436,7 +376,7 @@ def _weights(
 ) -> NDArray[np.float64]:
     """How much each row with a target counts."""
     where = f"{source}: {series.name}, as --sample-weight"
-    _check_cells(series, where)
+    check_cells(series, where)
     if numbers is None or numbers.is_word.any():
         row = 0 if numbers is None else int(numbers.is_word.argmax())
         cell = f"got '{series.iloc[row]}' in row {row + 1}"

@@ -1,6 +1,7 @@
 """The target column of a table: which rows have one, and whether it is numbers or labels."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,53 @@ LARGEST_EXACT = 2**53  # whole numbers beyond it are not exact as 64-bit floats
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.0*)?")
 
 
+Target = tuple[NDArray[np.bool_], NDArray[Any], Task, tuple[Any, ...], list[str]]
+
+
+def read_targets(
+    columns: "Sequence[pd.Series[Any]]",
+    numbers: Sequence[Numbers],
+    task: Task | None,
+    more_missing: tuple[str, ...],
+    source: str,
+) -> Target:
+    """What `read_target` returns, for one target or several, which are numbers then.
+
+    Of several, the rows that have all of them count, and values have shape (n_rows, n_targets).
+
+    Raises:
+        NasError: As `read_target`; when one of several targets is no number.
+    """
+    if len(columns) == 1:
+        return read_target(columns[0], numbers[0], task, more_missing, source)
+    if task not in (None, "regression"):
+        raise NasError("--task", f"got '{task}' for several targets", "regression, or one target")
+    read = [
+        read_target(series, of_series, "regression", more_missing, source)
+        for series, of_series in zip(columns, numbers, strict=True)
+    ]
+    has_all = np.logical_and.reduce([has_target for has_target, *_ in read])
+    if not has_all.any():
+        raise NasError(source, "no row has all targets", "rows with each of them")
+    values = np.full((len(has_all), len(read)), np.nan)
+    for k, (has_target, y, *_) in enumerate(read):
+        values[has_target, k] = y
+    return (
+        has_all,
+        values[has_all],
+        "regression",
+        (),
+        [note for *_, notes in read for note in notes],
+    )
+
+
 def read_target(
     series: "pd.Series[Any]",
     numbers: Numbers,
     task: Task | None,
     more_missing: tuple[str, ...],
     source: str,
-) -> tuple[NDArray[np.bool_], NDArray[Any], Task, tuple[Any, ...], list[str]]:
+) -> Target:
     """Which rows have a target, and what `encode_target` makes of those.
 
     Args:

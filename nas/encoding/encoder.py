@@ -23,7 +23,8 @@ class Encoder:
 
     Numbers are scaled; a missing one becomes the mean, and where the training rows had missing
     ones a further column says so. A category becomes one column among its peers, an unknown one
-    none of them. The order is: numbers, what is missing, categories, zeros.
+    none of them. A text becomes one column for each term. The order is: numbers, what is missing,
+    categories, texts, zeros.
 
     Attributes:
         schema: What a row of raw features looks like.
@@ -84,6 +85,9 @@ class Encoder:
             rows = np.flatnonzero(codes >= 0)
             encoded[rows, end + codes[rows]] = 1.0
             end += len(categories)
+        for name, terms in learned.texts.items():
+            encoded[:, end : end + len(terms.texts)] = terms.encode(features[name])
+            end += len(terms.texts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON."""

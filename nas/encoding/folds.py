@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from nas.choices import Scaling, Task
 from nas.data import Dataset, Fold
+from nas.data.logarithms import to_logs
 from nas.encoding.encoder import Encoder, fit_encoder
+from nas.encoding.statistics import Values
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,20 @@ class FoldData:
     Attributes:
         task: What is to be predicted.
         x_train: Shape (n_train, n_inputs), float32.
-        y_train: Shape (n_train,): class numbers, or values in their own unit.
+        y_train: Shape (n_train,): class numbers, or values in their own unit; of several targets
+            (n_train, n_targets), and what is said of the target is of each of them then.
         x_val: Shape (n_val, n_inputs), float32; n_val may be 0.
         y_val: Shape (n_val,).
-        target_mean: A regression network predicts `(y - target_mean) / target_scale`.
+        target_mean: A regression network predicts `(y - target_mean) / target_scale`, or so the
+            logarithm of y.
         target_scale: See `target_mean`; 1 for classes.
-        target_bounds: What predictions of a regression are kept between; None for no bounds.
+        target_bounds: What predictions of a regression are kept between, as logarithms if those
+            are predicted; None for no bounds.
         weights: How much each training row counts in the loss, shape (n_train,), 1 on average;
             None for all alike.
         scaling: How the numbers are scaled.
+        log_shift: What is added to y before its logarithm is taken; None where it is not.
+        quantiles: Those of the target that are predicted; empty where it is itself.
         otherwise: `x_train` and `x_val` with the numbers scaled in other ways, by name.
     """
 
@@ -37,14 +44,20 @@ class FoldData:
     y_train: NDArray[Any]
     x_val: NDArray[np.float32]
     y_val: NDArray[Any]
-    target_mean: float = 0.0
-    target_scale: float = 1.0
+    target_mean: Values = 0.0
+    target_scale: Values = 1.0
     weights: NDArray[np.float32] | None = None
-    target_bounds: tuple[float, float] | None = None
+    target_bounds: tuple[Values, Values] | None = None
     scaling: Scaling = "standard"
+    log_shift: float | None = None
+    quantiles: tuple[float, ...] = ()
     otherwise: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(
         default_factory=dict
     )
+
+    def for_loss(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Targets, or their logarithms where a network is given those, before they are scaled."""
+        return to_logs(y, self.log_shift)
 
     def scaled(self, scaling: str) -> "FoldData":
         """The fold with the numbers scaled so; `data` is the scaling that it has."""
@@ -88,6 +101,8 @@ def encode_folds(
             weights=_weights(dataset, fold.train),
             target_bounds=fitted.statistics.target_bounds,
             scaling=dataset.scaling,
+            log_shift=fitted.statistics.log_shift,
+            quantiles=dataset.quantiles,
             otherwise={name: rows(replace(e, n_columns=width)) for name, e in scaled.items()},
         )
         encoded.append(keep(data))

@@ -17,8 +17,11 @@ from nas.data.date_values import PERIODS, STEPS
 from nas.encoding.encoder import Encoder
 from nas.encoding.quantiles import Knots
 from nas.encoding.statistics import FAR, Statistics
+from nas.encoding.texts import LONGEST
 
-LOOKUP, SINCE = "lookup_", "since_"  # names of layers, with a number behind them
+# Names of layers, with a number behind them.
+LOOKUP, SINCE, TERMS = "lookup_", "since_", "terms_"
+DTYPES = {"numeric": "float32", "date": "float64", "categorical": "string", "text": "string"}
 
 
 def build_preprocessor(encoder: Encoder) -> keras.Model:
@@ -37,7 +40,7 @@ def build_preprocessor(encoder: Encoder) -> keras.Model:
     # within the model has names of its own, whatever the columns are called.
     inner, columns = [], {}
     for number, column in enumerate(schema.columns, start=1):
-        dtype = {"categorical": "string", "date": "float64"}.get(column.kind, "float32")
+        dtype = DTYPES[column.kind]
         inner.append(keras.Input((1,), dtype=dtype, name=f"column_{number}"))
         # An input is called like its key, unless Keras does not allow that.
         allowed = column.name and "/" not in column.name
@@ -79,6 +82,17 @@ def _table_parts(inputs: Sequence[Any], schema: Schema, statistics: Statistics) 
         # The lookup numbers unknown texts 0. Not by -1, which in ONNX is the last category.
         index = ops.squeeze(lookup(given[name]), axis=-1)
         parts.append(ops.one_hot(index, len(categories) + 1)[:, 1:])
+    for number, (name, terms) in enumerate(statistics.texts.items(), start=1):
+        weighted = layers.TextVectorization(
+            standardize="lower_and_strip_punctuation",
+            ngrams=LONGEST,
+            output_mode="tf_idf",
+            vocabulary=list(terms.texts),
+            idf_weights=terms.weights,
+            name=f"{TERMS}{number}",
+        )(ops.squeeze(given[name], axis=-1))
+        # The first number is about unknown terms.
+        parts.append(layers.UnitNormalization(name=f"unit_{number}")(weighted[:, 1:]))
     return parts
 
 

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.data import MAX_CATEGORIES, Dataset, Features, Schema, numeric_values, take_rows
+from nas.data.logarithms import log_shift, to_logs
 from nas.encoding.quantiles import Knots, fit_knots
+from nas.encoding.texts import Terms, fit_terms
 
 TARGET_MARGIN = 0.1  # of the range of a target, by which predictions may be beyond it
 FAR = 1e15  # scaled numbers beyond it are drawn in to it first; its square is finite
+
+Values = float | NDArray[np.float64]  # of one target, or of each of several, (n_targets,)
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,16 @@ class Statistics:
         missing: Numeric columns that have missing values, as positions; each gets a column of
             its own that says so.
         categories: The known texts of each categorical column, most frequent first.
-        target_mean: Mean of the target; 0 unless regression.
-        target_scale: Standard deviation of the target; 1 unless regression.
+        target_mean: Mean of the target, or of its logarithms; 0 unless regression. Of several
+            targets this and what follows is of each, shape (n_targets,).
+        target_scale: Standard deviation of them; 1 unless regression.
         target_bounds: Least and largest value that a regression predicts: the range of the target
-            and a tenth of it on either side; None for classes.
+            and a tenth of it on either side; None for classes. Of the logarithms, if a network is
+            given those.
+        log_shift: What is added to the target before its logarithm is taken; None where it is not.
         soft_clip: Whether scaled numbers are drawn in, see `soft_clipped`.
         knots: What makes a normal distribution of scaled numbers; None where they stay.
+        texts: The known terms of each column of text.
     """
 
     mean: NDArray[np.float64]
@@ -48,16 +56,20 @@ class Statistics:
     fill: NDArray[np.float64]
     missing: tuple[int, ...]
     categories: Mapping[str, tuple[str, ...]]
-    target_mean: float
-    target_scale: float
-    target_bounds: tuple[float, float] | None = None
+    target_mean: Values
+    target_scale: Values
+    target_bounds: tuple[Values, Values] | None = None
     soft_clip: bool = False
     knots: Knots | None = None
+    texts: Mapping[str, Terms] = field(default_factory=dict)
+    log_shift: float | None = None
 
     def n_columns(self, schema: Schema) -> int:
         """Columns of the encoded matrix."""
         numeric = schema.n_numbers if schema.is_table else int(np.prod(schema.row_shape))
-        return numeric + len(self.missing) + sum(map(len, self.categories.values()))
+        n_categories = sum(map(len, self.categories.values()))
+        n_terms = sum(len(terms.texts) for terms in self.texts.values())
+        return numeric + len(self.missing) + n_categories + n_terms
 
     @property
     def inverse_scale(self) -> NDArray[np.float32]:
@@ -72,13 +84,18 @@ class Statistics:
             "fill": self.fill.tolist(),
             "missing": list(self.missing),
             "categories": {name: list(texts) for name, texts in self.categories.items()},
-            "target_mean": self.target_mean,
-            "target_scale": self.target_scale,
-            "target_bounds": self.target_bounds and list(self.target_bounds),
+            "target_mean": np.asarray(self.target_mean).tolist(),
+            "target_scale": np.asarray(self.target_scale).tolist(),
+            "target_bounds": self.target_bounds and np.asarray(self.target_bounds).tolist(),
+            "log_shift": self.log_shift,
             "soft_clip": self.soft_clip,
             "knots": None
             if self.knots is None
             else [self.knots.places.tolist(), self.knots.heights.tolist()],
+            "texts": {
+                name: [list(terms.texts), terms.weights.tolist()]
+                for name, terms in self.texts.items()
+            },
         }
 
     @classmethod
@@ -91,11 +108,16 @@ class Statistics:
             fill=np.asarray(data["fill"], np.float64),
             missing=tuple(data["missing"]),
             categories={name: tuple(texts) for name, texts in data["categories"].items()},
-            target_mean=data["target_mean"],
-            target_scale=data["target_scale"],
-            target_bounds=bounds and (bounds[0], bounds[1]),
+            target_mean=_values(data["target_mean"]),
+            target_scale=_values(data["target_scale"]),
+            target_bounds=bounds and (_values(bounds[0]), _values(bounds[1])),
+            log_shift=data.get("log_shift"),
             soft_clip=data.get("soft_clip", False),
             knots=None if knots is None else Knots(*(np.asarray(k, np.float32) for k in knots)),
+            texts={
+                name: Terms(tuple(texts), np.asarray(weights, np.float32))
+                for name, (texts, weights) in data.get("texts", {}).items()
+            },
         )
 
 
@@ -104,26 +126,44 @@ def fit_statistics(dataset: Dataset, rows: NDArray[np.int64]) -> Statistics:
     features = take_rows(dataset.features, rows)
     mean, scale, fill, missing = _numeric_statistics(dataset, features)
     categories: dict[str, tuple[str, ...]] = {}
+    texts: dict[str, Terms] = {}
     if isinstance(features, Mapping):
         for column in dataset.schema.columns:
             if column.kind == "categorical":
                 categories[column.name] = _most_frequent(features[column.name])
-    target_mean, target_scale, bounds = 0.0, 1.0, None
+            elif column.kind == "text":
+                texts[column.name] = fit_terms(features[column.name])
+    target_mean: Values = 0.0
+    target_scale: Values = 1.0
+    bounds, shift = None, None
     if dataset.task == "regression":
-        y = dataset.y[rows]
-        target_mean, target_scale = float(y.mean()), float(y.std())
-        if _is_constant(np.array(target_mean), np.array(target_scale), len(y)):
-            target_scale = 1.0
-        low, high = float(y.min()), float(y.max())
+        if dataset.target_scaling == "log":
+            shift = log_shift(dataset.y)
+        y = to_logs(dataset.y[rows], shift)
+        mean_of_y, deviation = y.mean(axis=0), y.std(axis=0)
+        constant = _is_constant(np.asarray(mean_of_y), np.asarray(deviation), len(y))
+        target_mean = _values(mean_of_y)
+        target_scale = _values(np.where(constant, 1.0, deviation))
+        low, high = _values(y.min(axis=0)), _values(y.max(axis=0))
         margin = TARGET_MARGIN * (high - low)
-        bounds = (low - margin, high + margin)
-    learned = Statistics(mean, scale, fill, missing, categories, target_mean, target_scale, bounds)
+        least = np.log(shift) if shift else -np.inf  # of 0
+        bounds = (_values(np.maximum(low - margin, least)), high + margin)
+    learned = Statistics(
+        *(mean, scale, fill, missing, categories, target_mean, target_scale, bounds),
+        texts=texts,
+        log_shift=shift,
+    )
     if dataset.scaling == "robust":
         return replace(learned, soft_clip=True)
     values = numeric_values(features, dataset.schema)
     if dataset.scaling != "quantile" or values is None:
         return learned
     return replace(learned, knots=fit_knots(_scaled(learned, values)))
+
+
+def _values(values: Any) -> Values:
+    """A number of one target, an array of several."""
+    return np.asarray(values, np.float64) if np.ndim(values) else float(values)
 
 
 def _scaled(learned: Statistics, values: NDArray[Any]) -> NDArray[np.float32]:

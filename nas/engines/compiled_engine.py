@@ -83,7 +83,7 @@ class CompiledEngine(Engine):
         # Put there once for the whole search, and shared by all lanes.
         self._x = jax.device_put(np.concatenate([fold.x_train for fold in self._scaled]))
         self._x_val = jax.device_put(_stack([fold.x_val for fold in self._scaled]))
-        self.scores_inside = is_summed(metric)
+        self.scores_inside = is_summed(metric, folds)
         n_val = np.array([len(fold.y_val) for fold in self._scaled], np.int32)
         self._scored = (n_val, np.stack([encode_bounds(fold) for fold in self._scaled]))
         self._weights = None
@@ -183,7 +183,7 @@ class CompiledEngine(Engine):
     def _encode_labels(self, problem: Problem) -> Any:
         """Encoded targets of training and validation rows."""
         labels = [
-            encode_labels(problem, fold.y_train, fold.target_mean, fold.target_scale)
+            encode_labels(problem, fold.for_loss(fold.y_train), fold.target_mean, fold.target_scale)
             for fold in self._scaled
         ]
         of_validation = [encode_targets(problem, fold) for fold in self._scaled]

@@ -227,8 +227,17 @@ def _value(spec: TrialSpec, outputs: NDArray[Any], targets: NDArray[Any]) -> flo
         return float(np.mean(outputs.argmax(1) == targets.argmax(1)))
     if spec.problem.task == "binary":
         return float(np.mean((outputs > 0) == (targets > 0.5)))
+    outputs = _middle(spec, outputs)
     residual = float(np.square(outputs - targets).sum())
-    return 1.0 - residual / max(float(np.square(targets - targets.mean()).sum()), 1e-30)
+    return 1.0 - residual / max(float(np.square(targets - targets.mean(0)).sum()), 1e-30)
+
+
+def _middle(spec: TrialSpec, outputs: NDArray[Any]) -> NDArray[Any]:
+    """Of quantiles the middle one."""
+    if not spec.problem.quantiles or outputs.shape[1] == 1:
+        return outputs
+    middle = outputs.shape[1] // 2
+    return outputs[:, middle : middle + 1]
 
 
 def _shares(spec: TrialSpec, outputs: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:
@@ -236,7 +245,7 @@ def _shares(spec: TrialSpec, outputs: NDArray[Any], targets: NDArray[Any]) -> tu
     if not np.isfinite(outputs).all():
         return float("nan"), float(targets.mean(0).max())
     if spec.problem.task == "regression":
-        deviation = float(outputs.std()) / max(float(targets.std()), 1e-30)
+        deviation = float(_middle(spec, outputs).std()) / max(float(targets.std()), 1e-30)
         return max(0.0, 1.0 - deviation), 0.0
     if spec.problem.task == "binary":
         predicted, true = float((outputs > 0).mean()), float((targets > 0.5).mean())

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data.logarithms import from_logs
 from nas.encoding import FoldData
 from nas.engines.lanes import Lane, LaneResult, Lanes
-from nas.metrics import Metric, predictions_of
+from nas.metrics import Metric, pinball, predictions_of
 from nas.spec import Examination, Loss
 
 SMALLEST = 1e-300  # probability; smaller ones have fewer digits
@@ -210,8 +211,10 @@ def score_epochs(
         return results
     outputs = outputs[finite].reshape(-1, n_outputs)
     # Of all epochs at once: a call for each would take longer than the arithmetic.
-    prediction = predictions_on(fold, outputs, loss)
-    losses = _row_losses(fold, np.tile(y, int(finite.sum())), outputs, prediction, loss)
+    predicted = _before_logs(fold, outputs, loss)
+    y_of_loss = fold.for_loss(np.concatenate([y] * int(finite.sum())))
+    losses = _row_losses(fold, y_of_loss, outputs, predicted, loss)
+    prediction = from_logs(predicted, fold.log_shift)
     scored = zip(
         np.flatnonzero(finite),
         prediction.reshape(-1, n, *prediction.shape[1:]),
@@ -225,6 +228,10 @@ def score_epochs(
 
 def predictions_on(fold: FoldData, outputs: NDArray[np.float32], loss: Loss) -> NDArray[Any]:
     """Outputs, (n, n_outputs), for rows of a fold as predictions; see `predictions_of`."""
+    return from_logs(_before_logs(fold, outputs, loss), fold.log_shift)
+
+
+def _before_logs(fold: FoldData, outputs: NDArray[np.float32], loss: Loss) -> NDArray[Any]:
     prediction = predictions_of(fold.task, outputs, fold.target_mean, fold.target_scale, loss)
     if fold.target_bounds is not None:
         prediction = np.clip(prediction, *fold.target_bounds)
@@ -239,7 +246,11 @@ def _row_losses(
     loss: Loss,
 ) -> NDArray[np.float64]:
     if fold.task == "regression":
-        return np.asarray(_REGRESSION[loss](np.abs(prediction - y) / fold.target_scale))
+        if loss == "quantile":
+            of_quantiles = pinball(fold.quantiles, y, prediction)
+            return np.asarray(of_quantiles.mean(axis=1) / fold.target_scale)
+        losses = np.asarray(_REGRESSION[loss](np.abs(prediction - y) / fold.target_scale))
+        return losses if losses.ndim == 1 else losses.mean(axis=1)
     if loss == "logistic":
         is_true = np.arange(outputs.shape[1]) == y.astype(np.int64)[:, None]
         return np.asarray(_softplus(np.where(is_true, -outputs, outputs)).sum(axis=1))

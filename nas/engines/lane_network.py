@@ -201,13 +201,18 @@ def row_losses(shape: Shape, y: Any, outputs: Any) -> Any:
         losses = jnp.where(above, outputs, 0.0) - outputs * y
         losses += jnp.log1p(jnp.exp(jnp.where(above, -outputs, outputs)))
         return jnp.sum(losses, axis=-1)
-    difference = (outputs - y)[..., 0]
+    difference = outputs - y
+    if shape.loss == "quantile":
+        quantiles = jnp.array(shape.quantiles, jnp.float32)
+        losses = jnp.maximum(-quantiles * difference, (1.0 - quantiles) * difference)
+        return jnp.mean(losses, axis=-1)
     error = difference * lax.stop_gradient(jnp.sign(difference))  # whose slope at 0 is 0
-    if shape.loss == "absolute":
-        return error
+    losses = error
     if shape.loss == "huber":
-        return jnp.where(error <= 1.0, 0.5 * error**2, error - 0.5)
-    return error**2
+        losses = jnp.where(error <= 1.0, 0.5 * error**2, error - 0.5)
+    elif shape.loss != "absolute":
+        losses = error**2
+    return losses[..., 0] if shape.n_outputs == 1 else jnp.mean(losses, axis=-1)
 
 
 def smoothed(shape: Shape, y: Any, share: Any) -> Any:

@@ -50,6 +50,7 @@ class Shape:
         clips: Whether gradients are clipped.
         embedding: Of numbers among the inputs.
         members: Networks that share the hidden layers.
+        quantiles: Those that the outputs are, if they are.
     """
 
     loss: Loss
@@ -64,6 +65,7 @@ class Shape:
     clips: bool
     embedding: Embedding | None = None
     members: int = 1
+    quantiles: tuple[float, ...] = ()
 
     @property
     def kernels(self) -> list[tuple[int, int]]:
@@ -144,6 +146,7 @@ def program_shape(spec: TrialSpec, n_rows: int) -> Shape:
         clips=spec.training.clip_norm > 0.0,
         embedding=spec.embedding,
         members=spec.members,
+        quantiles=spec.problem.quantiles,
     )
 
 

@@ -4,6 +4,7 @@ The program adds up, in 32 bits, and NumPy does the rest. What else a metric may
 from the outputs: see `lane_log.score_epochs`, which gives the same.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,18 +24,22 @@ MOST_OF_A_ROW = -float(np.log(np.finfo(np.float64).eps))  # in scikit-learn's lo
 SURE = 54.0 * float(np.log(2.0))
 
 
-def is_summed(metric: Metric) -> bool:
-    """Whether a program can score by a metric."""
-    return metric.name in SUMMED and not metric.is_own
+def is_summed(metric: Metric, folds: Sequence[FoldData]) -> bool:
+    """Whether a program can score folds by a metric.
+
+    It knows no values behind logarithms, and no mean of the scores of several targets.
+    """
+    is_plain = all(fold.log_shift is None and fold.y_val.ndim == 1 for fold in folds)
+    return metric.name in SUMMED and not metric.is_own and is_plain
 
 
 def encode_targets(problem: Problem, fold: FoldData) -> NDArray[np.float32]:
     """The targets of a fold's validation rows as `sums` takes them, (n_val, n_outputs)."""
-    return encode_labels(problem, fold.y_val, fold.target_mean, fold.target_scale)
+    return encode_labels(problem, fold.for_loss(fold.y_val), fold.target_mean, fold.target_scale)
 
 
 def encode_bounds(fold: FoldData) -> NDArray[np.float32]:
-    """What a network's outputs for a fold are kept between, (2,)."""
+    """What a network's outputs for a fold are kept between, (2,) or (2, n_targets)."""
     if fold.target_bounds is None:
         return np.array([-np.inf, np.inf], np.float32)
     bounds = np.array(fold.target_bounds)

@@ -4,11 +4,12 @@ import time
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -17,11 +18,13 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, QuantileRegressor, Ridge
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
 from nas.data import Dataset, Fold, Split
+from nas.data.logarithms import from_logs, to_logs
 from nas.encoding import Statistics, fit_encoder
 from nas.execution.processes import default_workers
 from nas.metrics import Metric
@@ -181,6 +184,7 @@ def _score_part(
     x_val = encoder.encode(dataset.features, part.val)
     y_train, y_val = dataset.y[part.train], dataset.y[part.val]
     if dataset.task == "regression":  # some models compute with 32 bits, or call 1e-15 constant
+        y_train = to_logs(y_train, statistics.log_shift)
         y_train = (y_train - statistics.target_mean) / statistics.target_scale
     scores = {}
     for name, model in _models(dataset, metric).items():
@@ -211,7 +215,43 @@ def _score_part(
     return scores
 
 
+@dataclass
+class _EachQuantile:
+    """A model of one quantile, trained for each."""
+
+    estimator: Any
+    quantiles: tuple[float, ...]
+
+    def fit(self, x: Array, y: Array) -> None:
+        each = [clone(self.estimator).set_params(quantile=q) for q in self.quantiles]
+        self._fitted = [one.fit(x, y) for one in each]
+
+    def predict(self, x: Array) -> Array:
+        return np.stack([one.predict(x) for one in self._fitted], axis=1)
+
+
 def _models(dataset: Dataset, metric: Metric) -> dict[str, _Model]:
+    if dataset.quantiles:
+        return {
+            "linear quantiles": _Model(
+                _EachQuantile(QuantileRegressor(alpha=0.0), dataset.quantiles), 2_000, 10**5
+            ),
+            "gradient boosting": _Model(
+                _EachQuantile(
+                    HistGradientBoostingRegressor(loss="quantile", quantile=0.5, random_state=0),
+                    dataset.quantiles,
+                ),
+                50_000,
+                5 * 10**6,
+                MAX_BOOSTED_COLUMNS,
+            ),
+        }
+    if dataset.targets:  # some models have one only
+        one = replace(dataset, targets=(), y=dataset.y[:, 0])
+        return {
+            name: replace(model, estimator=MultiOutputRegressor(model.estimator))
+            for name, model in _models(one, metric).items()
+        }
     if dataset.task == "regression":
         return {
             "ridge regression": _Model(Ridge(), 100_000, 10**8),
@@ -245,7 +285,10 @@ def _predictions(estimator: Any, x: Array, dataset: Dataset, statistics: Statist
     """Predictions as a metric takes them; see `nas.metrics.Metric`."""
     if dataset.task == "regression":
         values = np.asarray(estimator.predict(x), np.float64)
-        return values * statistics.target_scale + statistics.target_mean
+        values = values * statistics.target_scale + statistics.target_mean
+        if statistics.log_shift is not None and statistics.target_bounds is not None:
+            values = from_logs(np.clip(values, *statistics.target_bounds), statistics.log_shift)
+        return values
     n_classes = len(dataset.classes)
     probabilities = np.zeros((len(x), n_classes))
     if hasattr(estimator, "predict_proba"):

@@ -66,7 +66,7 @@ class Inside(Protocol):
 
 def plain_labels(spec: TrialSpec, fold: FoldData, y: NDArray[Any]) -> NDArray[np.float32]:
     """Targets one-hot, 0 or 1, or standardized."""
-    return encode_labels(spec.problem, y, fold.target_mean, fold.target_scale)
+    return encode_labels(spec.problem, fold.for_loss(y), fold.target_mean, fold.target_scale)
 
 
 def penalty_in_words(spec: TrialSpec, kernels: Any) -> float:

@@ -45,7 +45,7 @@ def script(spec: TrialSpec, card: Mapping[str, Any], positive: int | None) -> st
         raise NasError("--format", "'code' for a network of your own", "your own code")
     data, split = DataOptions(**_tuples(card["data"])), SplitOptions(**card["split"])
     schema = Schema.from_dict(card["schema"])
-    check_data(data, split, schema)
+    check_data(data, split, schema, len(card.get("targets", ())))
     parts = [
         list(_head(spec, card, data)),
         list(reading_lines(card, data, schema)),

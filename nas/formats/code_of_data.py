@@ -29,10 +29,12 @@ class NormalScores(base.BaseEstimator, base.TransformerMixin):
 """
 
 
-def check_data(data: DataOptions, split: SplitOptions, schema: Schema) -> None:
+def check_data(data: DataOptions, split: SplitOptions, schema: Schema, n_targets: int = 1) -> None:
     """Refuses what a short program cannot do again."""
     refused = {
         "--groups": data.groups,
+        "several targets": n_targets > 1,
+        "--quantiles": data.quantiles,
         "--time": data.time,
         "--test": data.test,
         "--classes": data.classes,
@@ -41,9 +43,12 @@ def check_data(data: DataOptions, split: SplitOptions, schema: Schema) -> None:
         "--label-noise": data.label_noise,
         "--sample-weight": data.sample_weight,
         "--class-weight": data.class_weight != "none",
+        "--target-scaling": data.target_scaling != "standard",
+        "columns of text": any(column.kind == "text" for column in schema.columns),
+        "--numeric or --date": any(column.lenient for column in schema.columns),
         "row numbers for the test part": split.given or split.given_test,
         "numbers with units": any(column.unit for column in schema.columns),
-        "decimal commas or thousands marks": schema.marks != ".",
+        "marks between thousands": len(schema.marks) > 1,
     }
     for name, value in refused.items():
         if value:
@@ -102,7 +107,8 @@ def reading_lines(card: Mapping[str, Any], data: DataOptions, schema: Schema) ->
         yield f"known = ~target.isin({['', '?', *data.missing]!r})"
     else:
         yield f"target = target.mask(target.isin({[*data.missing]!r}))"
-        yield "target = pd.to_numeric(target, errors='coerce')"
+        point = ".str.replace(',', '.')" if schema.marks == "," else ""
+        yield f"target = pd.to_numeric(target{point}, errors='coerce')"
         yield "known = target.notna()"
     yield "table, target = table[known], target[known]"
     if classes:
@@ -112,6 +118,7 @@ def reading_lines(card: Mapping[str, Any], data: DataOptions, schema: Schema) ->
         yield "y = target.to_numpy(float)"
     if kinds["numeric"]:
         truth = ".replace({'True': 1, 'False': 0})" if is_parquet else ""
+        truth += ".replace(',', '.', regex=True)" if schema.marks == "," else ""
         yield f"numbers = table[NUMBERS]{truth}.apply(pd.to_numeric, errors='coerce')"
     if kinds["date"]:
         yield from _dates(schema)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from nas.data import Features, Schema, take_rows
 from nas.encoding.keras_form import model_inputs
 from nas.errors import NasError, first_line
-from nas.formats.core import Core, core_of, with_plain_names
+from nas.formats.core import Core, core_of, gelu_by_erf, with_plain_names
 from nas.formats.endings import EXTRAS, Format
+from nas.model_card import n_values
 from nas.preparation import Known
 
 COMPARED_ROWS = 1000
@@ -97,13 +98,15 @@ def write(
                 if kind != "onnx":
                     vocabularies = core.vocabularies
                     inputs = {c.name: f"input_{k}" for k, c in enumerate(schema.columns)}
-                core.model.predict(core.inputs(features), verbose=0)  # some ask for a model in use
                 write_core, ask = WRITERS[kind]
-                write_core(core, card, partial)
+                with gelu_by_erf(core.model):
+                    core.model.predict(core.inputs(features), verbose=0)  # some ask for that
+                    write_core(core, card, partial)
                 found = ask(partial, core, features)
         answers = found if kind == "onnx" else as_answers(found, card)
-        span = float(np.ptp(expected)) if card["task"] == "regression" else 1.0
-        difference = float(np.max(np.abs(answers - expected))) / (span or 1.0)
+        span = np.ptp(expected, axis=0) if card["task"] == "regression" else np.ones(1)
+        span = np.where(span > 0.0, span, 1.0)
+        difference = float(np.max(np.abs(answers - expected) / span))
         if not difference <= LARGEST_DIFFERENCE:
             raise NasError(
                 str(path),
@@ -119,12 +122,16 @@ def write(
 
 
 def as_answers(outputs: NDArray[Any], card: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Probabilities with a column for each class, or values, shape (n_rows,)."""
+    """Probabilities with a column for each class, or values, shape (n_rows,).
+
+    Of several targets or quantiles values of each, shape (n_rows, n_values).
+    """
     outputs = np.asarray(outputs, np.float64)
     if card["task"] == "binary":
         outputs = outputs.reshape(-1, 1)
         return np.concatenate([1.0 - outputs, outputs], axis=1)
-    return outputs if card["task"] == "multiclass" else outputs.reshape(-1)
+    has_columns = card["task"] == "multiclass" or n_values(card) > 1
+    return outputs if has_columns else outputs.reshape(-1)
 
 
 @contextmanager

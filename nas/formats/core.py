@@ -6,7 +6,8 @@ not know.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +77,16 @@ def core_of(model: keras.Model, schema: Schema, in_32_bits: bool = False) -> Cor
         in_32_bits: Whether values of a regression are computed with 32 bits, too.
 
     Raises:
-        NasError: When the model is none that nas has made of layers of Keras.
+        NasError: When the model is none that nas has made of layers of Keras, or takes text whose
+            words count, for which no other runtime has layers.
     """
+    for column in schema.columns:
+        if column.kind == "text":
+            raise NasError(
+                "--format",
+                f"column '{column.name}' is text, whose words only TensorFlow tells apart",
+                "keras or savedmodel",
+            )
     categorical = [column.name for column in schema.columns if column.kind == "categorical"]
     lookups = _lookups(model)
     vocabularies: dict[str, list[str]] = {}
@@ -154,14 +163,41 @@ def _codes_for_texts(tensor: Any, name: str | None = None) -> Any:
     return keras.Input(tensor.shape[1:], dtype=dtype, name=name or tensor.name)
 
 
-def _lookups(model: keras.Model) -> list[layers.StringLookup]:
-    found = []
+@contextmanager
+def gelu_by_erf(model: keras.Model) -> Iterator[None]:
+    """Computes GELU by the error function meanwhile.
+
+    TensorFlow does it by the complementary one, which other runtimes lack.
+    """
+    changed = [each for each in _layers(model) if _activation(each) is keras.activations.gelu]
+    for layer in changed:
+        layer.activation = _gelu
+    try:
+        yield
+    finally:
+        for layer in changed:
+            layer.activation = keras.activations.gelu
+
+
+def _activation(layer: Any) -> Any:
+    return getattr(layer, "activation", None)
+
+
+def _gelu(x: Any) -> Any:
+    return 0.5 * x * (1.0 + ops.erf(x * float(np.sqrt(0.5))))
+
+
+def _layers(model: keras.Model) -> Iterator[Any]:
+    """The layers of a model, and those of models in it."""
     for layer in model.layers:
-        if isinstance(layer, layers.StringLookup):
-            found.append(layer)
-        elif isinstance(layer, keras.Model):
-            found += _lookups(layer)
-    return found
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _lookups(model: keras.Model) -> list[layers.StringLookup]:
+    return [layer for layer in _layers(model) if isinstance(layer, layers.StringLookup)]
 
 
 def _number(lookup: layers.StringLookup) -> int:

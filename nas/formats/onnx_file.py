@@ -16,6 +16,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from nas.data import Features, Schema
 from nas.formats.core import Core
+from nas.model_card import n_values
 
 OPSET = 18
 ML_OPSET = 2  # as the converter has it
@@ -122,11 +123,11 @@ def _shape(tensor: Any) -> list[Any]:
 def _behind(card: Mapping[str, Any], middle: Any, out: str, kind: int) -> Any:
     """Outputs of the core to probabilities and labels, or values."""
     source, classes = f"behind/{out}", card["classes"]
-    n_out = len(classes) if card["task"] == "multiclass" else 1
+    n_out = len(classes) if card["task"] == "multiclass" else n_values(card)
     inputs = [helper.make_tensor_value_info(source, kind, ["n", n_out])]
     if card["task"] == "regression":
         nodes = [helper.make_node("Identity", [source], ["value"])]
-        outputs = [helper.make_tensor_value_info("value", kind, ["n", 1])]
+        outputs = [helper.make_tensor_value_info("value", kind, ["n", n_out])]
         return _model(nodes, "behind", inputs, outputs, middle)
     nodes = []
     if card["task"] == "binary":
@@ -184,4 +185,5 @@ def ask_onnx(path: Path, schema: Schema, features: Features) -> NDArray[Any]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     answers = session.run(None, onnx_inputs(schema, features))
     first = np.asarray(answers[0], np.float64)
-    return first[:, 0] if session.get_outputs()[0].name == "value" else first
+    is_value = session.get_outputs()[0].name == "value" and first.shape[1] == 1
+    return first[:, 0] if is_value else first

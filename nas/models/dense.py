@@ -210,7 +210,11 @@ def loss_and_slope(spec: TrialSpec, labels: Array, outputs: Array) -> tuple[floa
     n = np.float32(outputs[..., 0].size)
     if spec.problem.task == "regression":
         error = outputs - labels
-        size = np.abs(error)
+        size, n = np.abs(error), np.float32(error.size)
+        if spec.loss == "quantile":
+            quantiles = np.array(spec.problem.quantiles, np.float32)
+            slope = np.where(error < 0.0, -quantiles, 1.0 - quantiles)
+            return float((slope * error).mean()), slope / n
         if spec.loss == "absolute":
             return float(size.mean()), np.sign(error) / n
         if spec.loss == "huber":

@@ -28,7 +28,7 @@ def join_members(xp: Any, outputs: Any, loss: str, axis: int = 1) -> Any:
         loss: What is minimized, by which logits become probabilities.
         axis: Of the members.
     """
-    if loss in ("squared", "absolute", "huber"):
+    if loss in ("squared", "absolute", "huber", "quantile"):
         return xp.mean(outputs, axis=axis)
     if loss == "cross_entropy" and outputs.shape[-1] > 1:
         of_classes = outputs - _log_sum(xp, outputs, -1)

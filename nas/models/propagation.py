@@ -47,7 +47,8 @@ def untrained_scores(spec: TrialSpec, seed: int, batch: FoldData) -> UntrainedSc
         seed: Of its initial weights.
         batch: All its training rows are used; 100 or so will do.
     """
-    y = encode_labels(spec.problem, batch.y_train, batch.target_mean, batch.target_scale)
+    y_train = batch.for_loss(batch.y_train)
+    y = encode_labels(spec.problem, y_train, batch.target_mean, batch.target_scale)
     moments = [time.process_time()]
 
     def took() -> float:

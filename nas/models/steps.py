@@ -10,12 +10,16 @@ FLAT_SHARE = 0.5  # of the steps, before the cosine of `flat_cosine`
 
 
 def encode_labels(
-    problem: Problem, y: NDArray[np.float64], target_mean: float, target_scale: float
+    problem: Problem,
+    y: NDArray[np.float64],
+    target_mean: float | NDArray[np.float64],
+    target_scale: float | NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Targets as the loss takes them: one-hot, 0 or 1, or standardized; (n, n_outputs)."""
     if problem.task == "multiclass":
         return np.eye(problem.n_outputs, dtype=np.float32)[y.astype(np.int64)]
-    return ((y - target_mean) / target_scale).astype(np.float32)[:, None]
+    standardized = ((y - target_mean) / target_scale).astype(np.float32)
+    return standardized if y.ndim == 2 else standardized[:, None]
 
 
 def learning_rates(

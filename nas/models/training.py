@@ -67,7 +67,9 @@ def make_loss(
     if members > 1:
         return LossOfMembers(make_loss(problem, training, from_logits))
     smoothing = training.label_smoothing
-    match resolve_loss(problem.task, training):
+    match resolve_loss(problem, training):
+        case "quantile":
+            return Pinball(problem.quantiles)
         case "squared":
             return keras.losses.MeanSquaredError()
         case "absolute":
@@ -92,6 +94,20 @@ class LossOfMembers(keras.losses.Loss):  # type: ignore[misc]
     def call(self, y_true: Any, y_pred: Any) -> Any:
         y_true = keras.ops.broadcast_to(y_true[:, None, :], keras.ops.shape(y_pred))
         return keras.ops.mean(self.loss.call(y_true, y_pred), axis=1)
+
+
+class Pinball(keras.losses.Loss):  # type: ignore[misc]
+    """The mean of the pinball losses of quantiles, an output each, of one target (n, 1)."""
+
+    def __init__(self, quantiles: Sequence[float]) -> None:
+        super().__init__(name="pinball")
+        self.quantiles = tuple(quantiles)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        quantiles = keras.ops.convert_to_tensor(self.quantiles, y_pred.dtype)
+        error = y_true - y_pred
+        losses = keras.ops.maximum(quantiles * error, (quantiles - 1.0) * error)
+        return keras.ops.mean(losses, axis=-1)
 
 
 class SumOfLogistic(keras.losses.Loss):  # type: ignore[misc]

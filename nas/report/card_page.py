@@ -129,12 +129,44 @@ def _measures(told: Mapping[str, Any]) -> Iterator[str]:
             f"(expected calibration error); log loss {calibration['log_loss']:.3f}."
         )
         yield ""
-    if residuals := told.get("residuals"):
-        yield "What it answers, less the truth:"
+    yield from _quantiles(told)
+    by_target = told.get("targets", {"": told} if "residuals" in told else {})
+    for target, of_target in by_target.items():
+        yield f"What it answers, less the truth{f' of {target}' if target else ''}:"
         yield ""
+        residuals = of_target["residuals"]
         names = {"0": "least", "0.5": "median", "1": "largest"}
         heads = [names.get(q, f"{100 * float(q):g} %") for q in residuals]
         yield from _table(tuple(heads), [tuple(f"{value:.4g}" for value in residuals.values())])
+        yield ""
+
+
+def _quantiles(told: Mapping[str, Any]) -> Iterator[str]:
+    """How many rows of the test part lie below each quantile, and between the outer two."""
+    if not (each := told.get("quantiles")):
+        return
+    yield "Rows of the test part that lie at or below each quantile:"
+    yield ""
+    rows = []
+    for one in each:
+        low, high = one["interval"]
+        found = f"{one['below']:.3f} (95 % interval {low:.3f} to {high:.3f})"
+        rows.append((f"{one['quantile']:g}", found))
+    yield from _table(("quantile", "share of the rows"), rows)
+    yield ""
+    if covered := told.get("coverage"):
+        yield f"{coverage(covered)}, on average {covered['width']:.4g} wide."
+        yield ""
+
+
+def coverage(told: Mapping[str, Any]) -> str:
+    """How many rows lie between the outer quantiles, in words."""
+    low, high = told["interval"]
+    return (
+        f"{100 * told['found']:.1f} % of the test rows lie between the outer quantiles "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %); "
+        f"asked was {100 * told['wanted']:.4g} %"
+    )
 
 
 def _baselines(card: Mapping[str, Any]) -> Iterator[str]:

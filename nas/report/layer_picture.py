@@ -8,6 +8,7 @@ from itertools import groupby
 from nas.architectures import CustomArchitecture
 from nas.layers import Layer
 from nas.spec import TrialSpec
+from nas.wording import counted
 
 WIDTH, ROW, BAR = 360, 46, 30  # of the drawing, of a layer with its gap, of a layer's bar
 MIDDLE, LONGEST, SHORTEST = 122, 226, 56  # where bars are centred, and how long they are
@@ -121,7 +122,11 @@ def _rows(spec: TrialSpec) -> list[_Row]:
         inputs = "1 input" if problem.n_inputs == 1 else f"{problem.n_inputs:,} inputs"
         rows = [_Row("input", inputs, problem.n_inputs)]
     n_outputs = problem.n_outputs
-    outputs = {"binary": "1 logit", "multiclass": f"{n_outputs:,} classes", "regression": "1 value"}
+    outputs = {
+        "binary": "1 logit",
+        "multiclass": f"{n_outputs:,} classes",
+        "regression": counted(n_outputs, "value"),
+    }
     is_deep = len(spec.hidden) > MAX_ROWS
     row_of = {-1: 0}  # of each layer, by position
     position = 0

@@ -251,7 +251,16 @@ def _space_difference(old: str, new: str) -> str:
 def _data_difference(old: DataOptions, new: DataOptions) -> str:
     names = (
         *("target", "test", "task", "groups", "sample_weight", "class_weight", "time", "header"),
-        *("scaling", "images", "image_size", "merge_rare", "max_rows", "label_noise"),
+        *(
+            "scaling",
+            "target_scaling",
+            "quantiles",
+            "images",
+            "image_size",
+            "merge_rare",
+            "max_rows",
+            "label_noise",
+        ),
     )
     changed = _changed(old, new, names)
     classes, now = (",".join(data.classes) or "all" for data in (old, new))

@@ -442,15 +442,16 @@ ADAMW_WEIGHT_DECAY = 0.004  # Keras's own default for AdamW
 # Keys of a space that are not parameters of the network.
 HEADER_KEYS = ("network", "data", "target", "first")
 # Options that take several names.
-NAME_LISTS = ("drop", "categorical", "missing", "classes")
+NAME_LISTS = ("drop", "categorical", "numeric", "date", "text", "missing", "classes")
+LISTS = (*NAME_LISTS, "quantiles")  # of names or numbers
 # Options of `nas search` for which people look in a space.
 SEARCH_OPTIONS = (
-    "model", "trials", "task", "drop", "categorical", "image_size", "classes", "merge_rare",
-    "max_rows", "label_noise", "header", "missing", "test", "positive", "metric", "folds",
-    "nested", "repeats", "groups", "sample_weight", "class_weight", "time", "val_size",
-    "test_size", "sampler", "startup_trials", "pruner", "confirm", "stop", "seed", "timeout",
-    "max_params", "allow_duplicates", "enqueue", "warm_start", "engine", "device", "workers",
-    "study", "storage", "tensorboard",
+    "model", "trials", "task", "drop", "categorical", "numeric", "date", "text", "image_size",
+    "classes", "merge_rare", "max_rows", "label_noise", "header", "missing", "test", "positive",
+    "metric", "folds", "nested", "repeats", "groups", "sample_weight", "class_weight", "time",
+    "target_scaling", "quantiles", "val_size", "test_size", "sampler", "startup_trials", "pruner",
+    "confirm", "stop", "seed", "timeout", "max_params", "allow_duplicates", "enqueue", "warm_start",
+    "engine", "device", "workers", "study", "storage", "tensorboard",
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class Finding:
 
     Attributes:
         code: Names its kind for good: `imbalanced`, `running_number`, `target_copy`, `order`,
-            `duplicates`, `large_group`, `constant` or `same_columns`.
+            `duplicates`, `large_group`, `constant`, `same_columns` or `skewed_target`.
         text: A sentence for the user, with the option to type where there is one.
     """
 

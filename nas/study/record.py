@@ -194,7 +194,8 @@ class StudyRecord:
             )
         positive = self.settings.positive
         number = positive.number if positive else None
-        metric = get_metric(self.metric, self.settings.task, number)
+        quantiles = self.settings.data.quantiles
+        metric = get_metric(self.metric, self.settings.task, number, quantiles)
         return replace(metric, positive_label=self.positive) if self.positive else metric
 
     def only(self, number: int) -> "StudyRecord":

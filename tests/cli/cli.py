@@ -25,6 +25,7 @@ PROGRESS = (
     "Reading the trials",
     "Getting ready to train",
     "Starting TensorFlow",
+    "Reading the rows",
     "Assessing the parameters",
     "Analysing the study",
 )

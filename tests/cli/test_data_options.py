@@ -14,7 +14,8 @@ from nas.data import DataOptions
 SHARED = [
     "data", "target", "task", "drop", "categorical", "groups", "sample_weight", "scaling",
     "image_size", "classes", "max_rows", "label_noise", "header", "missing", "positive",
-    "test", "time", "class_weight", "merge_rare",
+    "test", "time", "class_weight", "merge_rare", "numeric", "date", "text", "target_scaling",
+    "quantiles",
 ]  # fmt: skip
 CNN = """\
 network: cnn

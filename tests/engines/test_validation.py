@@ -77,7 +77,7 @@ def test_a_fold_without_rows_has_no_score() -> None:
 
 def test_an_own_metric_is_not_scored_by_a_program() -> None:
     own = replace(METRICS["accuracy"], is_own=True)
-    assert [validation.is_summed(m) for m in (METRICS["accuracy"], own, METRICS["auc"])] == [
+    assert [validation.is_summed(m, []) for m in (METRICS["accuracy"], own, METRICS["auc"])] == [
         True,
         False,
         False,

@@ -1,17 +1,22 @@
 """Models in other formats answer as Keras does, with raw rows."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 import nas
+from nas.data import Schema
 from nas.errors import NasError
+from nas.formats.convert import write
 from nas.formats.endings import format_of
+from nas.space.vocabulary import WORDS
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +37,18 @@ def mixed() -> pd.DataFrame:
     return pd.DataFrame({"km/h": size, "the colour": colour, "day": days, "y": y})
 
 
+def reviews() -> pd.DataFrame:
+    """A number and a text, of which one word tells the target."""
+    random, n = np.random.default_rng(1), 160
+    words = "film plot actor scene music story long short night day".split()
+    y = random.integers(0, 2, n)
+    texts = [
+        f"A {'splendid' if good else 'dreadful'} " + " ".join(random.choice(words, 5)) + "!"
+        for good in y
+    ]
+    return pd.DataFrame({"length": random.normal(size=n), "review": texts, "y": y})
+
+
 def searched(folder: Path, data: Any, target: Any, space: Any = None, **options: Any) -> nas.Study:
     return nas.search(
         space or SMALL, data, target, trials=2, folds=2, workers=1, device="cpu", confirm=0,
@@ -48,7 +65,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nas.Study]:
     return {
         "mixed": searched(folder, mixed(), "y", table, name="mixed"),
         "iris": searched(folder, *load_iris(return_X_y=True), many, name="iris"),
-        "diabetes": searched(folder, *load_diabetes(return_X_y=True), name="diabetes"),
+        "diabetes": searched(
+            folder, *load_diabetes(return_X_y=True), name="diabetes", target_scaling="log"
+        ),
+        "reviews": searched(folder, reviews(), "y", name="reviews"),
         "digits": searched(
             folder, "digits", None, nas.SearchSpace(images, "images", network="cnn"), name="digits",
             max_rows=200,
@@ -56,10 +76,15 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nas.Study]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["mixed", "iris", "diabetes", "digits"])
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *product(["mixed", "iris", "diabetes", "digits"], FORMATS),
+        ("reviews", "savedmodel"),  # others are refused
+    ],
+)
 def test_a_winner_answers_alike(
-    studies: dict[str, nas.Study], kind: str, name: str, tmp_path: Path
+    studies: dict[str, nas.Study], name: str, kind: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(PACKAGES.get(kind, "tensorflow"))
     path = tmp_path / PATHS.get(kind, "model.xml")
@@ -71,6 +96,36 @@ def test_a_winner_answers_alike(
     found = sorted(file.name for file in tmp_path.iterdir())
     written = {path.name, "model.json", "model.md", *["model.bin"] * (kind == "openvino")}
     assert found == sorted(written)
+
+
+@pytest.mark.parametrize("kind", [*FORMATS[1:], "code"])
+def test_text_is_for_tensorflow_alone(
+    studies: dict[str, nas.Study], kind: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(PACKAGES.get(kind, "tensorflow"))
+    path = tmp_path / ("model.py" if kind == "code" else PATHS.get(kind, "model.xml"))
+    with pytest.raises(NasError, match="format: ") as caught:
+        studies["reviews"].export(path, format=kind)
+    assert "text" in caught.value.received
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("kind", FORMATS[1:])
+def test_every_activation_is_converted(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip(PACKAGES[kind])
+    inputs = keras.Input((3,), name="features")
+    names = WORDS["activation"].choices
+    each = [keras.layers.Activation(name)(keras.layers.Dense(2)(inputs)) for name in names]
+    each.append(keras.layers.Dense(2, activation="gelu")(inputs))
+    outputs = keras.layers.Dense(1, "sigmoid")(keras.layers.Concatenate()(each))
+    schema = Schema((), (3,)).to_dict()
+    card = {"task": "binary", "classes": [0, 1], "schema": schema, "nas_version": "0"}
+    rows = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    model = keras.Model(inputs, outputs)
+    before = model.predict(rows, verbose=0)
+    path = tmp_path / PATHS.get(kind, "model.xml")
+    assert write(model, card, path, kind, rows).difference <= 1e-5  # type: ignore[arg-type]
+    np.testing.assert_array_equal(model.predict(rows, verbose=0), before)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -129,8 +129,19 @@ def test_the_version_is_raised_with_what_is_kept() -> None:
     assert kept == {
         DataOptions: [
             *("source", "target", "test", "task", "groups", "sample_weight", "time", "drop"),
-            *("categorical", "header", "missing", "positive", "class_weight", "scaling"),
-            *("images", "image_size", "classes", "merge_rare", "max_rows", "label_noise"),
+            *("categorical", "numeric", "date", "text", "header", "missing", "positive"),
+            *(
+                "class_weight",
+                "scaling",
+                "target_scaling",
+                "quantiles",
+                "images",
+                "image_size",
+                "classes",
+                "merge_rare",
+                "max_rows",
+                "label_noise",
+            ),
         ],
         SplitOptions: [
             *("folds", "repeats", "val_size", "test_size", "seed", "given", "given_test"),
