@@ -34,11 +34,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "warmup": 0.03, "decay_to": 0.0, "label_smoothing": 0.1, "batch_size": 128, "epochs": 60,
     },
     "cnn": {
-        "network": "cnn", "layers": "32c3-32c3-mp2-64c3-64c3-mp2-fc128", "activation": "relu",
+        "network": "cnn", "layers": "16c3-16c3-mp2-32c3-32c3-mp2-fc128", "activation": "relu",
         "normalization": "batch", "normalization_momentum": 0.99, "initializer": "he_uniform",
         "dropout": 0.4, "shift": 0.08, "rotation": 8.0, "optimizer": "adamw",
         "learning_rate": 3e-3, "weight_decay": 0.02, "schedule": "cosine", "warmup": 0.05,
-        "decay_to": 0.0, "label_smoothing": 0.05, "batch_size": 128, "epochs": 20,
+        "decay_to": 0.0, "label_smoothing": 0.05, "batch_size": 128, "epochs": 24,
     },
 }  # fmt: skip
 

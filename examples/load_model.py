@@ -74,13 +74,20 @@ def texts(cells: "pd.Series[Any]", column: dict[str, Any]) -> npt.NDArray[Any]:
     return text.to_numpy(object)
 
 
+def dates(cells: "pd.Series[Any]", column: dict[str, Any]) -> npt.NDArray[Any]:
+    """Days since 1970; NaN stands for a missing date."""
+    cells = without([*MISSING, *map(str.casefold, schema["missing"])], cells)
+    day_first = column["order"] == "day first"
+    read = pd.to_datetime(cells, format="mixed", dayfirst=day_first, errors="coerce", utc=True)
+    return ((read - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy(float)
+
+
+READ = {"numeric": numbers, "categorical": texts, "text": texts, "date": dates}
 columns = {
-    column["name"]: (numbers if column["kind"] == "numeric" else texts)(
-        table[column["name"]], column
-    )
+    column["name"]: READ[column["kind"]](table[column["name"]], column)
     for column in schema["columns"]
 }
-# A model with text columns takes a dictionary of columns; one without them takes an array.
+# A model of numbers alone takes an array; one with text or dates takes a dictionary of columns.
 features = columns if isinstance(model.input, dict) else np.column_stack(list(columns.values()))
 predictions = model.predict(features, verbose=0)
 print(predictions[:5])

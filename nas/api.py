@@ -129,17 +129,17 @@ def search(
             rows after those that it trains on, and the last rows are the test part.
         val_size: Share of the rows that are used for validation when `folds` is 1.
         test_size: Share of the rows that are set aside to test the winner; 0 for no test.
-        metric: `accuracy`, `balanced_accuracy`, `f1`, `auc`, `log_loss`, `r2`, `rmse`, `mae`, or a
-            scorer made by `sklearn.metrics.make_scorer`; None is accuracy for classes and r2 for
-            regression.
+        metric: `accuracy`, `balanced_accuracy`, `f1`, `auc`, `log_loss`, `r2`, `rmse`, `mae`,
+            `pinball` for quantiles, or a scorer made by `sklearn.metrics.make_scorer`; None is
+            accuracy for classes, r2 for regression, and pinball for quantiles.
         positive: For `f1` of two classes, the positive class; None is the rarer one.
         test: What the winner is tested on, instead of rows that are drawn: numbers of rows, or
             another file, where `data` is a table in a file; its columns are matched by name.
         task: The kind of task; None infers it from the target.
         drop: Columns to leave out.
         categorical: Columns of numbers to treat as categories.
-        numeric: Columns of numbers; what is none there counts as missing.
-        date: Columns of dates or times; what is none there counts as missing.
+        numeric: Columns of numbers; a cell that is not a number counts as missing.
+        date: Columns of dates or times; a cell that is not a date or time counts as missing.
         text: Columns of text, of which words and pairs of words count.
         header: Whether the first line of a CSV file names the columns; None detects it.
         missing: More words that stand for a missing value.

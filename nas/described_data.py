@@ -16,6 +16,8 @@ def describe_data(
     target: Any = None,
     *,
     groups: Any = None,
+    sample_weight: Any = None,
+    positive: str | None = None,
     metric: Any = None,
     test_size: float = 0.2,
     seed: int = 0,
@@ -28,6 +30,8 @@ def describe_data(
         data: As for `nas.search`, like all arguments that are not described here.
         target: As for `nas.search`.
         groups: As for `nas.search`.
+        sample_weight: As for `nas.search`.
+        positive: As for `nas.search`.
         metric: As for `nas.search`.
         test_size: As for `nas.search`.
         seed: Seed of the split, whose parts are searched for rows that occur in several.
@@ -48,9 +52,13 @@ def describe_data(
     from nas.space import load_space
 
     space = load_space(usual_space(data))
-    options = read_options(space, data, target, groups=groups, **reading)
+    of_rows = {"groups": groups, "sample_weight": sample_weight}
+    options = read_options(space, data, target, **of_rows, positive=positive, **reading)
     split_options = SplitOptions(test_size=test_size, seed=seed)
-    prepared = prepare(space, data, target, options, None, split_options, metric=metric)
+    prepared = prepare(
+        space, data, target, options, None, split_options, metric=metric, positive=positive,
+        **of_rows,
+    )  # fmt: skip
     findings = find(prepared.dataset, prepared.split, prepared.metric.name)
     described = describe(prepared.dataset, findings)
     if html is not None:

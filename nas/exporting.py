@@ -103,7 +103,7 @@ def export_model(
         study = study.only(trial)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         model_path = path if kind == "keras" else Path(folder) / "model.keras"
-        if is_winner_wanted and path.resolve() != saved.resolve() and _is_whole(saved, study):
+        if is_winner_wanted and _is_whole(saved, study):
             model_path = saved
         elif is_winner_wanted:
             refit(None, study, storage, model_path, known)
@@ -117,7 +117,7 @@ def export_model(
             return
         model, card = load_model(model_path)
         card = {**card, **_described(card, model, study, known)}
-        if kind == "keras" and model_path != path:
+        if kind == "keras" and model_path.resolve() != path.resolve():
             with written_whole(path) as file:
                 shutil.copyfile(model_path, file)
         if kind != "keras":

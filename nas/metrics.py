@@ -246,17 +246,28 @@ def own_metric(scorer: Any, task: Task) -> Metric:
         f"own_{name}" if name in METRICS else name,
         direction,
         (task,),
-        partial(_own_score, function, keywords, task != "regression" and "predict" in responses),
+        partial(
+            _own_score,
+            function,
+            keywords,
+            task != "regression",
+            task != "regression" and "predict" in responses,
+        ),
         is_own=True,
     )
 
 
 def _own_score(
-    function: Callable[..., Any], keywords: Mapping[str, Any], of_classes: bool, y: Array, p: Array
+    function: Callable[..., Any],
+    keywords: Mapping[str, Any],
+    has_classes: bool,
+    of_classes: bool,
+    y: Array,
+    p: Array,
 ) -> float:
     if of_classes:
         p = predicted_classes(p)
-    elif p.ndim == 2:  # which a saved model rounds to 32 bits
+    elif has_classes and p.ndim == 2:  # which a saved model rounds to 32 bits
         p = p / p.sum(axis=1, keepdims=True)
     return float(function(y, p, **keywords))
 

@@ -309,6 +309,8 @@ def _check_unchanged(record: "StudyRecord", given: Mapping[str, Any]) -> None:
     }
     for name, value in given.items():
         old = settled[name]
+        if name == "target" and isinstance(value, list | tuple):
+            value = join_names(map(str, value)) if all(isinstance(n, str) for n in value) else None
         if name == "quantiles" and value is not None:
             value = as_quantiles(value)
         if name in NAME_LISTS:

@@ -330,6 +330,8 @@ class Study:
     def predict(self, data: Any) -> NDArray[Any]:
         """Predicts the class or value of each row with the winner; shape (n_rows,).
 
+        Of several targets, or of quantiles, the values of each: shape (n_rows, n_values).
+
         Args:
             data: Rows like those of the search: a file, a table or an array. Columns that the
                 search did not use are ignored.

@@ -157,6 +157,19 @@ def test_a_search_finds_intervals(study: nas.Study, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_two_quantiles_are_diagnosed_by_what_is_between(tmp_path: Path) -> None:
+    trained = nas.train(
+        SPACE, table(), "y", quantiles=(0.05, 0.95), folds=2, width=32, name="two", quiet=True,
+        storage=f"sqlite:///{tmp_path}/nas.db",
+    )  # fmt: skip
+    examination = trained.trial.examination
+    assert examination is not None
+    assert examination.val_value > 0.3  # a line explains 0.4 of the differences
+    with pytest.raises(NasError, match="given for quantiles"):
+        nas.search({**SPACE, "loss": ["squared", "huber"]}, table(), "y", quantiles=WANTED)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["keras", "savedmodel", "onnx", "litert", "openvino"])
 def test_quantiles_are_exported(study: nas.Study, kind: str, tmp_path: Path) -> None:
     packages = {"onnx": "tf2onnx", "litert": "ai_edge_litert", "openvino": "openvino"}

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
-from sklearn.metrics import r2_score
+from sklearn.metrics import make_scorer, mean_absolute_error, r2_score
 
 import nas
-from nas.data import DataOptions, load_dataset
+from nas.data import DataOptions, load_dataset, load_features
 from nas.data.from_memory import dataset_from_memory
 from nas.encoding import fit_encoder
 from nas.engines.lane_log import score_outputs
 from nas.errors import NasError
-from nas.metrics import METRICS
+from nas.metrics import METRICS, own_metric
 from nas.models.steps import encode_labels
 
 NAMES = ["width", "height, cm"]
@@ -89,7 +89,9 @@ def test_rows_need_all_targets(tmp_path: Path) -> None:
         ("width,depth", {}, "no column 'depth'"),
         ("width,colour", {}, "text"),
         ("width,a", {"task": "binary"}, "got 'binary' for several targets"),
-        ("width,width", {}, "each column once"),
+        ("width,width", {}, "several once each"),
+        ('-1,"height, cm"', {}, "several once each"),
+        (",", {}, "one column, or several once each"),
         ("width,a", {"target_scaling": "log"}, "got 'log' for several targets"),
         ("width,a", {"drop": ("a",)}, "got 'a', which is the target"),
     ],
@@ -97,6 +99,65 @@ def test_rows_need_all_targets(tmp_path: Path) -> None:
 def test_what_is_refused(path: Path, target: str, options: dict[str, Any], told: str) -> None:
     with pytest.raises(NasError, match=told):
         load_dataset(DataOptions(str(path), target=target, **options))
+
+
+def test_other_containers_of_targets(path: Path) -> None:
+    import polars
+    import pyarrow
+
+    given, apart = table().drop(columns=NAMES), table()[NAMES]
+    expected = dataset_from_memory(given, apart, DataOptions("")).hash()
+    for target in (polars.from_pandas(apart), pyarrow.Table.from_pandas(apart)):
+        assert dataset_from_memory(given, target, DataOptions("")).hash() == expected
+    zeros = (apart > apart.median()).to_numpy(float)
+    with pytest.raises(NasError, match="argmax"):
+        dataset_from_memory(given, zeros, DataOptions(""))
+    several = dataset_from_memory(given, zeros, DataOptions("", task="regression"))
+    assert several.targets == ("target 1", "target 2")
+    rows = dataset_from_memory(given, apart.to_numpy().tolist(), DataOptions(""))
+    np.testing.assert_array_equal(rows.y, apart)
+
+
+def test_a_list_of_one_target_is_that_target() -> None:
+    given = table().assign(kind=pd.Categorical(np.arange(240) % 30))
+    one = dataset_from_memory(given, ["kind"], DataOptions(""))
+    assert one.task == "multiclass"
+    assert one.hash() == dataset_from_memory(given, "kind", DataOptions("")).hash()
+
+
+def test_an_archive_whose_parts_have_other_targets(tmp_path: Path) -> None:
+    x, y = table()[list("abc")].to_numpy(), table()[NAMES].to_numpy()
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y[:, 0])
+    with pytest.raises(NasError, match="expected as many targets"):
+        load_dataset(DataOptions(str(tmp_path / "a.npz")))
+
+
+def test_rows_without_a_header_lack_all_targets(tmp_path: Path) -> None:
+    columns = [*NAMES, "a", "b", "c"]
+    table()[columns].to_csv(tmp_path / "both.csv", index=False, header=False)
+    dataset = load_dataset(DataOptions(str(tmp_path / "both.csv"), target="1,2"))
+    for names in (columns, columns[2:]):
+        table()[names].to_csv(tmp_path / "new.csv", index=False, header=False)
+        features = load_features(str(tmp_path / "new.csv"), dataset.schema)
+        np.testing.assert_allclose(features, table()[["a", "b", "c"]])
+    table()[columns[1:]].to_csv(tmp_path / "new.csv", index=False, header=False)
+    with pytest.raises(NasError, match="or 3 without the targets"):
+        load_features(str(tmp_path / "new.csv"), dataset.schema)
+
+
+def test_what_is_said_of_each_target(tmp_path: Path) -> None:
+    given = table().assign(a=lambda t: t["width"] * 2, b=lambda t: t["height, cm"] + 1)
+    found = nas.describe_data(given, NAMES).findings
+    copies = [finding.text for finding in found if finding.code == "target_copy"]
+    assert len(copies) == 2
+    assert "'a'" in copies[0] and "'b'" in copies[1]
+
+
+def test_an_own_metric_gets_values() -> None:
+    scorer = make_scorer(mean_absolute_error, greater_is_better=False)
+    metric = own_metric(scorer, "regression")
+    y = table()[NAMES].to_numpy()
+    assert metric.score(y, y + 2.0) == pytest.approx(2.0)
 
 
 def test_each_target_is_standardized_and_bounded_by_itself(path: Path) -> None:
@@ -132,6 +193,14 @@ def test_a_search_learns_both(study: nas.Study) -> None:
     assert plain["ridge regression"] == pytest.approx(ridge, abs=0.1)
     assert study.diagnose(study.best.number).summary
     assert study.report(Path(study.storage.removeprefix("sqlite:///")).parent / "r.html").exists()
+
+
+@pytest.mark.long
+def test_a_study_knows_its_targets(study: nas.Study) -> None:
+    trained = nas.train(
+        SPACE, table(), NAMES, name=study.name, storage=study.storage, quiet=True, width=8
+    )
+    assert trained.trial.spec.problem.n_outputs == 2
 
 
 @pytest.mark.long

@@ -312,8 +312,11 @@ def _narrow(s: _Signs, _found: frozenset[str]) -> Found:
     narrowest, n_outputs = _narrowest(s.spec), s.spec.problem.n_outputs
     if narrowest is None or narrowest[0] >= n_outputs - 1 or s.train > FITTED:
         return None
+    if s.spec.problem.quantiles:  # which go together
+        return None
     size, layer = narrowest
-    text, where = f"layer {layer} hands on {counted(size, 'number')} for {n_outputs} classes", ""
+    what = "targets" if s.spec.problem.task == "regression" else "classes"
+    text, where = f"layer {layer} hands on {counted(size, 'number')} for {n_outputs} {what}", ""
     # Rank and probe are of the layer itself.
     if size < math.prod(s.spec.hidden[layer - 1].output_shape):
         text += " after pooling"

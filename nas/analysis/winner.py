@@ -58,7 +58,8 @@ def confirmed(study: StudyRecord) -> Confirmed | None:
     scores = sign * np.array([v for v in study.confirmed.values() if np.isfinite(v).all()])
     left = _optimism_left(sign * value, scores, 1 if split.given else split.repeats)
     stderr = standard_error(mine, rows_ratio(split))
-    interval, is_fresh = None, not split.given
+    # With an order in time, folds cannot be drawn anew.
+    interval, is_fresh = None, not (split.given or study.settings.data.time)
     if stderr is not None and is_fresh:
         from scipy.stats import t
 

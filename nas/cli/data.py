@@ -9,16 +9,26 @@ from rich.text import Text
 
 from nas.cli.data_options import (
     CategoricalOption,
+    ClassesOption,
     DateOption,
     DropOption,
     GroupsOption,
     HeaderOption,
+    ImageSizeOption,
+    MaxRowsOption,
+    MergeRareOption,
     MissingOption,
     NumericOption,
+    PositiveOption,
+    QuantilesOption,
+    SampleWeightOption,
+    ScalingOption,
     TargetOption,
+    TargetScalingOption,
     TaskOption,
     TestOption,
     TextOption,
+    TimeOption,
     names_of,
 )
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
@@ -49,6 +59,16 @@ def show(
     header: HeaderOption = None,
     missing: MissingOption = None,
     groups: GroupsOption = None,
+    sample_weight: SampleWeightOption = None,
+    time: TimeOption = None,
+    scaling: ScalingOption = "standard",
+    target_scaling: TargetScalingOption = "standard",
+    quantiles: QuantilesOption = None,
+    positive: PositiveOption = None,
+    image_size: ImageSizeOption = None,
+    classes: ClassesOption = None,
+    merge_rare: MergeRareOption = None,
+    max_rows: MaxRowsOption = None,
     metric: Annotated[str | None, typer.Option(help="Metric of the search.")] = None,
     html: Annotated[
         Path | None,
@@ -72,6 +92,16 @@ def show(
         header=header,
         missing=names_of(missing) or (),
         groups=groups,
+        sample_weight=sample_weight,
+        time=time,
+        scaling=scaling,
+        target_scaling=target_scaling,
+        quantiles=names_of(quantiles) or (),
+        positive=positive,
+        image_size=image_size,
+        classes=names_of(classes) or (),
+        merge_rare=merge_rare,
+        max_rows=max_rows,
         metric=metric,
         html=html,
     )
@@ -100,8 +130,9 @@ def show(
             table.add_row(*map(Text, row))
         console.print(table)
         say(
-            "Numbers are scaled, and missing ones are marked; each category becomes a column. "
-            "--json tells what is done with each column."
+            "Numbers are scaled, and missing ones are marked. Each category becomes a column, and "
+            "so does each frequent word of a text. A date becomes days, season, weekday and time "
+            "of day. --json tells what is done with each column."
         )
     say(f"Target: {_target(described.target, described.n_rows, described.task)}")
     if described.rare:

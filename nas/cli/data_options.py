@@ -12,8 +12,8 @@ SourceOption = Annotated[
     typer.Option(
         "--data",
         help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
-        "a .csv, .tsv, .parquet, .feather, .xlsx, .arff, .npy or .npz file, several tables as "
-        "'part-*.csv', or a folder that has a folder of images for each class. "
+        "a .csv, .tsv, .txt, .parquet, .feather, .xlsx, .arff, .npy or .npz file, several tables "
+        "as 'part-*.csv', or a folder that has a folder of images for each class. "
         "\\[default: the data that the space names]",
     ),
 ]
@@ -29,7 +29,7 @@ TestOption = Annotated[
     str | None,
     typer.Option(
         "--test",
-        help="Another file with the rows to test the winner on; its columns are matched by name. "
+        help="Another file with the test rows; its columns are matched by name. "
         "\\[default: --test-size of the rows]",
     ),
 ]
@@ -65,22 +65,24 @@ DropOption = Annotated[
 CategoricalOption = Annotated[
     str | None,
     typer.Option(
-        "--categorical", help="Columns of numbers to treat as categories, separated by commas."
+        "--categorical",
+        help="Columns of numbers, dates or phrases to treat as categories, separated by commas.",
     ),
 ]
 NumericOption = Annotated[
     str | None,
     typer.Option(
         "--numeric",
-        help="Columns of numbers, separated by commas; what is none there counts as missing.",
+        help="Columns of numbers, separated by commas; a cell that is not a number counts as "
+        "missing.",
     ),
 ]
 DateOption = Annotated[
     str | None,
     typer.Option(
         "--date",
-        help="Columns of dates or times, separated by commas; what is none there counts as "
-        "missing.",
+        help="Columns of dates or times, separated by commas; a cell that is not a date or time "
+        "counts as missing.",
     ),
 ]
 TextOption = Annotated[
@@ -120,16 +122,17 @@ SCALING = typer.Option(
 ScalingOption = Annotated[Scaling, SCALING]
 TARGET_SCALING = typer.Option(
     "--target-scaling",
-    help="How a network is given the numbers that it predicts: mean 0 and standard deviation 1, "
-    "or so their logarithms, for prices and other amounts. Scores stay those of the numbers.",
+    help="How a network is given the numbers that it predicts. standard: mean 0 and standard "
+    "deviation 1; log: the same for their logarithms, for prices and other amounts. Scores are in "
+    "the unit of the target.",
 )
 TargetScalingOption = Annotated[TargetScaling, TARGET_SCALING]
 QuantilesOption = Annotated[
     str | None,
     typer.Option(
         "--quantiles",
-        help="Quantiles of the target to predict instead of it, such as 0.05,0.5,0.95: between the "
-        "outer two lie 90 % of the values. \\[default: the target]",
+        help="Quantiles to predict instead of the target itself, such as 0.05,0.5,0.95, between "
+        "whose outer two 90 % of the values should lie. \\[default: the target]",
     ),
 ]
 ImageSizeOption = Annotated[
@@ -152,7 +155,7 @@ MergeRareOption = Annotated[
     typer.Option(
         "--merge-rare",
         min=2,
-        help="Classes with fewer rows are one class, 'other'. \\[default: they stay]",
+        help="Classes with fewer rows than this become one class, 'other'. \\[default: they stay]",
     ),
 ]
 MaxRowsOption = Annotated[

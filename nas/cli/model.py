@@ -65,7 +65,8 @@ def export(
 
     It was trained on all rows but the test part, and is trained again only where it is not there.
 
-    The file loads with Keras alone and takes raw data; its card, a JSON file, is written beside it.
+    A .keras file loads with Keras alone and takes raw data. A card is written beside every model,
+    as JSON and as a page.
     """
     from nas.api import load
     from nas.formats.endings import ENDINGS, format_of
@@ -101,7 +102,7 @@ def export(
                 progress=lambda done, of: tell(f"{message}: {done} of {counted(of, 'trial')}"),
             )
     if kind_of_file == "code":
-        say(f"Saved {output}. It builds and trains the winner with Keras alone.")
+        say(f"Saved {output}. It builds and trains the winner with Keras and scikit-learn.")
         return
     say(f"Saved {output} and its card {card_path(output)}.")
     card, title = read_card(output) or {}, found.record.metric_title
@@ -111,7 +112,7 @@ def export(
             f"{written['difference']:.1g}."
         )
     if kind is not None:
-        _show_ensemble(card, title, output.stat().st_size)
+        _show_ensemble(card, title, _size(output))
     elif card.get("test_value") is not None:
         tested = with_interval(card["test_value"], card["test_interval"])
         say(f"Test {title} {tested}")
@@ -119,6 +120,15 @@ def export(
         say(f"{coverage(covered)}.")
     if calibrate:
         _show_calibration(card["calibration"])
+
+
+def _size(path: Path) -> int:
+    """Bytes of a model: of a file, of all files of a folder, or of OpenVINO's two."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    weights = path.with_suffix(".bin")
+    has_weights = path.suffix == ".xml" and weights.exists()
+    return path.stat().st_size + (weights.stat().st_size if has_weights else 0)
 
 
 def _show_calibration(told: dict[str, Any]) -> None:

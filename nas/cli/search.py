@@ -91,8 +91,8 @@ def search(
     metric: Annotated[
         str | None,
         typer.Option(
-            help="accuracy, balanced_accuracy, f1, auc, log_loss; r2, rmse, mae. "
-            "\\[default: accuracy or r2]"
+            help="accuracy, balanced_accuracy, f1, auc, log_loss; r2, rmse, mae; pinball for "
+            "quantiles. \\[default: accuracy, r2 or pinball]"
         ),
     ] = None,
     positive: PositiveOption = None,

@@ -35,7 +35,13 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
                 source, f"rows shaped {shapes[0]} in x_train and {shapes[1]} in x_test", "the same"
             )
         x = np.concatenate([arrays["x_train"], arrays["x_test"]])
-        parts = [_one_value_a_row(arrays, part, source) for part in ("train", "test")]
+        is_regression = options.task == "regression"
+        parts = [_values_a_row(arrays, part, source, is_regression) for part in ("train", "test")]
+        if parts[0].shape[1:] != parts[1].shape[1:]:
+            shapes = [part.shape for part in parts]
+            raise NasError(
+                source, f"y_train of shape {shapes[0]} and y_test of {shapes[1]}", "as many targets"
+            )
         y = np.concatenate(parts)
     else:
         x, y = arrays["x"], arrays["y"]
@@ -44,7 +50,7 @@ def dataset_of_arrays(arrays: Mapping[str, NDArray[Any]], options: DataOptions) 
     if not len(x):
         raise NasError(source, "no rows", "at least one row")
     if not has_test:
-        y = _one_value_a_row({"x_": x, "y_": y}, "", source)
+        y = _values_a_row({"x_": x, "y_": y}, "", source, options.task == "regression")
     if not x.size:
         raise NasError(source, "x has no columns", "at least one")
     check_array(x, "x", source)
@@ -123,11 +129,19 @@ def differ_in_scale(x: NDArray[Any]) -> bool:
     return bool(((high > low) & (high - low < LEAST_SPREAD * values.std())).any())
 
 
-def _one_value_a_row(arrays: Mapping[str, NDArray[Any]], part: str, source: str) -> NDArray[Any]:
+def _values_a_row(
+    arrays: Mapping[str, NDArray[Any]], part: str, source: str, is_regression: bool
+) -> NDArray[Any]:
+    """One value for each row, or several numbers."""
     x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
     if y.shape in ((len(x),), (len(x), 1)):
         return y.reshape(len(y))
-    if y.ndim == 2 and len(y) == len(x) and y.dtype.kind in "iuf" and not is_one_hot(y):
+    if (
+        y.ndim == 2
+        and len(y) == len(x)
+        and y.dtype.kind in "biuf"
+        and (is_regression or not is_one_hot(y))
+    ):
         return y  # several targets
     name = f"y_{part}".rstrip("_")
     raise NasError(

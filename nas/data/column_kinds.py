@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nas.data.cells import are_missing, as_text, is_text
-from nas.data.dataset import Column, ColumnKind
+from nas.data.dataset import MAX_CATEGORIES, Column, ColumnKind
 from nas.data.date_columns import about_dates, date_column, dates_in
 from nas.data.dates import are_dates
 from nas.data.header import is_row_number
@@ -24,6 +24,7 @@ from nas.shell import names_option
 
 ODD_CELLS = (list, tuple, dict, set, bytes, np.ndarray)
 LEAST_ROWS = 20  # of which it can be said that nearly all have another text
+RECUR = 5  # times that a code occurs, on average
 WORDS_OF_TEXT = 3.0  # on average, in a column of text
 
 
@@ -69,6 +70,26 @@ def are_texts(given: "pd.Series[Any]") -> bool:
     return sum(len(text.split()) for text in texts) >= WORDS_OF_TEXT * len(texts)
 
 
+def code_among(given: "pd.Series[Any]") -> str:
+    """A code of a column of codes, such as postal ones; empty where they are numbers.
+
+    Codes have one length, zeros in front, and recur. Of four or six digits they may be times of a
+    day, and of very many different ones nearly all would be unknown.
+
+    Args:
+        given: The cells that are not missing, as text.
+    """
+    texts = given.unique()
+    length = len(texts[0])
+    if length < 3 or length in (4, 6) or len(texts) > MAX_CATEGORIES:
+        return ""
+    if len(given) < RECUR * len(texts):
+        return ""
+    if not all(len(text) == length and text.isdecimal() for text in texts):
+        return ""
+    return next((str(text) for text in texts if text[0] == "0" and text.strip("0")), "")
+
+
 def column_kind(
     series: "pd.Series[Any]",
     numbers: Numbers | None,
@@ -105,6 +126,10 @@ def column_kind(
         return "date", *about_dates(series, missing, as_categories)
     assert numbers is not None
     if not numbers.is_word.any():
+        if is_text(series) and (code := code_among(as_text(series[~missing], numbers=False))):
+            as_numbers = names_option("numeric", name)
+            note = f"column '{name}' is categories, as its cells are codes such as '{code}'"
+            return "categorical", "", f"{note}; {as_numbers} reads numbers"
         return "numeric", "", ""
     if few_words(series, numbers):
         row = int(numbers.is_word.argmax())
@@ -113,7 +138,7 @@ def column_kind(
             f"got {example_words(series, numbers)}",
             "a number, as in the other rows",
             f"Correct the cell, or add {word_fixes(series, numbers, words)} if it means a missing "
-            f"value, or {as_categories}.",
+            f"value, {names_option('numeric', name)} if all such cells do, or {as_categories}.",
         )
     given = as_text(series[~missing], numbers=False)
     almost = ""  # numbers, but not quite

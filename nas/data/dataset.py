@@ -70,7 +70,7 @@ class Schema:
         marks: The decimal mark of the file, then those between thousands (`.,` for 1,234.5).
         missing: Words of the user that stand for a missing value.
         n_unnamed: Columns of a file without a header, which are called 1, 2 ...; 0 with a header.
-        target: The name of the target column in such a file.
+        target: The name of the target column in such a file; of several with commas between them.
     """
 
     columns: tuple[Column, ...]

@@ -13,6 +13,7 @@ from nas.data.date_values import Dates, read_dates, useful_parts
 from nas.data.dates import are_dates, is_date
 from nas.data.numbers import Numbers
 from nas.errors import NasError
+from nas.shell import names_option
 
 
 def about_dates(
@@ -30,7 +31,9 @@ def about_dates(
     shown = f", such as '{example}'" if example else ""
     if dates.is_word.any():
         word = series[dates.is_word].astype(str).iloc[0]
-        return f"dates or times{shown}, but '{word}' is none; {as_categories} keeps them", ""
+        as_missing = names_option("date", str(series.name))
+        told = f"dates or times{shown}, but '{word}' is none"
+        return f"{told}; {as_missing} takes it as missing, {as_categories} keeps all", ""
     if not useful_parts(dates.days):
         return f"one date or time only{shown}", ""
     note = f"column '{series.name}' is dates or times{shown}"
@@ -100,14 +103,27 @@ def days_of(
 
 
 def times_of(
-    series: "pd.Series[Any]", missing: NDArray[np.bool_], numbers: Numbers | None, source: str
+    series: "pd.Series[Any]",
+    missing: NDArray[np.bool_],
+    numbers: Numbers | None,
+    source: str,
+    is_date: bool = False,
 ) -> NDArray[np.float64]:
     """When each row was, as days or the numbers of the column of `--time`.
+
+    Args:
+        series: The column.
+        missing: Which cells are missing, shape (n_rows,).
+        numbers: What it is as numbers, if it may be.
+        source: What an error message begins with.
+        is_date: Whether the user says that it is dates.
 
     Raises:
         NasError: When it is neither, or a row has none.
     """
-    if are_dates(series, missing):
+    if is_date:
+        times = dates_in(series, missing)[0].days
+    elif are_dates(series, missing):
         times = read_dates(series, missing).days
     elif numbers is not None and not numbers.is_word.any():
         times = numbers.values

@@ -57,12 +57,12 @@ def find(dataset: Dataset, split: Split, metric: str) -> tuple[Finding, ...]:
         metric: Name of what is searched by.
     """
     if dataset.targets:  # each by itself; what is said of the features is the same
-        by_code: dict[str, Finding] = {}
+        of_targets: dict[Finding, None] = {}
         for y in dataset.y.T[:MOST_TARGETS]:
-            for each in find(replace(dataset, targets=(), y=y), split, metric):
-                by_code.setdefault(each.code, each)
-        by_code.pop("skewed_target", None)  # logarithms are for one target
-        return tuple(by_code.values())
+            found_of_one = find(replace(dataset, targets=(), y=y), split, metric)
+            of_targets |= dict.fromkeys(found_of_one)
+        # Logarithms are for one target.
+        return tuple(each for each in of_targets if each.code != "skewed_target")
     found = [_imbalanced(dataset, split, metric)]
     running = _running_numbers(dataset)
     if running:

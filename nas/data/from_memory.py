@@ -123,7 +123,8 @@ def _read(data: Any, target: Any, options: DataOptions) -> Dataset:
     if array.dtype.kind not in "biuf" or has_gaps:
         return _read_table(_frame_of_array(array), (), target, options)
     check_no_columns(options, "a frame with it")
-    if (several := _several(target, len(array))) is not None:
+    if (several := _several(target, len(array), options)) is not None:
+        options = replace(options, task="regression")
         with _called(x=DATA, y=TARGET):
             read = dataset_of_arrays({"x": array, "y": several.to_numpy(np.float64)}, options)
         return replace(read, targets=tuple(several.columns))
@@ -138,7 +139,9 @@ def _read_table(
 ) -> Dataset:
     names = [*frame.columns]
     parameters: dict[str, str] = {}
-    several = _several(target, len(frame))
+    if name_targets(target, frame) and len(target) == 1:
+        (target,) = target
+    several = _several(target, len(frame), options)
     if several is not None:
         both = [name for name in several.columns if name in names]
         if both:
@@ -326,20 +329,31 @@ def _target(target: Any, n_rows: int) -> "tuple[pd.Series[Any], bool]":
     return series.rename(name), is_category
 
 
-def _several(target: Any, n_rows: int) -> pd.DataFrame | None:
-    """Several targets for each row, as a table with their names; None where it is one."""
-    if isinstance(target, pd.DataFrame):
-        given = target.reset_index(drop=True)
-    elif getattr(target, "ndim", 1) == 2 and not is_one_hot(np.asarray(target)):
-        given = pd.DataFrame(np.asarray(target))
-        given.columns = [f"{TARGET} {k + 1}" for k in range(given.shape[1])]
+def _several(target: Any, n_rows: int, options: DataOptions) -> pd.DataFrame | None:
+    """Several targets for each row, as a table with their names; None where it is one.
+
+    A matrix of zeros and ones tells classes, unless the task is said to be a regression.
+    """
+    if isinstance(target, pd.DataFrame) or (_is_frame(target) and not isinstance(target, Mapping)):
+        if isinstance(target, pd.Series | pa.Array | pa.ChunkedArray) or len(_shape(target)) < 2:
+            return None
+        given = _frame(target)[0]
     else:
-        return None
+        values = np.asarray(target)
+        is_classes = is_one_hot(values) and options.task != "regression"
+        if values.ndim != 2 or values.dtype.kind not in "biuf" or is_classes:
+            return None
+        given = pd.DataFrame(values)
+        given.columns = pd.Index([f"{TARGET} {k + 1}" for k in range(given.shape[1])])
     if given.shape[1] == 1 or len(given) != n_rows:
         return None
     if any(values.dtype.kind not in "iuf" for _, values in given.items()):
         raise NasError(TARGET, f"{given.shape[1]} columns, not all of numbers", "numbers")
     return given.rename(columns=lambda name: str(name).strip())
+
+
+def _shape(target: Any) -> tuple[int, ...]:
+    return tuple(getattr(target, "shape", ()))
 
 
 def _labels_or_numbers(y: "pd.Series[Any]") -> NDArray[Any]:

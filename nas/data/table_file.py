@@ -13,7 +13,7 @@ from nas.data.other_tables import read_arff, read_excel, read_npy
 from nas.data.table_kinds import table_kind
 from nas.data.value_checks import check_file
 from nas.errors import NasError, did_you_mean
-from nas.wording import counted
+from nas.wording import counted, split_names
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def read_table_by_position(path: Path, n_columns: int, target: str) -> Table:
     Args:
         path: A file whose columns may have no names.
         n_columns: Columns of the file that the model was trained on.
-        target: The number of the target among them, from 1.
+        target: The number of the target among them, from 1; of several with commas between them.
 
     Raises:
         NasError: When it cannot be read, or has another number of columns.
@@ -178,7 +178,7 @@ def read_table_by_position(path: Path, n_columns: int, target: str) -> Table:
     check_file(path)
     if table_kind(path) != "text":
         table = read_table(path)
-        if set(table.frame.columns) >= set(position_names(n_columns)) - {target}:
+        if set(table.frame.columns) >= set(position_names(n_columns)) - {*split_names(target)}:
             return table
         names = _positions(table.frame.shape[1], n_columns, target, path)
         return replace(table, frame=table.frame.set_axis(list(names), axis=1), has_header=False)
@@ -187,7 +187,7 @@ def read_table_by_position(path: Path, n_columns: int, target: str) -> Table:
     if (
         set(file.first) <= set(names)
         and len(set(file.first)) == len(file.first) > 1
-        and (file.first in (names, tuple(name for name in names if name != target)))
+        and (file.first in (names, tuple(n for n in names if n not in split_names(target))))
     ):
         return _with_header(file, path)
     names = _positions(len(file.first), n_columns, target, path)
@@ -196,15 +196,16 @@ def read_table_by_position(path: Path, n_columns: int, target: str) -> Table:
 
 
 def _positions(found: int, n_columns: int, target: str, path: Path) -> tuple[str, ...]:
-    """The names of so many columns, which may lack the target."""
-    names = position_names(n_columns)
-    if found == n_columns - 1:
-        return tuple(name for name in names if name != target)
+    """The names of so many columns, which may lack the targets."""
+    names, targets = position_names(n_columns), split_names(target)
+    if found == n_columns - len(targets):
+        return tuple(name for name in names if name not in targets)
     if found != n_columns:
+        without = f"{n_columns - len(targets)} without the target{'s' * (len(targets) > 1)}"
         raise NasError(
             str(path),
             f"rows of {counted(found, 'column')}",
-            f"{n_columns} columns as in the training data, or {n_columns - 1} without the target",
+            f"{n_columns} columns as in the training data, or {without}",
         )
     return names
 

@@ -30,7 +30,7 @@ from nas.data.value_checks import check_finite, check_largest, check_precision
 from nas.errors import NasError, did_you_mean
 from nas.options import DataOptions
 from nas.shell import names_option, option
-from nas.wording import counted, split_names
+from nas.wording import counted, join_names, split_names
 
 MOST_NAMED = 5  # columns in one note
 
@@ -104,7 +104,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
         marks=marks,
         missing=options.missing,
         n_unnamed=0 if table.has_header else len(frame.columns),
-        target="" if table.has_header or others else target,
+        target="" if table.has_header else join_names(chosen.targets),
     )
     features = _features(frame, numbers, schema, source, training=True)
     groups = None
@@ -119,7 +119,8 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
     if chosen.time is not None:
         series = frame[chosen.time]
         missing = are_missing(series, options.missing)
-        times = times_of(series, missing, numbers.get(chosen.time), source)[has_target]
+        is_date = chosen.kinds.get(chosen.time) == "date"
+        times = times_of(series, missing, numbers.get(chosen.time), source, is_date)[has_target]
     test_rows = None
     if table.n_test:
         n_known = np.cumsum(has_target)
@@ -202,6 +203,8 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
         )
 
     targets = tuple(column(name, "--target") for name in _target_names(options.target, names))
+    if not targets or len(set(targets)) < len(targets):
+        raise NasError("--target", f"got '{options.target}'", "one column, or several once each")
     groups = column(options.groups, "--groups") if options.groups else None
     drop = tuple(column(name, "--drop") for name in options.drop)
     weights = column(options.sample_weight, "--sample-weight") if options.sample_weight else None
@@ -217,8 +220,13 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
     kinds: dict[str, ColumnKind] = {}
     for kind, given in _given_kinds(options).items():
         for name in (column(name, f"--{kind}") for name in given):
-            if name in kinds or name in targets:
-                what = "the target" if name in targets else f"named by --{kinds[name]}, too"
+            uses: dict[str | None, str] = {
+                groups: "--groups",
+                weights: "--sample-weight",
+                **{n: f"--{k}" for n, k in kinds.items()},
+            }
+            if name in uses or name in targets:
+                what = "the target" if name in targets else f"named by {uses[name]}, too"
                 raise NasError(f"--{kind}", f"got '{name}', which is {what}", "another column")
             kinds[name] = kind
     of_file: dict[str, ColumnKind] = {
@@ -231,10 +239,7 @@ def _target_names(text: str, names: Sequence[str]) -> tuple[str, ...]:
     """One name, which may hold a comma, or several with commas between them."""
     if text in names or "," not in text:
         return (text,)
-    several = split_names(text)
-    if len(set(several)) < len(several):
-        raise NasError("--target", f"got {text}", "each column once")
-    return several
+    return split_names(text)
 
 
 def _given_kinds(options: DataOptions) -> dict[ColumnKind, tuple[str, ...]]:
@@ -328,9 +333,12 @@ def _values(
 ) -> NDArray[np.float64]:
     """The column as numbers in the unit that the schema names."""
     values = numbers.values
-    if numbers.is_word.any() and not column.lenient:
+    if numbers.is_word.any():
         words = series[numbers.is_word].astype(str).str.strip().str.casefold()
-        if not words.isin(("true", "false")).all():
+        are_truth = words.isin(("true", "false")).all()
+        if column.lenient and not are_truth:
+            return values
+        if not are_truth:
             row = int(numbers.is_word.argmax())
             raise NasError(f"{where}, row {row + 1}", f"got '{series.iloc[row]}'", "a number")
         values = values.copy()  # truth values, which are numbers in a Parquet file

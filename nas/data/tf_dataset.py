@@ -22,7 +22,7 @@ def is_tf_dataset(data: Any) -> bool:
 
 def n_axes(data: Any) -> int:
     """Axes of the features with their rows; 2 where they are columns."""
-    features, _ = _parts(data.element_spec)
+    features, _ = _checked(data)
     return 2 if isinstance(features, Mapping) else len(features.shape) + (not _is_batched(data))
 
 
@@ -39,10 +39,7 @@ def rows_of(data: Any, row_axes: int | None = None) -> tuple[Any, NDArray[Any] |
     cardinality = int(data.cardinality())
     if cardinality == -1:
         raise NasError(DATA, "a dataset that repeats for ever", KNOWN, "Leave .repeat() out.")
-    features, target = _parts(data.element_spec)
-    kinds = [*features.values()] if isinstance(features, Mapping) else [features]
-    if not all(hasattr(kind, "shape") and hasattr(kind, "dtype") for kind in kinds):
-        raise NasError(DATA, f"a dataset of {data.element_spec}", KNOWN)
+    features, target = _checked(data)
     elements = [*data.as_numpy_iterator()]
     if not elements:
         raise NasError(DATA, "a dataset without elements", KNOWN)
@@ -58,6 +55,21 @@ def rows_of(data: Any, row_axes: int | None = None) -> tuple[Any, NDArray[Any] |
     return rows, None if target is None else _plain(join([y for _, y in given]))
 
 
+def _checked(data: Any) -> tuple[Any, Any]:
+    """The kinds of features and target.
+
+    Raises:
+        NasError: When they are no tensors with a known number of axes.
+    """
+    features, target = _parts(data.element_spec)
+    kinds = [*features.values()] if isinstance(features, Mapping) else [features]
+    kinds += [] if target is None else [target]
+    for kind in kinds:
+        if not hasattr(kind, "shape") or not hasattr(kind, "dtype") or kind.shape.rank is None:
+            raise NasError(DATA, f"a dataset of {data.element_spec}", KNOWN)
+    return features, target
+
+
 def _parts(element: Any) -> tuple[Any, Any]:
     """Features and target of an element; weights of rows are refused, as they would be lost."""
     if not isinstance(element, tuple):
@@ -70,15 +82,30 @@ def _parts(element: Any) -> tuple[Any, Any]:
 
 
 def _is_batched(data: Any, row_axes: int | None = None) -> bool:
-    """Whether elements are batches: the target of a row is one number, or a text."""
+    """Whether elements are batches of rows, rather than single rows.
+
+    Raises:
+        NasError: When they may be either.
+    """
     features, target = _parts(data.element_spec)
-    if target is not None:
-        return len(target.shape) > 0
     if isinstance(features, Mapping):
         return len(next(iter(features.values())).shape) > 0
     if row_axes is not None:
         return len(features.shape) > row_axes
-    return len(features.shape) > 0 and features.shape[0] is None
+    if not len(features.shape) or features.shape[0] is None:
+        return len(features.shape) > 0
+    if target is None or not len(target.shape):
+        return False
+    if target.shape[0] is None or target.shape[0] != features.shape[0]:
+        return target.shape[0] is None
+    if len(target.shape) == 1 and len(features.shape) > 1:  # of one number, or a text, each
+        return True
+    raise NasError(
+        DATA,
+        f"{features.shape[0]} features and as many targets in each element",
+        "elements that are rows, or batches",
+        "Use .batch(32), whose last batch may be smaller.",
+    )
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:

@@ -227,17 +227,20 @@ def _value(spec: TrialSpec, outputs: NDArray[Any], targets: NDArray[Any]) -> flo
         return float(np.mean(outputs.argmax(1) == targets.argmax(1)))
     if spec.problem.task == "binary":
         return float(np.mean((outputs > 0) == (targets > 0.5)))
-    outputs = _middle(spec, outputs)
-    residual = float(np.square(outputs - targets).sum())
+    residuals = _middle(spec, outputs) - targets
+    if spec.problem.quantiles:  # of which the middle need not be the mean of the target
+        residuals = residuals - residuals.mean(0)
+    residual = float(np.square(residuals).sum())
     return 1.0 - residual / max(float(np.square(targets - targets.mean(0)).sum()), 1e-30)
 
 
 def _middle(spec: TrialSpec, outputs: NDArray[Any]) -> NDArray[Any]:
-    """Of quantiles the middle one."""
-    if not spec.problem.quantiles or outputs.shape[1] == 1:
+    """Of quantiles the middle one, or the mean of the two in the middle."""
+    n = outputs.shape[1]
+    if not spec.problem.quantiles or n == 1:
         return outputs
-    middle = outputs.shape[1] // 2
-    return outputs[:, middle : middle + 1]
+    middle: NDArray[Any] = outputs[:, (n - 1) // 2 : n // 2 + 1].mean(1, keepdims=True)
+    return middle
 
 
 def _shares(spec: TrialSpec, outputs: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:

@@ -231,10 +231,13 @@ class _EachQuantile:
 
 
 def _models(dataset: Dataset, metric: Metric) -> dict[str, _Model]:
+    n = dataset.n_outputs
     if dataset.quantiles:
         return {
             "linear quantiles": _Model(
-                _EachQuantile(QuantileRegressor(alpha=0.0), dataset.quantiles), 2_000, 10**5
+                _EachQuantile(QuantileRegressor(alpha=0.0), dataset.quantiles),
+                2_000,
+                10**5 // n,
             ),
             "gradient boosting": _Model(
                 _EachQuantile(
@@ -242,14 +245,19 @@ def _models(dataset: Dataset, metric: Metric) -> dict[str, _Model]:
                     dataset.quantiles,
                 ),
                 50_000,
-                5 * 10**6,
-                MAX_BOOSTED_COLUMNS,
+                5 * 10**6 // n,
+                MAX_BOOSTED_COLUMNS // n,
             ),
         }
     if dataset.targets:  # some models have one only
         one = replace(dataset, targets=(), y=dataset.y[:, 0])
         return {
-            name: replace(model, estimator=MultiOutputRegressor(model.estimator))
+            name: replace(
+                model,
+                estimator=MultiOutputRegressor(model.estimator),
+                max_cells=model.max_cells // n,
+                max_columns=model.max_columns // n,
+            )
             for name, model in _models(one, metric).items()
         }
     if dataset.task == "regression":

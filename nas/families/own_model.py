@@ -81,7 +81,9 @@ def build_own(build: BuildModel, trial: FunctionTrial, problem: Problem) -> OwnM
 def _wanted(problem: Problem) -> str:
     if problem.task == "multiclass":
         return "a probability or logit for each class"
-    return "the probability or logit of the second class" if problem.task == "binary" else "a value"
+    if problem.task == "binary":
+        return "the probability or logit of the second class"
+    return "a value for each target" if problem.n_outputs > 1 else "a value"
 
 
 def _input_shape(model: keras.Model, problem: Problem, name: str) -> tuple[int, ...]:

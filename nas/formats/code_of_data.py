@@ -54,6 +54,7 @@ def check_data(data: DataOptions, split: SplitOptions, schema: Schema, n_targets
         if value:
             raise NasError("--format", f"'code' for a search with {name}", "another format")
     is_file = Path(data.source).suffix.lower() in (".csv", ".tsv", ".parquet", ".npz")
+    is_file = is_file and Path(data.source).is_file()
     if data.source not in SKLEARN_DATA and not is_file:
         raise NasError(
             "--format", f"'code' for {data.source}", "a .csv, .tsv, .parquet or .npz file, or a "

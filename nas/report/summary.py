@@ -25,6 +25,7 @@ PHRASES = {
     "log_loss": "reaches a log loss of {} (0 is perfect) on {}",
     "rmse": "is off by {} (root mean square) on {}",
     "mae": "is off by {} on average on {}",
+    "pinball": "has a pinball loss of {} (0 is perfect) on {}",
 }
 # Plain models in everyday words, where their names are not.
 PLAIN = {

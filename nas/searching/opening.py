@@ -21,6 +21,7 @@ from nas.metrics import SCORES_OF_CLASSES, Metric, constant_score
 from nas.searching.leftovers import end_trials_of, sweep, why_interrupted
 from nas.shell import quoted
 from nas.space import SearchSpace, dump_space, parse_space
+from nas.space.vocabulary import NAME_LISTS
 from nas.study.attributes import VERSION, OneAnswer, PositiveClass, StudySettings
 from nas.study.claims import Claims
 from nas.study.claims_by_calls import CallClaims
@@ -42,6 +43,7 @@ from nas.study.storage import quiet_optuna, storage_errors, with_storage
 from nas.study.write_behind import WriteBehind
 from nas.study.write_through import WriteThrough
 from nas.study_name import check_study_name
+from nas.wording import join_names
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,10 @@ def _data_difference(old: DataOptions, new: DataOptions) -> str:
         ),
     )
     changed = _changed(old, new, names)
+    for name in NAME_LISTS:
+        before, given = (join_names(getattr(data, name)) for data in (old, new))
+        if before != given and name != "classes":
+            changed.append(f"{name} {before or 'none'}, now {given or 'none'}")
     classes, now = (",".join(data.classes) or "all" for data in (old, new))
     if classes != now:
         changed.append(f"classes {classes}, now {now}")

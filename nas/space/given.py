@@ -191,6 +191,8 @@ def without_effect(values: Mapping[str, Value], spec: TrialSpec) -> dict[str, st
                    if other in known and known[other] < least]  # fmt: skip
         needed += [] if spec.problem.task in word.tasks else [f"task {' or '.join(word.tasks)}"]
         needed += ["columns of numbers"] if word.of_numbers and not spec.problem.n_numbers else []
+        if key == "loss" and spec.problem.quantiles:
+            needed.append("no quantiles")
         if needed:
             reasons[key] = f"{key} has a meaning with {' and '.join(needed)} only"
     return reasons

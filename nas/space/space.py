@@ -193,6 +193,12 @@ class SearchSpace:
         losses = self.parameters.get("loss")
         if losses is None:
             return
+        if problem.quantiles:
+            raise SpaceError(
+                "loss",
+                "given for quantiles, which have the pinball loss",
+                "no such line",
+            )
         given = losses.domain.values if isinstance(losses.domain, Choice) else ()
         for loss in [losses.domain.value] if isinstance(losses.domain, Constant) else given:
             if loss not in LOSSES[problem.task]:

@@ -443,7 +443,7 @@ ADAMW_WEIGHT_DECAY = 0.004  # Keras's own default for AdamW
 HEADER_KEYS = ("network", "data", "target", "first")
 # Options that take several names.
 NAME_LISTS = ("drop", "categorical", "numeric", "date", "text", "missing", "classes")
-LISTS = (*NAME_LISTS, "quantiles")  # of names or numbers
+LISTS = (*NAME_LISTS, "quantiles", "target")  # in recipes
 # Options of `nas search` for which people look in a space.
 SEARCH_OPTIONS = (
     "model", "trials", "task", "drop", "categorical", "numeric", "date", "text", "image_size",

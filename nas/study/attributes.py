@@ -21,7 +21,7 @@ from nas.spec import TrialSpec
 
 Options = TypeVar("Options", DataOptions, SplitOptions, SearchOptions)
 
-VERSION = 2
+VERSION = 3
 
 # How a trial ended. The last five do not count as trials: four were never trained to an end, and
 # a given one, of `nas train`, lies outside the study's space.

@@ -6,7 +6,7 @@ import pytest
 from sources import N, fails, frame, load, write
 
 from nas.data import load_features
-from nas.data.column_kinds import are_texts
+from nas.data.column_kinds import are_texts, code_among
 
 REVIEWS = [f"a {'good' if k % 2 else 'bad'} film number {k} with some words" for k in range(N)]
 
@@ -38,6 +38,48 @@ def test_the_user_may_call_a_column_text(tmp_path):
     path = write(tmp_path, frame(c=["red apple", "green pear"] * (N // 2)))
     assert kinds(load(path, target="y"))["c"] == "categorical"
     assert kinds(load(path, target="y", text=("c",)))["c"] == "text"
+
+
+def test_codes_are_categories(tmp_path):
+    codes = [f"0{1000 + k % 2}" if k % 3 else f"9{1000 + k % 2}" for k in range(N)]
+    path = write(tmp_path, frame(c=codes))
+    dataset = load(path, target="y")
+    assert kinds(dataset)["c"] == "categorical"
+    assert dataset.features["c"][1] == "01001"
+    assert "its cells are codes such as '01001'; --numeric c reads numbers" in dataset.notes[0]
+    assert load_features(str(path), dataset.schema)["c"][1] == "01001"
+    assert load(path, target="y", numeric=("c",)).features[1, 1] == 1001.0
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ["0930", "1745"],  # times
+        ["093000", "174500"],
+        ["01", "17"],  # days
+        ["00000", "10000"],
+        ["01067", "1067"],
+        ["12345", "54321"],
+        [f"0{k}" for k in range(1000, 1200)],
+    ],
+)
+def test_what_are_no_codes(codes):
+    assert not code_among(pd.Series(codes * 10))
+
+
+def test_running_numbers_are_no_codes():
+    assert not code_among(pd.Series([f"{k:05}" for k in range(90)]))
+    assert code_among(pd.Series([f"{k:05}" for k in range(9)] * 10)) == "00001"
+
+
+def test_dates_that_give_the_order_of_the_rows(tmp_path):
+    days = [20240101 + 100 * (k % 12) + k % 28 for k in range(N)]
+    path = write(tmp_path, frame(c=days))
+    dataset = load(path, target="y", date=("c",), time="c")
+    assert dataset.times[0] == 19723.0
+    assert kinds(dataset)["c"] == "date"
+    told = "got 'c', which is named by --sample-weight, too"
+    fails(lambda: load(path, target="y", text=("c",), sample_weight="c"), "--text", told)
 
 
 def test_missing_text_is_empty(tmp_path):

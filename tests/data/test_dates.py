@@ -39,10 +39,12 @@ def test_a_mistake_among_dates(tmp_path):
     path = write(tmp_path, frame(day=cells))
     dataset = load(path, target="y")
     reason = (
-        "dates or times, such as '2023-01-03', but 'soon' is none; --categorical day keeps them"
+        "dates or times, such as '2023-01-03', but 'soon' is none; --date day takes it as missing, "
+        "--categorical day keeps all"
     )
     assert dataset.dropped == {"day": reason}
     assert "day" not in load(path, target="y", missing=("soon",)).dropped
+    assert "day" not in load(path, target="y", date=("day",)).dropped
 
 
 @pytest.mark.parametrize("text", ["5/3/2024", "2024-5-3", "3 May 2024", "May 3rd, 2024", "9:05 am"])

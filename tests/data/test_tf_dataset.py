@@ -41,6 +41,17 @@ def test_rows_to_predict_for(data: Any) -> None:
     np.testing.assert_array_equal(features_from_memory(data, schema), X)
 
 
+def test_several_targets() -> None:
+    both = np.stack([X[:, 0], X[:, 1] ** 2, X[:, 0] - X[:, 1]], axis=1)
+    expected = read(X, both).hash()
+    for data in (SLICES((X, both)), SLICES((X, both)).batch(7)):
+        assert read(data).hash() == expected
+    column = read(SLICES((X, Y[:, None])))
+    assert column.hash() == read(X, Y).hash()
+    by_name = SLICES(({"a": X[:, 0]}, both))
+    assert read(by_name).hash() == read({"a": X[:, 0]}, both).hash()
+
+
 def test_the_space_is_that_of_the_data() -> None:
     images = np.zeros((4, 8, 8), np.uint8)
     assert usual_space(SLICES((images, np.arange(4)))) == "images"
@@ -54,6 +65,8 @@ def test_the_space_is_that_of_the_data() -> None:
         (SLICES((X, Y)).repeat(), "a dataset that repeats for ever"),
         (SLICES((X, Y)).take(0), "a dataset without elements"),
         (SLICES((X, Y, Y)), "a dataset of 3 parts"),
+        (SLICES((X, X)), "2 features and as many targets in each element"),
+        (SLICES(((X, X), Y)), "a dataset of "),
     ],
 )
 def test_others_are_refused_in_a_line(data: Any, told: str) -> None:

@@ -125,7 +125,7 @@ def test_a_new_study_says_its_version(tmp_path: Path) -> None:
 def test_the_version_is_raised_with_what_is_kept() -> None:
     """Whoever adds a field decides whether an older nas reads a study wrongly without it."""
     kept = {cls: [f.name for f in fields(cls)] for cls in (DataOptions, SplitOptions)}
-    assert VERSION == 2
+    assert VERSION == 3
     assert kept == {
         DataOptions: [
             *("source", "target", "test", "task", "groups", "sample_weight", "time", "drop"),
@@ -152,7 +152,7 @@ def test_the_version_is_raised_with_what_is_kept() -> None:
 def test_a_study_of_a_newer_nas_is_refused_in_one_line(tmp_path: Path) -> None:
     study = open_fake_study(tmp_path)
     study.set_user_attr("version", VERSION + 1)
-    told = "fake: was written by a newer nas, in form 3; expected form 2 or older. Update nas."
+    told = "fake: was written by a newer nas, in form 4; expected form 3 or older. Update nas."
     with pytest.raises(NasError) as caught:
         load_study("fake", url_of(tmp_path))
     assert str(caught.value) == told
