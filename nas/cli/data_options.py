@@ -1,5 +1,6 @@
 """The options about the data and how it is read; the same for all commands that have them."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -7,9 +8,11 @@ import typer
 from nas.choices import ClassWeight, Scaling, TargetScaling, Task
 from nas.wording import split_names
 
+_option = partial(typer.Option, rich_help_panel="Data")  # apart from the rest in --help
+
 SourceOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--data",
         help="digits, iris, wine, breast_cancer, diabetes, mnist, fashion_mnist, cifar10, "
         "a .csv, .tsv, .txt, .parquet, .feather, .xlsx, .arff, .npy or .npz file, several tables "
@@ -19,7 +22,7 @@ SourceOption = Annotated[
 ]
 TargetOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--target",
         help="Target column of a table; -1 is the last one. Several columns of numbers, separated "
         "by commas, are predicted by one network.",
@@ -27,7 +30,7 @@ TargetOption = Annotated[
 ]
 TestOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--test",
         help="Another file with the test rows; its columns are matched by name. "
         "\\[default: --test-size of the rows]",
@@ -35,7 +38,7 @@ TestOption = Annotated[
 ]
 HeaderOption = Annotated[
     bool | None,
-    typer.Option(
+    _option(
         "--header/--no-header",
         help="Whether the first line of a CSV file names the columns; if not, they are called "
         "1, 2, 3 ... \\[default: detected]",
@@ -43,35 +46,35 @@ HeaderOption = Annotated[
 ]
 MissingOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--missing",
         help="More words that stand for a missing value, separated by commas, such as unknown,-9.",
     ),
 ]
 PositiveOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--positive",
         help="The positive class of f1, for two classes. \\[default: the rarer one]",
     ),
 ]
 TaskOption = Annotated[
     Task | None,
-    typer.Option("--task", help="Kind of task. \\[default: inferred from the target]"),
+    _option("--task", help="Kind of task. \\[default: inferred from the target]"),
 ]
 DropOption = Annotated[
-    str | None, typer.Option("--drop", help="Columns to leave out, separated by commas.")
+    str | None, _option("--drop", help="Columns to leave out, separated by commas.")
 ]
 CategoricalOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--categorical",
         help="Columns of numbers, dates or phrases to treat as categories, separated by commas.",
     ),
 ]
 NumericOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--numeric",
         help="Columns of numbers, separated by commas; a cell that is not a number counts as "
         "missing.",
@@ -79,7 +82,7 @@ NumericOption = Annotated[
 ]
 DateOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--date",
         help="Columns of dates or times, separated by commas; a cell that is not a date or time "
         "counts as missing.",
@@ -87,7 +90,7 @@ DateOption = Annotated[
 ]
 TextOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--text",
         help="Columns of text, separated by commas, of which words and pairs of words count. "
         "\\[default: those of many different phrases]",
@@ -95,32 +98,32 @@ TextOption = Annotated[
 ]
 GroupsOption = Annotated[
     str | None,
-    typer.Option("--groups", help="Column of groups; rows with equal values stay in one fold."),
+    _option("--groups", help="Column of groups; rows with equal values stay in one fold."),
 ]
 SampleWeightOption = Annotated[
     str | None,
-    typer.Option("--sample-weight", help="Column that says how much each row counts in training."),
+    _option("--sample-weight", help="Column that says how much each row counts in training."),
 ]
-CLASS_WEIGHT = typer.Option(
+CLASS_WEIGHT = _option(
     "--class-weight",
     help="balanced: all classes weigh the same in training, however rare they are.",
 )
 ClassWeightOption = Annotated[ClassWeight, CLASS_WEIGHT]
 TimeOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--time",
         help="Column of dates or numbers in whose order rows are divided: each fold validates on "
         "rows after those that it trains on, and the last rows are the test part.",
     ),
 ]
-SCALING = typer.Option(
+SCALING = _option(
     "--scaling",
     help="Scaling of numbers: mean 0 and standard deviation 1, by quartiles, to a normal "
     "distribution, [0, 1], [-1, 1], or none.",
 )
 ScalingOption = Annotated[Scaling, SCALING]
-TARGET_SCALING = typer.Option(
+TARGET_SCALING = _option(
     "--target-scaling",
     help="How a network is given the numbers that it predicts. standard: mean 0 and standard "
     "deviation 1; log: the same for their logarithms, for prices and other amounts. Scores are in "
@@ -129,7 +132,7 @@ TARGET_SCALING = typer.Option(
 TargetScalingOption = Annotated[TargetScaling, TARGET_SCALING]
 QuantilesOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--quantiles",
         help="Quantiles to predict instead of the target itself, such as 0.05,0.5,0.95, between "
         "whose outer two 90 % of the values should lie. \\[default: the target]",
@@ -137,7 +140,7 @@ QuantilesOption = Annotated[
 ]
 ImageSizeOption = Annotated[
     int | None,
-    typer.Option(
+    _option(
         "--image-size",
         min=1,
         help="Width and height to which images of a folder are resized. \\[default: no resizing]",
@@ -145,14 +148,14 @@ ImageSizeOption = Annotated[
 ]
 ClassesOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--classes",
         help="Classes to keep, separated by commas, such as 4,9. \\[default: all]",
     ),
 ]
 MergeRareOption = Annotated[
     int | None,
-    typer.Option(
+    _option(
         "--merge-rare",
         min=2,
         help="Classes with fewer rows than this become one class, 'other'. \\[default: they stay]",
@@ -160,14 +163,14 @@ MergeRareOption = Annotated[
 ]
 MaxRowsOption = Annotated[
     int | None,
-    typer.Option(
+    _option(
         "--max-rows",
         min=1,
         help="Largest number of rows to keep, drawn at random; a test part that belongs to the "
         "data stays whole. \\[default: all]",
     ),
 ]
-LABEL_NOISE = typer.Option(
+LABEL_NOISE = _option(
     "--label-noise",
     min=0.0,
     max=1.0,

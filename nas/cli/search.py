@@ -50,6 +50,8 @@ from nas.shell import option
 from nas.stopping import exit_code
 from nas.wording import score, with_interval
 
+FOLDS = "Folds and score"  # a part of --help
+
 
 def search(
     config: ConfigOption = None,
@@ -92,7 +94,8 @@ def search(
         str | None,
         typer.Option(
             help="accuracy, balanced_accuracy, f1, auc, log_loss; r2, rmse, mae; pinball for "
-            "quantiles. \\[default: accuracy, r2 or pinball]"
+            "quantiles. \\[default: accuracy, r2 or pinball]",
+            rich_help_panel=FOLDS,
         ),
     ] = None,
     positive: PositiveOption = None,
@@ -102,6 +105,7 @@ def search(
             min=1,
             help="Number of folds; 1 is a single split. "
             "\\[default: 5, or fewer where --timeout has no time for them]",
+            rich_help_panel=FOLDS,
         ),
     ] = None,
     nested: Annotated[
@@ -110,10 +114,14 @@ def search(
             min=2,
             help="Search so many times, each time without one part of the rows, and test the "
             "winners there: what such a search is worth.",
+            rich_help_panel=FOLDS,
         ),
     ] = None,
     repeats: Annotated[
-        int, typer.Option(min=1, help="How often the cross-validation is repeated.")
+        int,
+        typer.Option(
+            min=1, help="How often the cross-validation is repeated.", rich_help_panel=FOLDS
+        ),
     ] = 1,
     groups: GroupsOption = None,
     sample_weight: SampleWeightOption = None,
@@ -121,11 +129,21 @@ def search(
     time: TimeOption = None,
     val_size: Annotated[
         float,
-        typer.Option(min=0.01, max=0.9, help="Share of the rows for validation, with --folds 1."),
+        typer.Option(
+            min=0.01,
+            max=0.9,
+            help="Share of the rows for validation, with --folds 1.",
+            rich_help_panel=FOLDS,
+        ),
     ] = 0.2,
     test_size: Annotated[
         float,
-        typer.Option(min=0.0, max=0.9, help="Share of the rows to test the winner; 0 is none."),
+        typer.Option(
+            min=0.0,
+            max=0.9,
+            help="Share of the rows to test the winner; 0 is none.",
+            rich_help_panel=FOLDS,
+        ),
     ] = 0.2,
     sampler: Annotated[
         SamplerName,
