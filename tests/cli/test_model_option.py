@@ -40,6 +40,8 @@ def test_a_function_in_a_file_is_searched_and_exported(nas, models: Path, worker
     out = nas.right(*search.split(), *options.split()).out
     assert "build_model 1 x " in out and (models / "studies" / "words.keras").exists()
     assert "2 trials examined" in nas.right("diagnose").out
+    nas.right(*"export --output saved.keras".split())  # which needs no function
+    (models / "studies" / "words.keras").unlink()
     assert "is not at hand" in nas.wrong(*"export --output best.keras".split())
     nas.right(*"export --output best.keras --model models.py:build_model".split())
     assert (models / "best.keras").exists()
