@@ -28,10 +28,10 @@ from nas.space import RandomSuggester, parse_settings, space_from_mapping
 TRAINING_ROWS, CHOSEN_ON = 60_000, 10_000
 NETWORKS: dict[str, dict[str, Any]] = {
     "dense": {
-        "depth": 2, "width": 1024, "activation": "relu", "normalization": "batch",
+        "depth": 3, "width": 1024, "activation": "relu", "normalization": "batch",
         "normalization_momentum": 0.99, "initializer": "he_uniform", "dropout": 0.5,
         "optimizer": "adamw", "learning_rate": 3e-3, "weight_decay": 0.05, "schedule": "cosine",
-        "warmup": 0.03, "decay_to": 0.0, "label_smoothing": 0.1, "batch_size": 128, "epochs": 60,
+        "warmup": 0.03, "decay_to": 0.0, "label_smoothing": 0.1, "batch_size": 128, "epochs": 120,
     },
     "cnn": {
         "network": "cnn", "layers": "16c3-16c3-mp2-32c3-32c3-mp2-fc128", "activation": "relu",

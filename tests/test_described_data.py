@@ -50,6 +50,13 @@ def test_columns_target_and_findings(tmp_path: Path) -> None:
         assert told.to_dict()["columns"][0]["name"] == "size"
 
 
+def test_rows_that_are_there_twice() -> None:
+    twice = pd.concat([table(), table().iloc[:3], table().iloc[:1].assign(y="yes")])
+    assert nas.describe_data(twice, "y").repeated == 6
+    both = twice.assign(y=np.arange(len(twice)) * 1.0, z=0.5 * np.arange(len(twice)))
+    assert nas.describe_data(both, ["y", "z"]).repeated == 0
+
+
 def test_numbers_and_arrays() -> None:
     told = nas.describe_data("diabetes")
     assert told.task == "regression" and not told.columns

@@ -23,7 +23,7 @@ NOT_HELD = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @parametrize_with_checks(
     [NASClassifier(SMALL, **QUICK), NASRegressor(SMALL, **QUICK)],
     expected_failed_checks=lambda _estimator: NOT_HELD,

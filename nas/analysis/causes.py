@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from nas.architectures import CustomArchitecture
 from nas.direction import Direction
@@ -137,7 +137,8 @@ class _Signs:
             return math.log(n_classes) + others
         # Of a standardized target with a normal distribution.
         if self.spec.loss == "quantile":
-            return float(np.mean(norm.pdf(norm.ppf(self.spec.problem.quantiles))))
+            deviations = ndtri(self.spec.problem.quantiles)
+            return float(np.mean(np.exp(-0.5 * deviations**2)) / math.sqrt(2.0 * math.pi))
         return {"squared": 1.0, "absolute": math.sqrt(2.0 / math.pi), "huber": 0.4}[self.spec.loss]
 
 

@@ -33,6 +33,7 @@ from nas.cli.data_options import (
 )
 from nas.cli.output import JsonOption, console, plain_table, print_json, say
 from nas.errors import visible
+from nas.wording import counted
 
 if TYPE_CHECKING:
     from nas.data.description import DescribedColumn
@@ -135,6 +136,9 @@ def show(
             "of day. --json tells what is done with each column."
         )
     say(f"Target: {_target(described.target, described.n_rows, described.task)}")
+    if described.repeated:
+        rows = counted(described.repeated, "row")
+        say(f"{rows} of these are there more than once, with the same features and target.")
     if described.rare:
         say(f"Rare classes, with fewer than ten rows: {', '.join(described.rare)}")
     for finding in described.findings:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nas.data.dataset import MAX_CATEGORIES, Dataset
+from nas.data.findings import repeated_rows
 from nas.study.attributes import Finding
 from nas.wording import counted
 
@@ -51,6 +52,7 @@ class DescribedData:
         target: The classes with their numbers of rows, the most frequent first; of a regression
             the minimum, quartiles, and maximum, of each target where there are several.
         rare: Classes with fewer than ten rows.
+        repeated: Rows that are there more than once, with the same features and target.
         notes: How the data was read, a sentence each.
         findings: What makes scores too good or meaningless; see docs/data.md.
     """
@@ -62,6 +64,7 @@ class DescribedData:
     columns: tuple[DescribedColumn, ...]
     target: Mapping[str, float]
     rare: tuple[str, ...]
+    repeated: int
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
 
@@ -87,6 +90,7 @@ def describe(dataset: Dataset, findings: tuple[Finding, ...]) -> DescribedData:
         columns=tuple(_columns(dataset)),
         target=counts,
         rare=tuple(rare),
+        repeated=int(repeated_rows(dataset).sum()),
         notes=dataset.notes,
         findings=findings,
     )

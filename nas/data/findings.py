@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import skew
 
 from nas.data.dataset import Dataset
 from nas.data.logarithms import log_shift, to_logs
@@ -70,7 +69,7 @@ def find(dataset: Dataset, split: Split, metric: str) -> tuple[Finding, ...]:
     copies = _copies(dataset, split, running)
     if copies:
         found.append(_copies_finding(dataset, copies))
-    rows, keys = split.development, _row_keys(dataset)
+    rows, keys = split.development, row_keys(dataset)
     if dataset.groups is None and dataset.times is None:
         # Of rows that are there twice only the first: that is another finding.
         first = np.sort(np.unique(keys[rows], return_index=True)[1])
@@ -107,7 +106,7 @@ def _skewed(dataset: Dataset, split: Split) -> Finding | None:
     y = dataset.y[split.development]
     if len(y) < MIN_ROWS or y.min() < 0.0 or len(np.unique(y)) < MIN_ROWS:
         return None
-    skewness, of_logs = float(skew(y)), float(skew(to_logs(y, log_shift(y))))
+    skewness, of_logs = _skewness(y), _skewness(to_logs(y, log_shift(y)))
     if skewness < SKEWED or abs(of_logs) > 0.5 * skewness:
         return None
     return Finding(
@@ -116,6 +115,11 @@ def _skewed(dataset: Dataset, split: Split) -> Finding | None:
         f"logarithms {of_logs:.1f}): --target-scaling log gives a network the logarithms, which is "
         "better where errors count as a share of the value.",
     )
+
+
+def _skewness(values: Array) -> float:
+    """As `scipy.stats.skew`, which takes half a second to import."""
+    return float((((values - values.mean()) / values.std()) ** 3).mean())
 
 
 def _large_group(dataset: Dataset, split: Split) -> Finding | None:
@@ -337,7 +341,7 @@ def _is_pure(values: Array, y: Array) -> bool:
 # Rows
 
 
-def _row_keys(dataset: Dataset) -> Array:
+def row_keys(dataset: Dataset) -> Array:
     """A number for each row, the same for rows with the same features."""
     features = dataset.features
     if isinstance(features, Mapping):
@@ -352,6 +356,12 @@ def _row_keys(dataset: Dataset) -> Array:
         matrix = np.ascontiguousarray(features.reshape(len(features), -1))
     zero = matrix.dtype.type(0)  # -0 becomes 0; row by row, as the data may be large
     return np.fromiter((hash((row + zero).tobytes()) for row in matrix), np.int64, len(matrix))
+
+
+def repeated_rows(dataset: Dataset) -> NDArray[np.bool_]:
+    """Rows that are there more than once, with the same features and target; shape (n_rows,)."""
+    table = pd.DataFrame(dataset.y).assign(key=row_keys(dataset))
+    return np.asarray(table.duplicated(keep=False), dtype=bool)
 
 
 def _duplicates(dataset: Dataset, split: Split, keys: Array) -> Finding | None:

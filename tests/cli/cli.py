@@ -26,6 +26,7 @@ PROGRESS = (
     "Getting ready to train",
     "Starting TensorFlow",
     "Reading the rows",
+    "Writing the winner",
     "Assessing the parameters",
     "Analysing the study",
 )
