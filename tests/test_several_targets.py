@@ -87,7 +87,7 @@ def test_rows_need_all_targets(tmp_path: Path) -> None:
     ("target", "options", "told"),
     [
         ("width,depth", {}, "no column 'depth'"),
-        ("width,colour", {}, "text"),
+        ("width,colour", {}, "both.csv: colour: is no column of numbers"),
         ("width,a", {"task": "binary"}, "got 'binary' for several targets"),
         ("width,width", {}, "several once each"),
         ('-1,"height, cm"', {}, "several once each"),

@@ -138,7 +138,7 @@ def show(
     say(f"Target: {_target(described.target, described.n_rows, described.task)}")
     if described.repeated:
         rows = counted(described.repeated, "row")
-        say(f"{rows} of these are there more than once, with the same features and target.")
+        say(f"{rows} are there more than once, with the same features and target.")
     if described.rare:
         say(f"Rare classes, with fewer than ten rows: {', '.join(described.rare)}")
     for finding in described.findings:

@@ -43,6 +43,10 @@ def read_targets(
         return read_target(columns[0], numbers[0], task, more_missing, source)
     if task not in (None, "regression"):
         raise NasError("--task", f"got '{task}' for several targets", "regression, or one target")
+    for series, of_series in zip(columns, numbers, strict=True):
+        if np.isnan(of_series.values).all():
+            where = f"{source}: {series.name}"
+            raise NasError(where, "is no column of numbers", "numbers, as several targets are")
     read = [
         read_target(series, of_series, "regression", more_missing, source)
         for series, of_series in zip(columns, numbers, strict=True)

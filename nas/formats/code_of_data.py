@@ -50,16 +50,26 @@ def check_data(data: DataOptions, split: SplitOptions, schema: Schema, n_targets
         "numbers with units": any(column.unit for column in schema.columns),
         "marks between thousands": len(schema.marks) > 1,
     }
+    is_file = Path(data.source).suffix.lower() in (".csv", ".tsv", ".parquet", ".npz")
+    is_file = is_file and Path(data.source).is_file()
+    if is_file and Path(data.source).suffix.lower() in (".csv", ".tsv"):
+        refused["a file in another encoding than UTF-8"] = not _is_utf_8(Path(data.source))
     for name, value in refused.items():
         if value:
             raise NasError("--format", f"'code' for a search with {name}", "another format")
-    is_file = Path(data.source).suffix.lower() in (".csv", ".tsv", ".parquet", ".npz")
-    is_file = is_file and Path(data.source).is_file()
     if data.source not in SKLEARN_DATA and not is_file:
         raise NasError(
             "--format", f"'code' for {data.source}", "a .csv, .tsv, .parquet or .npz file, or a "
             "data set of scikit-learn",
         )  # fmt: skip
+
+
+def _is_utf_8(path: Path) -> bool:
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def is_table(data: DataOptions) -> bool:

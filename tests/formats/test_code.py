@@ -12,7 +12,9 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import nas
+from nas.data import Column, DataOptions, Schema, SplitOptions
 from nas.errors import NasError
+from nas.formats.code_of_data import check_data
 
 pytestmark = pytest.mark.long
 
@@ -103,3 +105,20 @@ def test_what_a_program_cannot_do_again(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="'code' for several networks"):
         searched("few", max_rows=300).export(tmp_path / "a.py", ensemble=2)
     assert not (tmp_path / "a.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("latin.csv", "another encoding than UTF-8"),
+        ("part-*.csv", "for .*part-"),
+        ("a.xlsx", "for "),
+    ],
+)
+def test_files_that_a_program_cannot_read(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "latin.csv").write_bytes("größe,y\n1,2\n".encode("cp1252"))
+    (tmp_path / "utf.csv").write_text("größe,y\n1,2\n", encoding="utf-8")
+    schema = Schema((Column("größe", "numeric"),), (1,))
+    with pytest.raises(NasError, match=told):
+        check_data(DataOptions(str(tmp_path / name)), SplitOptions(), schema)
+    check_data(DataOptions(str(tmp_path / "utf.csv")), SplitOptions(), schema)
