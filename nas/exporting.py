@@ -103,7 +103,8 @@ def export_model(
         study = study.only(trial)
     with tempfile.TemporaryDirectory(prefix="nas-") as folder:
         model_path = path if kind == "keras" else Path(folder) / "model.keras"
-        if is_winner_wanted and _is_whole(saved, study):
+        found = _saved_winner(saved, study) if is_winner_wanted else None
+        if found is not None:
             model_path = saved
         elif is_winner_wanted:
             refit(None, study, storage, model_path, known)
@@ -115,7 +116,7 @@ def export_model(
         if kind == "code":
             _write_code(study, path, read_card(model_path) or {})
             return
-        model, card = load_model(model_path)
+        model, card = found or load_model(model_path)
         card = {**card, **_described(card, model, study, known)}
         if kind == "keras" and model_path.resolve() != path.resolve():
             with written_whole(path) as file:
@@ -130,17 +131,16 @@ def export_model(
         file.write_text(card_page(card, path), encoding="utf-8")
 
 
-def _is_whole(saved: Path, study: StudyRecord) -> bool:
-    """Whether the winner is saved, and can be read."""
+def _saved_winner(saved: Path, study: StudyRecord) -> tuple[Any, dict[str, Any]] | None:
+    """The winner and its card, where it is saved and can be read."""
     from nas.saved_model import load_model
 
     if not is_winner(saved, study):
-        return False
+        return None
     try:
-        load_model(saved)
+        return load_model(saved)
     except NasError:
-        return False
-    return True
+        return None
 
 
 def _write_code(study: StudyRecord, path: Path, card: Mapping[str, Any]) -> None:

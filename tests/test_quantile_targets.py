@@ -15,6 +15,7 @@ from nas.data.from_memory import dataset_from_memory
 from nas.encoding import encode_folds
 from nas.engines.lane_log import score_outputs
 from nas.errors import NasError
+from nas.formats.endings import ENDINGS
 from nas.measures import measures
 from nas.metrics import METRICS, choose_metric, constant_score, pinball
 from nas.models.steps import encode_labels
@@ -174,8 +175,7 @@ def test_two_quantiles_are_diagnosed_by_what_is_between(tmp_path: Path) -> None:
 def test_quantiles_are_exported(study: nas.Study, kind: str, tmp_path: Path) -> None:
     packages = {"onnx": "tf2onnx", "litert": "ai_edge_litert", "openvino": "openvino"}
     pytest.importorskip(packages.get(kind, "tensorflow"))
-    endings = {"keras": ".keras", "savedmodel": "", "litert": ".tflite", "openvino": ".xml"}
-    path = tmp_path / f"model{endings.get(kind, '.onnx')}"
+    path = tmp_path / f"model{ENDINGS[kind]}"
     study.export(path, format=kind)
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["quantiles"] == list(WANTED)

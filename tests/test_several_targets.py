@@ -17,6 +17,7 @@ from nas.data.from_memory import dataset_from_memory
 from nas.encoding import fit_encoder
 from nas.engines.lane_log import score_outputs
 from nas.errors import NasError
+from nas.formats.endings import ENDINGS
 from nas.metrics import METRICS, own_metric
 from nas.models.steps import encode_labels
 
@@ -208,8 +209,7 @@ def test_a_study_knows_its_targets(study: nas.Study) -> None:
 def test_a_winner_of_several_is_exported(study: nas.Study, kind: str, tmp_path: Path) -> None:
     packages = {"onnx": "tf2onnx", "litert": "ai_edge_litert", "openvino": "openvino"}
     pytest.importorskip(packages.get(kind, "tensorflow"))
-    endings = {"keras": ".keras", "savedmodel": "", "litert": ".tflite", "openvino": ".xml"}
-    path = tmp_path / f"both{endings.get(kind, '.onnx')}"
+    path = tmp_path / f"both{ENDINGS[kind]}"
     study.export(path, format=kind)
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["targets"] == NAMES

@@ -170,7 +170,7 @@ def column_of(
     if kind == "text":
         return Column(name, kind)
     if kind == "categorical":
-        if numbers is not None:  # it has words
+        if numbers is not None:  # it has words, or is codes
             return Column(name, kind)
         given = series[~are_missing(series, words)]
         plain = not is_text(series) or not pd.to_numeric(given, errors="coerce").isna().any()

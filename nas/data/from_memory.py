@@ -334,8 +334,8 @@ def _several(target: Any, n_rows: int, options: DataOptions) -> pd.DataFrame | N
 
     A matrix of zeros and ones tells classes, unless the task is said to be a regression.
     """
-    if isinstance(target, pd.DataFrame) or (_is_frame(target) and not isinstance(target, Mapping)):
-        if isinstance(target, pd.Series | pa.Array | pa.ChunkedArray) or len(_shape(target)) < 2:
+    if _is_frame(target) and not isinstance(target, Mapping):
+        if len(getattr(target, "shape", ())) < 2:
             return None
         given = _frame(target)[0]
     else:
@@ -350,10 +350,6 @@ def _several(target: Any, n_rows: int, options: DataOptions) -> pd.DataFrame | N
     if any(values.dtype.kind not in "iuf" for _, values in given.items()):
         raise NasError(TARGET, f"{given.shape[1]} columns, not all of numbers", "numbers")
     return given.rename(columns=lambda name: str(name).strip())
-
-
-def _shape(target: Any) -> tuple[int, ...]:
-    return tuple(getattr(target, "shape", ()))
 
 
 def _labels_or_numbers(y: "pd.Series[Any]") -> NDArray[Any]:

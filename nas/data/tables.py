@@ -56,7 +56,7 @@ def dataset_of_table(table: Table, options: DataOptions) -> Dataset:
     source, frame = options.source, table.frame
     chosen = _choose(table, options)
     task, (target, *others) = options.task, chosen.targets
-    if task is None and target in table.categorical:
+    if task is None and not others and target in table.categorical:
         task = "binary" if frame[target].nunique() == 2 else "multiclass"
     for name in chosen.targets:
         _check_target_is_no_date(frame[name], task, source)
@@ -218,17 +218,13 @@ def _choose(table: Table, options: DataOptions) -> _Chosen:
             if target in given:
                 raise NasError(of, f"got '{target}', which is the target", "another column")
     kinds: dict[str, ColumnKind] = {}
+    uses: dict[str | None, str] = {groups: "--groups", weights: "--sample-weight"}
     for kind, given in _given_kinds(options).items():
         for name in (column(name, f"--{kind}") for name in given):
-            uses: dict[str | None, str] = {
-                groups: "--groups",
-                weights: "--sample-weight",
-                **{n: f"--{k}" for n, k in kinds.items()},
-            }
             if name in uses or name in targets:
                 what = "the target" if name in targets else f"named by {uses[name]}, too"
                 raise NasError(f"--{kind}", f"got '{name}', which is {what}", "another column")
-            kinds[name] = kind
+            kinds[name], uses[name] = kind, f"--{kind}"
     of_file: dict[str, ColumnKind] = {
         name: "categorical" for name in table.categorical if name not in targets
     }
