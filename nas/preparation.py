@@ -202,8 +202,9 @@ def as_quantiles(given: Any) -> tuple[float, ...]:
         several = split_names(given) if isinstance(given, str) else np.atleast_1d(given)
         return tuple(map(float, several))
     except (TypeError, ValueError) as error:
+        shown = given if isinstance(given, str) else ",".join(map(str, np.atleast_1d(given)))
         raise NasError(
-            "--quantiles", f"got '{given}'", "numbers between 0 and 1, such as 0.05,0.5,0.95"
+            "--quantiles", f"got '{shown}'", "numbers between 0 and 1, such as 0.05,0.5,0.95"
         ) from error
 
 

@@ -94,6 +94,8 @@ def test_what_has_no_quantiles() -> None:
         choose_metric("pinball", dataset_from_memory(table(), "y", DataOptions("")))
     with pytest.raises(NasError, match="numbers between 0 and 1"):
         read_options(load_space("tabular"), table(), "y", quantiles="0.1,much")
+    with pytest.raises(NasError, match=r"got '0\.1,much'"):
+        read_options(load_space("tabular"), table(), "y", quantiles=("0.1", "much"))
 
 
 @pytest.mark.parametrize("target_scaling", ["standard", "log"])

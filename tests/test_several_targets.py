@@ -149,6 +149,8 @@ def test_rows_without_a_header_lack_all_targets(tmp_path: Path) -> None:
 def test_what_is_said_of_each_target(tmp_path: Path) -> None:
     given = table().assign(a=lambda t: t["width"] * 2, b=lambda t: t["height, cm"] + 1)
     found = nas.describe_data(given, NAMES).findings
+    described = nas.describe_data(given, NAMES).target
+    assert "height, cm: median" in described and len(described) == 10
     copies = [finding.text for finding in found if finding.code == "target_copy"]
     assert len(copies) == 2
     assert "'a'" in copies[0] and "'b'" in copies[1]

@@ -135,7 +135,8 @@ def show(
             "so does each frequent word of a text. A date becomes days, season, weekday and time "
             "of day. --json tells what is done with each column."
         )
-    say(f"Target: {_target(described.target, described.n_rows, described.task)}")
+    for line in _target(described.target, described.n_rows, described.task):
+        say(line)
     if described.repeated:
         rows = counted(described.repeated, "row")
         say(f"{rows} are there more than once, with the same features and target.")
@@ -163,9 +164,17 @@ def _share(share: float) -> str:
     return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
 
 
-def _target(target: Mapping[str, float], n_rows: int, task: str) -> str:
+def _target(target: Mapping[str, float], n_rows: int, task: str) -> list[str]:
+    """A line for the target, or for each of several."""
     if task == "regression":
-        return ", ".join(f"{name} {value:,g}" for name, value in target.items())
+        lines: dict[str, list[str]] = {}
+        for key, value in target.items():
+            name, _, of = key.rpartition(": ")
+            lines.setdefault(name, []).append(f"{of} {value:,g}")
+        return [
+            f"Target{f' {visible(name)}' if name else ''}: {', '.join(told)}"
+            for name, told in lines.items()
+        ]
     shown = [f"'{name}' {n:,} ({_share(n / n_rows)})" for name, n in target.items()]
     more = f" and {len(shown) - MOST_CLASSES} more" if len(shown) > MOST_CLASSES else ""
-    return ", ".join(shown[:MOST_CLASSES]) + more
+    return ["Target: " + ", ".join(shown[:MOST_CLASSES]) + more]

@@ -103,7 +103,7 @@ def _target(dataset: Dataset) -> dict[str, float]:
         return {str(dataset.classes[k]): int(counts[k]) for k in order}
     if dataset.targets:
         return {
-            f"{name}, {of}": value
+            f"{name}: {of}": value
             for name, column in zip(dataset.targets, dataset.y.T, strict=True)
             for of, value in _quantiles(column).items()
         }
